@@ -1,0 +1,15 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+#![deny(unsafe_code)]
+
+pub mod commands;
+pub mod config;
+pub mod net;
+pub mod observe;
+pub mod rdb;
+pub mod resp;
+pub mod runtime;
+pub mod server;
+pub mod shard;
+pub mod sys;
+pub mod tx;
+pub mod types;
