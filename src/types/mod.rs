@@ -1,1 +1,3 @@
+//! Values and their encodings.
 
+pub mod number;
