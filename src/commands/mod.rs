@@ -1,1 +1,21 @@
+//! Commands: what a client can ask for, declared as rows and implemented as plain functions over a shard.
+//!
+//! Commands of a type live here; commands of a subsystem (CLIENT, INFO, CONFIG) live beside it. All are rows of
+//! one kind ([`spec::Row`]). Nothing here awaits, does I/O, reads a clock or draws randomness: time and randomness
+//! come in the [`context::Ctx`].
 
+pub mod args;
+pub mod context;
+pub mod error;
+pub mod keys_of;
+pub mod part;
+pub mod spec;
+pub mod strings;
+pub mod table;
+
+pub use args::Args;
+pub use context::Ctx;
+pub use error::CommandError;
+pub use part::Part;
+pub use spec::{Outcome, Row};
+pub use table::{CommandTable, Entry, RowId};

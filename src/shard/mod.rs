@@ -1,1 +1,21 @@
+//! A shard: one core's part of the keyspace. Awaits nothing, does no I/O, reads no clock, draws no randomness of its
+//! own: time and the seed come from outside, so a simulator can step any number of shards on one thread.
 
+pub mod access;
+pub mod db;
+pub mod effects;
+pub mod evict;
+pub mod graveyard;
+pub mod keyspace;
+pub mod memory;
+#[allow(clippy::module_inception)]
+pub mod shard;
+pub mod slots;
+pub mod stats;
+pub mod watch;
+
+pub use db::Db;
+pub use effects::{Effect, Effects, Event};
+pub use keyspace::{Edit, EntryView, Keyspace, Moved, NewValue, ValueView};
+pub use shard::{EvictionPolicy, Settings, Shard};
+pub use slots::Placement;

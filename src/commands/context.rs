@@ -1,0 +1,41 @@
+//! What a handler gets besides its arguments: its shard, its database and the time.
+
+use crate::resp::Protocol;
+use crate::shard::{Db, Keyspace, Shard};
+use crate::types::{ClientId, DbIndex};
+
+/// What a handler may know of the client it works for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientView {
+    pub id: ClientId,
+    pub protocol: Protocol,
+    /// CLIENT NO-TOUCH: reads do not count as access.
+    pub no_touch: bool,
+}
+
+/// The context of one command on one shard. Time stands still while it runs.
+pub struct Ctx<'a> {
+    pub shard: &'a mut Shard,
+    pub db: DbIndex,
+    pub client: ClientView,
+}
+
+impl<'a> Ctx<'a> {
+    /// Milliseconds since the epoch at which the command runs.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        self.shard.now_ms
+    }
+
+    /// The selected database's keys, through which everything is read and written.
+    #[inline]
+    pub fn keys(&mut self) -> Keyspace<'_> {
+        self.shard.keyspace(self.db, !self.client.no_touch)
+    }
+
+    /// The selected database.
+    #[inline]
+    pub fn db(&mut self) -> &mut Db {
+        self.shard.db_mut(self.db)
+    }
+}

@@ -1,0 +1,83 @@
+//! What a command answers when it cannot: Redis's texts, word for word, on one page.
+
+use std::fmt;
+
+/// A client's error. Small and, but for the few that quote the client, free of allocation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CommandError {
+    WrongType,
+    Syntax,
+    NotInteger,
+    NotFloat,
+    NotUnsigned,
+    OutOfRange,
+    NoSuchKey,
+    IndexOutOfRange,
+    SameObject,
+    InvalidExpire(&'static str),
+    IncrOverflow,
+    IncrNanOrInf,
+    StringTooLong,
+    OffsetOutOfRange,
+    InvalidDbIndex,
+    DbOutOfRange,
+    OutOfMemory,
+    NotANumber,
+    BusyKey,
+    BadDump,
+    InvalidCursor,
+    WrongArity(&'static str),
+    /// A full line without the leading dash, starting with its code.
+    Line(&'static str),
+    /// The same, composed.
+    Text(Box<str>),
+}
+
+impl CommandError {
+    /// An error line composed at run time.
+    pub fn text(line: impl Into<Box<str>>) -> CommandError {
+        CommandError::Text(line.into())
+    }
+
+    /// The `ERR` word or other code that the line starts with (for errorstats).
+    pub fn code(line: &str) -> &str {
+        line.split([' ', '\r', '\n']).next().unwrap_or("ERR")
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use CommandError::*;
+        let line = match self {
+            WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Syntax => "ERR syntax error",
+            NotInteger => "ERR value is not an integer or out of range",
+            NotFloat => "ERR value is not a valid float",
+            NotUnsigned => "ERR value is out of range, must be positive",
+            OutOfRange => "ERR value is out of range",
+            NoSuchKey => "ERR no such key",
+            IndexOutOfRange => "ERR index out of range",
+            SameObject => "ERR source and destination objects are the same",
+            IncrOverflow => "ERR increment or decrement would overflow",
+            IncrNanOrInf => "ERR increment would produce NaN or Infinity",
+            StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            OffsetOutOfRange => "ERR offset is out of range",
+            InvalidDbIndex => "ERR invalid DB index",
+            DbOutOfRange => "ERR DB index is out of range",
+            OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            NotANumber => "ERR resulting score is not a number (NaN)",
+            BusyKey => "BUSYKEY Target key name already exists.",
+            BadDump => "ERR Bad data format",
+            InvalidCursor => "ERR invalid cursor",
+            InvalidExpire(command) => {
+                return write!(f, "ERR invalid expire time in '{command}' command");
+            }
+            WrongArity(command) => {
+                return write!(f, "ERR wrong number of arguments for '{command}' command");
+            }
+            Line(line) => line,
+            Text(line) => line,
+        };
+        f.write_str(line)
+    }
+}

@@ -1,0 +1,28 @@
+//! What one shard's part of a command returns to its coordinator: owned values, so that they may cross cores.
+
+use super::error::CommandError;
+use crate::resp::Output;
+use crate::shard::Moved;
+
+/// One shard's part.
+#[derive(Debug, Default)]
+pub enum Part {
+    #[default]
+    Nothing,
+    /// End the hops here and go to the finish.
+    Stop,
+    /// The command failed on this shard.
+    Failed(Box<CommandError>),
+    Int(i64),
+    Flags(Vec<bool>),
+    Bytes(Vec<u8>),
+    /// Optional byte strings, such as values per key.
+    Strings(Vec<Option<Vec<u8>>>),
+    Moved(Option<Box<Moved>>),
+    /// A reply, or a piece of one.
+    Output(Output),
+    /// Of a command that runs key by key: the sum, and per key (by its order in the request) its element.
+    Each { sum: i64, elements: Vec<(usize, Output)> },
+    /// The replies of a group of commands of one EXEC: index of the command, its reply.
+    Replies(Vec<(usize, Output)>),
+}

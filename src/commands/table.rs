@@ -1,0 +1,137 @@
+//! The table of commands: rows by name and by number.
+//!
+//! Every core builds the same table from the same families in the same order, so a [`RowId`] means the same row on
+//! all cores and travels in messages instead of a name.
+
+use hashbrown::HashMap;
+
+use super::spec::{Begin, Find, Flags, Row, Run};
+
+/// The number of a row.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RowId(pub u16);
+
+impl RowId {
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A row with what is derived from it once.
+pub struct Entry {
+    pub row: &'static Row,
+    /// `get`, or `client|list` for a subcommand.
+    pub full_name: &'static str,
+    /// The container of a subcommand.
+    pub parent: Option<RowId>,
+    pub children: Vec<RowId>,
+    /// The argument that holds the only key, when there is exactly one and its place is fixed; 0 when not.
+    pub single_key: usize,
+    /// May change the keyspace.
+    pub is_write: bool,
+    /// Refused when out of memory.
+    pub deny_oom: bool,
+}
+
+/// Longest command name that is looked up; longer ones are unknown.
+pub const NAME_MAX_BYTES: usize = 64;
+
+/// All commands of one core.
+pub struct CommandTable {
+    entries: Vec<Entry>,
+    /// Top-level names, lower case.
+    by_name: HashMap<&'static str, RowId, ahash::RandomState>,
+    /// Subcommands: container and word.
+    by_word: HashMap<(RowId, &'static str), RowId, ahash::RandomState>,
+}
+
+impl CommandTable {
+    /// Builds the table. Panics when two rows share a name: that is a programmer's error, found by any test.
+    pub fn new(families: &[&'static [Row]]) -> CommandTable {
+        let mut table = CommandTable { entries: Vec::new(), by_name: HashMap::default(), by_word: HashMap::default() };
+        for row in families.iter().flat_map(|rows| rows.iter()) {
+            let id = table.add(row, row.name, None);
+            assert!(table.by_name.insert(row.name, id).is_none(), "two rows are named {}", row.name);
+            for sub in row.subcommands {
+                let full_name: &'static str = Box::leak(format!("{}|{}", row.name, sub.name).into_boxed_str());
+                let child = table.add(sub, full_name, Some(id));
+                assert!(table.by_word.insert((id, sub.name), child).is_none(), "two rows are named {full_name}");
+                table.entries[id.index()].children.push(child);
+            }
+        }
+        table
+    }
+
+    fn add(&mut self, row: &'static Row, full_name: &'static str, parent: Option<RowId>) -> RowId {
+        let id = RowId(u16::try_from(self.entries.len()).expect("fewer than 65536 commands"));
+        self.entries.push(Entry {
+            row,
+            full_name,
+            parent,
+            children: Vec::new(),
+            single_key: single_key(row),
+            is_write: row.flags.has(Flags::WRITE),
+            deny_oom: row.flags.has(Flags::DENYOOM),
+        });
+        id
+    }
+
+    /// The row of a number.
+    #[inline]
+    pub fn entry(&self, id: RowId) -> &Entry {
+        &self.entries[id.index()]
+    }
+
+    /// How many rows there are, subcommands included.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All rows in order.
+    pub fn iter(&self) -> impl Iterator<Item = (RowId, &Entry)> {
+        self.entries.iter().enumerate().map(|(i, entry)| (RowId(i as u16), entry))
+    }
+
+    /// The top-level command of a name in any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<RowId> {
+        let mut lower = [0u8; NAME_MAX_BYTES];
+        self.by_name.get(lowered(name, &mut lower)?).copied()
+    }
+
+    /// The subcommand of a container.
+    pub fn find_word(&self, container: RowId, word: &[u8]) -> Option<RowId> {
+        let mut lower = [0u8; NAME_MAX_BYTES];
+        self.by_word.get(&(container, lowered(word, &mut lower)?)).copied()
+    }
+
+    /// A command by its full name, `config|get` or `config`.
+    pub fn find_full(&self, name: &[u8]) -> Option<RowId> {
+        match memchr::memchr(b'|', name) {
+            Some(bar) => self.find_word(self.find(&name[..bar])?, &name[bar + 1..]),
+            None => self.find(name),
+        }
+    }
+}
+
+fn lowered<'a>(name: &[u8], lower: &'a mut [u8; NAME_MAX_BYTES]) -> Option<&'a str> {
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}
+
+fn single_key(row: &Row) -> usize {
+    match (row.keys, row.run) {
+        ([spec], Run::OnShard(_)) => match (spec.begin, spec.find) {
+            (Begin::Index(index), Find::Range { last: 0, .. }) => index,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}

@@ -1,0 +1,107 @@
+//! Effects: what a write has done, for those who follow the keyspace.
+//!
+//! INVARIANT: no command calls a follower. A write yields one effect through the guard that made it (`lookup.rs`),
+//! and `tx/finish.rs` drains them after the command. With no follower an effect costs one branch.
+
+use crate::types::DbIndex;
+
+/// The class of a keyspace notification, by its letter in `notify-keyspace-events`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    Generic,
+    String,
+    List,
+    Set,
+    Hash,
+    SortedSet,
+    Stream,
+    Expired,
+    Evicted,
+    Module,
+    New,
+}
+
+/// What happened to a key: the name and class of its keyspace notification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    pub name: &'static str,
+    pub class: Class,
+}
+
+macro_rules! events {
+    ($($name:ident = $wire:literal, $class:ident;)*) => {
+        impl Event {
+            $(pub const $name: Event = Event { name: $wire, class: Class::$class };)*
+        }
+    };
+}
+
+events! {
+    SET = "set", String;
+    APPEND = "append", String;
+    SETRANGE = "setrange", String;
+    INCRBY = "incrby", String;
+    DECRBY = "decrby", String;
+    INCRBYFLOAT = "incrbyfloat", String;
+    DEL = "del", Generic;
+    EXPIRE = "expire", Generic;
+    PERSIST = "persist", Generic;
+    RENAME_FROM = "rename_from", Generic;
+    RENAME_TO = "rename_to", Generic;
+    MOVE_FROM = "move_from", Generic;
+    MOVE_TO = "move_to", Generic;
+    COPY_TO = "copy_to", Generic;
+    RESTORE = "restore", Generic;
+    EXPIRED = "expired", Expired;
+    EVICTED = "evicted", Evicted;
+}
+
+/// One change of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Effect {
+    pub db: DbIndex,
+    pub key: Box<[u8]>,
+    pub event: Event,
+}
+
+/// The effects of the command that runs, until they are drained.
+#[derive(Default)]
+pub struct Effects {
+    /// How many followers want effects: watched keys now; log, replicas, notifications later.
+    followers: usize,
+    pending: Vec<Effect>,
+    /// Changes since the last save; Redis's `dirty`.
+    pub dirty: u64,
+}
+
+impl Effects {
+    /// A follower begins to read effects.
+    pub fn follow(&mut self) {
+        self.followers += 1;
+    }
+
+    /// A follower stops.
+    pub fn unfollow(&mut self) {
+        self.followers = self.followers.checked_sub(1).expect("only who follows can stop");
+    }
+
+    /// Records a change. One branch and one addition when nobody follows.
+    #[inline]
+    pub fn record(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        self.dirty += 1;
+        if self.followers > 0 {
+            self.pending.push(Effect { db, key: key.into(), event });
+        }
+    }
+
+    /// True when nothing waits to be drained.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes what was recorded.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.pending.drain(..)
+    }
+}

@@ -1,0 +1,154 @@
+//! The shard itself: databases, and what all of them share.
+
+use std::sync::Arc;
+
+use super::access::{AccessClock, Counting};
+use super::db::Db;
+use super::effects::Effects;
+use super::graveyard::Graveyard;
+use super::keyspace::Keyspace;
+use super::memory::MemoryBoard;
+use super::stats::KeyStats;
+use super::watch::Watches;
+use crate::types::raw::table::Hasher;
+use crate::types::{DbIndex, ShardId};
+
+/// `maxmemory-policy`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum EvictionPolicy {
+    #[default]
+    NoEviction,
+    AllKeysLru,
+    AllKeysLfu,
+    AllKeysLrm,
+    AllKeysRandom,
+    VolatileLru,
+    VolatileLfu,
+    VolatileLrm,
+    VolatileRandom,
+    VolatileTtl,
+}
+
+/// What the configuration says to a shard.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// 0: no limit.
+    pub maxmemory_bytes: u64,
+    pub policy: EvictionPolicy,
+    pub samples: usize,
+    pub lfu_log_factor: u32,
+    pub lfu_decay_minutes: u32,
+    pub max_bulk_bytes: usize,
+    /// Expire keys without being asked (DEBUG SET-ACTIVE-EXPIRE).
+    pub active_expire: bool,
+    pub lazy_user_flush: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            maxmemory_bytes: 0,
+            policy: EvictionPolicy::NoEviction,
+            samples: 5,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+            max_bulk_bytes: 512 << 20,
+            active_expire: true,
+            lazy_user_flush: false,
+        }
+    }
+}
+
+/// One core's part of the keyspace.
+pub struct Shard {
+    pub id: ShardId,
+    /// The time of the command or slice that runs, milliseconds since the epoch.
+    pub now_ms: u64,
+    pub dbs: Vec<Db>,
+    pub settings: Settings,
+    pub effects: Effects,
+    pub watches: Watches,
+    pub graveyard: Graveyard,
+    pub stats: KeyStats,
+    pub rng: fastrand::Rng,
+    pub hasher: Hasher,
+    pub board: Arc<MemoryBoard>,
+}
+
+impl Shard {
+    /// An empty shard. `seed` makes its random choices repeatable.
+    pub fn new(id: ShardId, databases: usize, hasher: Hasher, seed: u64, board: Arc<MemoryBoard>) -> Shard {
+        Shard {
+            id,
+            now_ms: 0,
+            dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
+            settings: Settings::default(),
+            effects: Effects::default(),
+            watches: Watches::default(),
+            graveyard: Graveyard::default(),
+            stats: KeyStats::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            hasher,
+            board,
+        }
+    }
+
+    /// How access is counted now.
+    #[inline]
+    pub fn access_clock(&self) -> AccessClock {
+        let counting = match self.settings.policy {
+            EvictionPolicy::AllKeysLfu | EvictionPolicy::VolatileLfu => Counting::Lfu {
+                log_factor: self.settings.lfu_log_factor,
+                decay_minutes: self.settings.lfu_decay_minutes,
+            },
+            _ => Counting::Lru,
+        };
+        AccessClock { counting, now_ms: self.now_ms }
+    }
+
+    /// The keys of a database, for a command.
+    #[inline]
+    pub fn keyspace(&mut self, index: DbIndex, touch: bool) -> Keyspace<'_> {
+        let clock = self.access_clock();
+        Keyspace {
+            db: &mut self.dbs[index.index()],
+            index,
+            effects: &mut self.effects,
+            stats: &mut self.stats,
+            graveyard: &mut self.graveyard,
+            rng: &mut self.rng,
+            clock,
+            touch,
+        }
+    }
+
+    /// A database.
+    pub fn db_mut(&mut self, index: DbIndex) -> &mut Db {
+        &mut self.dbs[index.index()]
+    }
+
+    /// Begins or ends following the effects for watched keys.
+    pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> u64 {
+        if self.watches.is_empty() {
+            self.effects.follow();
+        }
+        self.watches.watch(db, key)
+    }
+
+    /// The counterpart of [`Shard::watch`].
+    pub fn unwatch(&mut self, db: DbIndex, key: &[u8]) {
+        if self.watches.is_empty() {
+            return;
+        }
+        self.watches.unwatch(db, key);
+        if self.watches.is_empty() {
+            self.effects.unfollow();
+        }
+    }
+
+    /// Bytes this shard's keyspace holds.
+    pub fn used_bytes(&self) -> u64 {
+        let tables: usize = self.dbs.iter().map(|db| db.table.usage().total_bytes()).sum();
+        (tables + self.graveyard.bytes) as u64
+    }
+}

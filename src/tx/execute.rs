@@ -1,0 +1,215 @@
+//! Running a command, or a transaction's work, on the shard that is here.
+
+use super::finish::finish;
+use super::message::{TxCommand, Work};
+use crate::commands::context::{ClientView, Ctx};
+use crate::commands::keys_of::keys_of;
+use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, Run};
+use crate::commands::{Args, CommandError, CommandTable, Entry, Outcome};
+use crate::resp::{Argv, Output, Protocol, Reply};
+use crate::commands::Part;
+use crate::shard::Shard;
+use crate::types::DbIndex;
+
+/// Runs a command whose keys all live on this shard and writes its reply. False when the reply is an error.
+#[inline]
+pub fn run_here(
+    shard: &mut Shard,
+    entry: &Entry,
+    db: DbIndex,
+    client: ClientView,
+    argv: Argv<'_>,
+    out: &mut Output,
+) -> bool {
+    if entry.is_write && shard.over_limit() && !shard.make_room() && entry.deny_oom {
+        Reply::new(out, client.protocol).error(CommandError::OutOfMemory.to_string());
+        return false;
+    }
+    let (bytes, shared) = (out.bytes.len(), out.shared.len());
+    let mut ctx = Ctx { shard, db, client };
+    let mut reply = Reply::new(out, client.protocol);
+    let result = match entry.row.run {
+        Run::OnShard(run) | Run::AtShard { run, .. } => run(&mut ctx, &mut args_of(entry, argv), &mut reply),
+        Run::PerKey { each, stride, merge } => run_keys(&mut ctx, entry, argv, each, stride, merge, &mut reply),
+        Run::Hops { hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
+        Run::AllShards { each, merge } => {
+            each(&mut ctx, argv).and_then(|part| merge(argv, &mut vec![part], &mut reply))
+        }
+        Run::Local(run) => run(&mut args_of(entry, argv), &mut reply),
+        Run::Bound | Run::Broadcast | Run::Container => {
+            unreachable!("routing sends {} to its core, not to a shard", entry.full_name)
+        }
+    };
+    finish(shard);
+    match result {
+        Ok(Outcome::Done) => true,
+        Err(error) => {
+            out.bytes.truncate(bytes);
+            out.shared.truncate(shared);
+            write_error(&error, &mut Reply::new(out, client.protocol));
+            false
+        }
+    }
+}
+
+/// Writes a command's error.
+#[cold]
+pub fn write_error(error: &CommandError, reply: &mut Reply<'_>) {
+    reply.error(error.to_string());
+}
+
+/// The cursor after the command's name, or after its container's and its own.
+pub fn args_of<'a>(entry: &Entry, argv: Argv<'a>) -> Args<'a> {
+    Args::new(argv, 1 + usize::from(entry.parent.is_some()))
+}
+
+fn invalid_keys() -> CommandError {
+    super::route::INVALID_KEYS
+}
+
+fn run_keys(
+    ctx: &mut Ctx<'_>,
+    entry: &Entry,
+    argv: Argv<'_>,
+    each: KeyFn,
+    stride: usize,
+    merge: Merge,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let first = entry.row.keys.first().map_or(1, |spec| match spec.begin {
+        crate::commands::spec::Begin::Index(index) => index,
+        _ => 1,
+    });
+    if !(argv.len() - first).is_multiple_of(stride) {
+        return Err(CommandError::WrongArity(entry.full_name));
+    }
+    if merge == Merge::Elements {
+        reply.array((argv.len() - first) / stride);
+    }
+    let mut sum = 0;
+    for piece in argv.spans[first..].chunks_exact(stride) {
+        sum += each(ctx, Argv { buf: argv.buf, spans: piece }, reply)?;
+    }
+    write_merged(merge, sum, reply);
+    Ok(Outcome::Done)
+}
+
+fn write_merged(merge: Merge, sum: i64, reply: &mut Reply<'_>) {
+    match merge {
+        Merge::Sum => reply.int(sum),
+        Merge::Ok => reply.ok(),
+        Merge::Elements => {}
+    }
+}
+
+fn run_hops(
+    ctx: &mut Ctx<'_>,
+    entry: &Entry,
+    argv: Argv<'_>,
+    hops: &[Hop],
+    finish: FinishFn,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let keys = keys_of(entry.row, argv).map_err(|_| invalid_keys())?;
+    let mine: Vec<usize> = (0..keys.len()).collect();
+    let mut gathered = Gathered::default();
+    for hop in hops {
+        let one;
+        let mine = match hop.on {
+            crate::commands::spec::On::Owners => &mine[..],
+            crate::commands::spec::On::Key(order) => {
+                one = [order];
+                &one[..]
+            }
+        };
+        let part = (hop.run)(ctx, argv, mine, &mut gathered)?;
+        let stop = matches!(part, Part::Stop);
+        gathered.hops.push(vec![(ctx.shard.id, part)]);
+        if stop {
+            break;
+        }
+    }
+    finish(argv, &mut gathered, reply)
+}
+
+/// Runs a transaction's work here. Errors travel as finished replies inside the part.
+pub fn run_work(shard: &mut Shard, table: &CommandTable, client: ClientView, work: Work) -> Result<Part, CommandError> {
+    let part = match work {
+        Work::Each { command, mine } => run_each(shard, table, client, &command, &mine),
+        Work::Hop { command, hop, mine, mut got } => {
+            let entry = table.entry(command.row);
+            let Run::Hops { hops, .. } = entry.row.run else { unreachable!("only commands of hops have hops") };
+            let mut ctx = Ctx { shard, db: command.db, client };
+            (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got)
+        }
+        Work::All { command } => {
+            let entry = table.entry(command.row);
+            let Run::AllShards { each, .. } = entry.row.run else { unreachable!("only commands over all shards") };
+            each(&mut Ctx { shard, db: command.db, client }, command.request.argv())
+        }
+        Work::Group { commands } => Ok(run_group(shard, table, client, commands)),
+    };
+    finish(shard);
+    part
+}
+
+fn run_each(
+    shard: &mut Shard,
+    table: &CommandTable,
+    client: ClientView,
+    command: &TxCommand,
+    mine: &[usize],
+) -> Result<Part, CommandError> {
+    let entry = table.entry(command.row);
+    let Run::PerKey { each, stride, merge } = entry.row.run else { unreachable!("only commands that run key by key") };
+    let argv = command.request.argv();
+    let keys = keys_of(entry.row, argv).map_err(|_| invalid_keys())?;
+    let mut ctx = Ctx { shard, db: command.db, client };
+    let mut sum = 0;
+    let mut elements = Vec::new();
+    for &order in mine {
+        let mut out = Output::default();
+        let at = keys[order].index;
+        let piece = Argv { buf: argv.buf, spans: &argv.spans[at..at + stride] };
+        sum += each(&mut ctx, piece, &mut Reply::new(&mut out, client.protocol))?;
+        if merge == Merge::Elements {
+            elements.push((order, out));
+        }
+    }
+    Ok(Part::Each { sum, elements })
+}
+
+fn run_group(
+    shard: &mut Shard,
+    table: &CommandTable,
+    client: ClientView,
+    commands: Vec<(usize, TxCommand)>,
+) -> Part {
+    let mut replies = Vec::with_capacity(commands.len());
+    for (index, command) in commands {
+        let mut out = Output::default();
+        run_here(shard, table.entry(command.row), command.db, client, command.request.argv(), &mut out);
+        replies.push((index, out));
+    }
+    Part::Replies(replies)
+}
+
+/// Merges the parts of a command that ran key by key on several shards.
+pub fn merge_each(merge: Merge, parts: Vec<Part>, protocol: Protocol, out: &mut Output) {
+    let mut total = 0;
+    let mut all = Vec::new();
+    for part in parts {
+        let Part::Each { sum, elements } = part else { unreachable!("key by key parts only") };
+        total += sum;
+        all.extend(elements);
+    }
+    let mut reply = Reply::new(out, protocol);
+    if merge == Merge::Elements {
+        reply.array(all.len());
+        all.sort_by_key(|(order, _)| *order);
+        for (_, mut element) in all {
+            reply.out.append(&mut element);
+        }
+    }
+    write_merged(merge, total, &mut Reply::new(out, protocol));
+}

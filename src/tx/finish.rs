@@ -1,0 +1,22 @@
+//! The end of every write: its effects go to those who follow the keyspace.
+//!
+//! INVARIANT: this is the only place that reads effects. Watched keys today; the log, replicas, tracking,
+//! notifications, blocked clients and search indexes join here, in this order of business.
+
+use crate::shard::Shard;
+
+/// Drains the effects of the command that just ran.
+#[inline]
+pub fn finish(shard: &mut Shard) {
+    if !shard.effects.is_empty() {
+        drain(shard);
+    }
+}
+
+#[cold]
+fn drain(shard: &mut Shard) {
+    let Shard { effects, watches, .. } = shard;
+    for effect in effects.drain() {
+        watches.touch(effect.db, &effect.key);
+    }
+}

@@ -1,0 +1,161 @@
+//! EXEC: the program of a MULTI block.
+//!
+//! Commands that need one shard run in groups, one hop for a run of them however many shards they touch; a command
+//! over several shards is a stage (or more) of its own; what needs the connection's core is done by the caller
+//! in between. All intents are held from the first to the last command.
+
+use std::sync::Arc;
+
+use super::coordinator::{Next, Program, Stage};
+use super::execute::write_error;
+use super::message::{TxCommand, Work};
+use super::route::Route;
+use super::single::Single;
+use crate::commands::{CommandError, CommandTable, Part};
+use crate::resp::{Output, Protocol, Reply};
+use crate::shard::Placement;
+use crate::types::ShardId;
+
+/// One command of an EXEC and where it runs.
+pub struct Step {
+    pub command: TxCommand,
+    pub route: Result<Route, CommandError>,
+}
+
+/// A MULTI block that runs.
+pub struct Exec {
+    table: Arc<CommandTable>,
+    placement: Placement,
+    protocol: Protocol,
+    steps: Vec<Step>,
+    replies: Vec<Output>,
+    /// The first step that has not begun.
+    at: usize,
+    single: Option<Single>,
+    aborted: bool,
+}
+
+impl Exec {
+    pub fn new(steps: Vec<Step>, table: Arc<CommandTable>, placement: Placement, protocol: Protocol) -> Exec {
+        let replies = steps.iter().map(|_| Output::default()).collect();
+        Exec { table, placement, protocol, steps, replies, at: 0, single: None, aborted: false }
+    }
+
+    /// The step the caller must do now.
+    pub fn caller_step(&self) -> (usize, &Step) {
+        (self.at, &self.steps[self.at])
+    }
+
+    /// The caller's reply to it. The protocol may have changed (HELLO).
+    pub fn caller_done(&mut self, reply: Output, protocol: Protocol) {
+        self.replies[self.at] = reply;
+        self.protocol = protocol;
+        self.at += 1;
+    }
+
+    fn absorb(&mut self, parts: Vec<(ShardId, Part)>) {
+        for (_, part) in parts {
+            match part {
+                Part::Replies(replies) => replies.into_iter().for_each(|(index, reply)| self.replies[index] = reply),
+                Part::Nothing => {}
+                _ => unreachable!("groups answer with replies"),
+            }
+        }
+    }
+
+    /// A hop for all commands from `at` on that need one shard each.
+    fn group(&mut self) -> Option<Stage> {
+        let mut works: Vec<(ShardId, Vec<(usize, TxCommand)>)> = Vec::new();
+        while let Some(Step { command, route: Ok(Route::Shard(shard)) }) = self.steps.get(self.at) {
+            match works.iter_mut().find(|(known, _)| known == shard) {
+                Some((_, commands)) => commands.push((self.at, command.clone())),
+                None => works.push((*shard, vec![(self.at, command.clone())])),
+            }
+            self.at += 1;
+        }
+        let works: Vec<_> = works.into_iter().map(|(shard, commands)| (shard, Work::Group { commands })).collect();
+        (!works.is_empty()).then_some(Stage { works, last: self.at == self.steps.len() })
+    }
+
+    fn next(&mut self, mut parts: Vec<(ShardId, Part)>) -> Next {
+        loop {
+            match &mut self.single {
+                Some(single) => {
+                    if let Some(mut stage) = single.next(std::mem::take(&mut parts)) {
+                        stage.last = false;
+                        return Next::Stage(stage);
+                    }
+                    single.finish(&mut self.replies[self.at]);
+                    self.single = None;
+                    self.at += 1;
+                }
+                None => self.absorb(std::mem::take(&mut parts)),
+            }
+            if let Some(stage) = self.group() {
+                return Next::Stage(stage);
+            }
+            let Some(step) = self.steps.get(self.at) else { return Next::Done };
+            match &step.route {
+                Ok(Route::Several) => {
+                    let planned = Single::new(step.command.clone(), self.table.clone(), self.placement, self.protocol);
+                    match planned {
+                        Ok(single) => self.single = Some(single),
+                        Err(error) => self.refuse(&error),
+                    }
+                }
+                Ok(_) => return Next::Caller,
+                Err(error) => {
+                    let error = error.clone();
+                    self.refuse(&error);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: &CommandError) {
+        write_error(error, &mut Reply::new(&mut self.replies[self.at], self.protocol));
+        self.at += 1;
+    }
+
+    /// Writes EXEC's reply.
+    pub fn finish(&mut self, protocol: Protocol, out: &mut Output) {
+        let mut reply = Reply::new(out, protocol);
+        if self.aborted {
+            return reply.null_array();
+        }
+        reply.array(self.replies.len());
+        self.replies.iter_mut().for_each(|one| out.append(one));
+    }
+}
+
+/// What a coordinator of clients' transactions runs.
+pub enum Plan {
+    One(Box<Single>),
+    Exec(Box<Exec>),
+}
+
+impl Plan {
+    /// Writes the transaction's reply.
+    pub fn finish(&mut self, protocol: Protocol, out: &mut Output) {
+        match self {
+            Plan::One(single) => single.finish(out),
+            Plan::Exec(exec) => exec.finish(protocol, out),
+        }
+    }
+}
+
+impl Program for Plan {
+    fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next {
+        match self {
+            Plan::One(single) => single.next(parts).map_or(Next::Done, Next::Stage),
+            Plan::Exec(exec) => exec.next(parts),
+        }
+    }
+
+    fn watch_failed(&mut self) {
+        match self {
+            Plan::One(_) => unreachable!("only EXEC watches"),
+            Plan::Exec(exec) => exec.aborted = true,
+        }
+    }
+}

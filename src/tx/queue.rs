@@ -1,0 +1,207 @@
+//! A shard's transaction queue: VLL (Ren, Thomson, Abadi, VLDB 2013), the shard's side.
+//!
+//! Every transaction that spans shards has a number from one global counter. It is *scheduled* on all its shards in
+//! one hop, which registers its intents and puts it into each queue by number; when all have accepted, its hops run.
+//! A shard runs a transaction when it heads the queue, or when it was *granted* at scheduling: nothing registered
+//! conflicted with it.
+//!
+//! INVARIANT (order): two transactions that conflict run in the order of their numbers on every shard they share.
+//! A shard refuses to schedule a number that is not above the highest it has begun, and one that conflicts with a
+//! higher number already scheduled (which may have been granted and could run any time). A refused transaction
+//! is withdrawn everywhere and tries again with a fresh number.
+//!
+//! INVARIANT (progress): the head of a queue waits only for its coordinator, and the coordinator only for
+//! accept-or-refuse answers, which every shard gives at once. So nothing waits in a circle.
+//!
+//! A command for this shard alone runs at once unless an intent conflicts. Then it joins the queue as a
+//! transaction of one shard with a fresh number, its intents registered, so that whatever comes later and
+//! conflicts with it waits behind it.
+
+use std::collections::BTreeMap;
+
+use super::intents::{IntentSet, Intents};
+use crate::types::ShardId;
+
+/// A transaction's number: its place in the order of all transactions.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct TxId(pub u64);
+
+struct Entry<W> {
+    origin: ShardId,
+    intents: IntentSet,
+    granted: bool,
+    /// Work that arrived and waits for the transaction's place in the queue.
+    armed: Option<Armed<W>>,
+}
+
+/// Work for a transaction; `conclude` says that it is the last.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Armed<W> {
+    pub work: W,
+    pub conclude: bool,
+}
+
+/// Work whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Runnable<W> {
+    pub tx: TxId,
+    pub origin: ShardId,
+    pub work: W,
+    pub conclude: bool,
+}
+
+/// The queue of one shard over units of work `W`.
+pub struct Queue<W> {
+    intents: Intents,
+    entries: BTreeMap<TxId, Entry<W>>,
+    begun: TxId,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Queue<W> {
+        Queue { intents: Intents::default(), entries: BTreeMap::new(), begun: TxId(0) }
+    }
+}
+
+impl<W> Queue<W> {
+    /// True when nothing is scheduled: every command may run at once. The one test of the common case.
+    #[inline]
+    pub fn is_idle(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many transactions wait or run here.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when nothing is scheduled.
+    pub fn is_empty(&self) -> bool {
+        self.is_idle()
+    }
+
+    /// Must a command with these intents wait?
+    pub fn conflict(&self, intents: &IntentSet) -> bool {
+        self.intents.conflict(intents)
+    }
+
+    /// Schedules a transaction, or refuses it (see the invariant on order).
+    #[must_use]
+    pub fn schedule(&mut self, tx: TxId, origin: ShardId, intents: IntentSet) -> bool {
+        if tx <= self.begun {
+            return false;
+        }
+        let conflicts = self.intents.conflict(&intents);
+        let is_last = self.entries.last_key_value().is_none_or(|(last, _)| *last < tx);
+        if conflicts && !is_last {
+            return false;
+        }
+        self.intents.add(&intents);
+        let fresh = self.entries.insert(tx, Entry { origin, intents, granted: !conflicts, armed: None });
+        assert!(fresh.is_none(), "transaction numbers are unique");
+        true
+    }
+
+    /// Gives a scheduled transaction its next work.
+    pub fn arm(&mut self, tx: TxId, work: W, conclude: bool) {
+        let entry = self.entries.get_mut(&tx).expect("only scheduled transactions are armed");
+        assert!(entry.armed.is_none(), "a transaction has one hop at a time");
+        entry.armed = Some(Armed { work, conclude });
+    }
+
+    /// Takes the work of `tx` if it may run now.
+    pub fn take_if_ready(&mut self, tx: TxId) -> Option<Runnable<W>> {
+        let is_head = self.entries.first_key_value().is_some_and(|(head, _)| *head == tx);
+        let entry = self.entries.get_mut(&tx)?;
+        if !(is_head || entry.granted) {
+            return None;
+        }
+        let armed = entry.armed.take()?;
+        // Having begun it keeps its grant until it concludes: what conflicts was registered after it.
+        entry.granted = true;
+        let origin = entry.origin;
+        self.begun = self.begun.max(tx);
+        Some(Runnable { tx, origin, work: armed.work, conclude: armed.conclude })
+    }
+
+    /// Takes the work at the head of the queue if it has arrived. Ask again after every conclusion.
+    pub fn take_head(&mut self) -> Option<Runnable<W>> {
+        let head = *self.entries.first_key_value()?.0;
+        self.take_if_ready(head)
+    }
+
+    /// Removes a transaction that has concluded or is withdrawn. Unknown numbers are ignored: this shard refused it.
+    pub fn release(&mut self, tx: TxId) {
+        if let Some(entry) = self.entries.remove(&tx) {
+            self.intents.remove(&entry.intents);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::intents::Mode;
+    use super::*;
+    use crate::types::DbIndex;
+
+    fn on(keys: &[u64]) -> IntentSet {
+        let mut set = IntentSet::default();
+        keys.iter().for_each(|&key| set.add(DbIndex(0), key, Mode::Exclusive));
+        set
+    }
+
+    const ME: ShardId = ShardId(0);
+
+    #[test]
+    fn a_granted_transaction_overtakes_and_a_conflicting_one_waits() {
+        let mut queue = Queue::default();
+        assert!(queue.schedule(TxId(1), ME, on(&[1])));
+        assert!(queue.schedule(TxId(2), ME, on(&[1])));
+        assert!(queue.schedule(TxId(3), ME, on(&[3])));
+        queue.arm(TxId(3), "c", true);
+        queue.arm(TxId(2), "b", true);
+        assert_eq!(queue.take_if_ready(TxId(2)), None);
+        assert_eq!(queue.take_if_ready(TxId(3)).unwrap().work, "c");
+        queue.release(TxId(3));
+        assert_eq!(queue.take_head(), None, "the head has no work yet");
+        queue.arm(TxId(1), "a", true);
+        assert_eq!(queue.take_head().unwrap().work, "a");
+        queue.release(TxId(1));
+        assert_eq!(queue.take_head().unwrap().work, "b");
+        queue.release(TxId(2));
+        assert!(queue.is_idle());
+    }
+
+    #[test]
+    fn a_number_below_one_that_has_begun_is_refused() {
+        let mut queue: Queue<()> = Queue::default();
+        assert!(queue.schedule(TxId(7), ME, on(&[1])));
+        queue.arm(TxId(7), (), true);
+        assert!(queue.take_head().is_some());
+        queue.release(TxId(7));
+        assert!(!queue.schedule(TxId(6), ME, on(&[2])));
+    }
+
+    #[test]
+    fn a_number_below_a_conflicting_one_is_refused_and_below_others_is_not() {
+        let mut queue: Queue<()> = Queue::default();
+        assert!(queue.schedule(TxId(7), ME, on(&[1])));
+        assert!(!queue.schedule(TxId(5), ME, on(&[1])));
+        assert!(queue.schedule(TxId(6), ME, on(&[2])));
+    }
+
+    #[test]
+    fn a_transaction_of_several_hops_keeps_its_place() {
+        let mut queue = Queue::default();
+        assert!(queue.schedule(TxId(1), ME, on(&[1])));
+        assert!(queue.schedule(TxId(2), ME, on(&[1])));
+        queue.arm(TxId(1), 1, false);
+        queue.arm(TxId(2), 2, true);
+        assert_eq!(queue.take_head().unwrap().work, 1);
+        assert_eq!(queue.take_if_ready(TxId(2)), None);
+        queue.arm(TxId(1), 11, true);
+        assert_eq!(queue.take_if_ready(TxId(1)).unwrap().work, 11);
+        queue.release(TxId(1));
+        assert_eq!(queue.take_head().unwrap().work, 2);
+    }
+}

@@ -1,0 +1,197 @@
+//! One command over several shards, as stages: key by key, in hops, or on all shards.
+
+use std::sync::Arc;
+
+use super::coordinator::{Claim, Stage};
+use super::execute::{merge_each, write_error};
+use super::intents::Mode;
+use super::message::{TxCommand, Work};
+use super::route::{KeysByOwner, by_owner, mode_of};
+use crate::commands::keys_of::keys_of;
+use crate::commands::spec::{Access, Flags, Gathered, On, Run};
+use crate::commands::{CommandError, CommandTable, Outcome};
+use crate::resp::{Output, Protocol, Reply};
+use crate::commands::Part;
+use crate::shard::Placement;
+use crate::types::ShardId;
+use crate::types::raw::table::Hasher;
+
+/// The claims of a command that spans shards.
+pub fn claims_of(
+    command: &TxCommand,
+    table: &CommandTable,
+    placement: Placement,
+    hasher: &Hasher,
+) -> Result<Vec<(ShardId, Claim)>, CommandError> {
+    let mut claims = Vec::new();
+    add_claims(command, table, placement, hasher, &mut claims)?;
+    Ok(claims)
+}
+
+/// Adds what a command claims to what others of the same transaction claim.
+pub fn add_claims(
+    command: &TxCommand,
+    table: &CommandTable,
+    placement: Placement,
+    hasher: &Hasher,
+    claims: &mut Vec<(ShardId, Claim)>,
+) -> Result<(), CommandError> {
+    let row = table.entry(command.row).row;
+    let argv = command.request.argv();
+    match row.run {
+        Run::AllShards { .. } => {
+            let mode = if row.flags.has(Flags::WRITE) { Mode::Exclusive } else { Mode::Shared };
+            for shard in 0..placement.shards() {
+                claim_on(claims, ShardId(shard as u16)).intents.add_whole(mode);
+            }
+        }
+        Run::AtShard { shard, .. } => {
+            let shard = shard(argv, placement.shards())?;
+            claim_on(claims, ShardId(shard as u16)).intents.add_whole(Mode::Shared);
+        }
+        _ => {
+            let keys = keys_of(row, argv).map_err(|_| super::route::INVALID_KEYS)?;
+            for key in &keys {
+                let name = argv.get(key.index);
+                let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                claim_on(claims, placement.owner_of(name)).intents.add(command.db, hasher.hash(name), mode);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The claim on one shard, made if there is none yet.
+pub fn claim_on(claims: &mut Vec<(ShardId, Claim)>, shard: ShardId) -> &mut Claim {
+    let at = match claims.iter().position(|(known, _)| *known == shard) {
+        Some(at) => at,
+        None => {
+            claims.push((shard, Claim::default()));
+            claims.len() - 1
+        }
+    };
+    &mut claims[at].1
+}
+
+/// The stages of one command.
+pub struct Single {
+    command: TxCommand,
+    table: Arc<CommandTable>,
+    placement: Placement,
+    protocol: Protocol,
+    owners: KeysByOwner,
+    gathered: Gathered,
+    failed: Option<CommandError>,
+    begun: bool,
+}
+
+impl Single {
+    /// Plans a command whose route is `Several` (or which an EXEC runs as a stage of its own).
+    pub fn new(
+        command: TxCommand,
+        table: Arc<CommandTable>,
+        placement: Placement,
+        protocol: Protocol,
+    ) -> Result<Single, CommandError> {
+        let keys = keys_of(table.entry(command.row).row, command.request.argv())
+            .map_err(|_| super::route::INVALID_KEYS)?;
+        let owners = by_owner(&keys, command.request.argv(), placement);
+        Ok(Single {
+            command,
+            table,
+            placement,
+            protocol,
+            owners,
+            gathered: Gathered::default(),
+            failed: None,
+            begun: false,
+        })
+    }
+
+    /// Takes the answers to the last stage; the next stage, or `None` when it is time for the reply.
+    pub fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Option<Stage> {
+        let mut stop = false;
+        if self.begun {
+            let mut kept = Vec::with_capacity(parts.len());
+            for (shard, part) in parts {
+                match part {
+                    Part::Failed(error) => self.failed = Some(*error),
+                    part => {
+                        stop |= matches!(part, Part::Stop);
+                        kept.push((shard, part));
+                    }
+                }
+            }
+            self.gathered.hops.push(kept);
+        }
+        self.begun = true;
+        if stop || self.failed.is_some() {
+            return None;
+        }
+        let done = self.gathered.hops.len();
+        let command = &self.command;
+        match self.table.entry(command.row).row.run {
+            Run::PerKey { .. } if done == 0 => {
+                let each = |(shard, mine): &(ShardId, Vec<usize>)| {
+                    (*shard, Work::Each { command: command.clone(), mine: mine.clone() })
+                };
+                Some(Stage { works: self.owners.iter().map(each).collect(), last: true })
+            }
+            Run::AllShards { .. } if done == 0 => {
+                let all = |shard| (ShardId(shard as u16), Work::All { command: command.clone() });
+                Some(Stage { works: (0..self.placement.shards()).map(all).collect(), last: true })
+            }
+            Run::Hops { hops, .. } if done < hops.len() => {
+                let last = done + 1 == hops.len();
+                let mut works = Vec::new();
+                match hops[done].on {
+                    On::Owners => {
+                        for (shard, mine) in &self.owners {
+                            let (command, mine) = (command.clone(), mine.clone());
+                            works.push((*shard, Work::Hop { command, hop: done, mine, got: Gathered::default() }));
+                        }
+                    }
+                    On::Key(order) => {
+                        let owner = self.owners.iter().find(|(_, mine)| mine.contains(&order));
+                        let shard = owner.expect("the keys of a row's hops exist").0;
+                        let got = std::mem::take(&mut self.gathered);
+                        // The hops stay counted although their parts have moved on.
+                        self.gathered.hops.resize_with(done, Vec::new);
+                        works.push((shard, Work::Hop { command: command.clone(), hop: done, mine: vec![order], got }));
+                    }
+                }
+                Some(Stage { works, last })
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes the reply.
+    pub fn finish(&mut self, out: &mut Output) {
+        let argv = self.command.request.argv();
+        let mut reply = Reply::new(out, self.protocol);
+        if let Some(error) = &self.failed {
+            return write_error(error, &mut reply);
+        }
+        let result = match self.table.entry(self.command.row).row.run {
+            Run::PerKey { merge, .. } => {
+                let parts = self.gathered.hops.pop().unwrap_or_default();
+                merge_each(merge, parts.into_iter().map(|(_, part)| part).collect(), self.protocol, out);
+                return;
+            }
+            Run::AllShards { merge, .. } => {
+                let parts = self.gathered.hops.pop().unwrap_or_default();
+                merge(argv, &mut parts.into_iter().map(|(_, part)| part).collect(), &mut reply)
+            }
+            Run::Hops { finish, .. } => finish(argv, &mut self.gathered, &mut reply),
+            _ => unreachable!("only commands over several shards are planned"),
+        };
+        match result {
+            Ok(Outcome::Done) => {}
+            Err(error) => {
+                out.clear();
+                write_error(&error, &mut Reply::new(out, self.protocol));
+            }
+        }
+    }
+}
