@@ -7,12 +7,15 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod crash;
+pub mod daemon;
 pub mod entropy;
 pub mod host;
 pub mod limits;
 pub mod memory;
 pub mod process;
 pub mod resources;
+pub mod signals;
 pub mod topology;
 
 pub use cgroup::{CpuQuota, MemoryLimit};
