@@ -3,9 +3,9 @@
 #
 #   tuning/test.sh [-- server command with {port}]
 #
-# With a server command, or a release build, it also traces the server under a short load and checks
-# that the seccomp profile allows every call it makes (needs strace and redis-benchmark). Tools that are not
-# installed are skipped, and named.
+# With a server command, or a release build, it also checks that the seccomp profile allows every call
+# the server makes under a short load (by strace), and that the server runs with the profile in force.
+# Tools that are not installed are skipped, and named.
 # shellcheck disable=SC2317 # functions are called by name, through check
 set -u
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -107,6 +107,12 @@ assert patch["spec"]["template"]["spec"]["securityContext"]["seccompProfile"]["t
 PY
 else skip "python3 has no yaml"; fi
 
+if has kubectl; then
+  check "kustomize builds base" kubectl kustomize kubernetes/base
+  overlay() { kubectl kustomize kubernetes/io-uring >"$SCRATCH/overlay" && grep -q 'type: Localhost' "$SCRATCH/overlay"; }
+  check "kustomize builds io-uring" overlay
+else skip "kubectl is not installed"; fi
+
 if has systemd-analyze; then
   # The program is not installed where the unit expects it while testing.
   sed 's#^ExecStart=/usr/local/bin/coreshard#ExecStart=/bin/true#' coreshard.service >"$SCRATCH/coreshard.service"
@@ -117,15 +123,18 @@ else skip "systemd-analyze is not installed"; fi
 if [ $# -eq 0 ] && [ -x "${CARGO_TARGET_DIR:-../target}/release/coreshard" ]; then
   set -- "${CARGO_TARGET_DIR:-../target}/release/coreshard" --port '{port}' --save ''
 fi
-profile_covers_server() {
-  strace -f -qq -o "$SCRATCH/trace" "$@" >"$SCRATCH/server.log" 2>&1 &
-  TRACED=$!
+answers() {
   local tries=0
   until [ "$(redis-cli -p "$PORT" ping 2>/dev/null)" = PONG ]; do
     tries=$((tries + 1))
     [ "$tries" -lt 100 ] || { tail -3 "$SCRATCH/server.log"; return 1; }
     sleep 0.1
   done
+}
+profile_covers_server() {
+  strace -f -qq -o "$SCRATCH/trace" "$@" >"$SCRATCH/server.log" 2>&1 &
+  TRACED=$!
+  answers || return 1
   redis-benchmark -p "$PORT" -t set,get -n 2000 -P 4 -q >/dev/null || return 1
   redis-cli -p "$PORT" shutdown nosave >/dev/null 2>&1
   wait "$TRACED"
@@ -140,8 +149,21 @@ print(len(used), "calls used")
 assert not missing, f"not allowed by the profile: {sorted(missing)}"
 PY
 }
-if [ $# -gt 0 ] && has strace && has redis-benchmark; then
-  check "seccomp profile allows every call the server made" profile_covers_server "${@//\{port\}/$PORT}"
-else skip "no server to trace (or no strace, redis-benchmark)"; fi
+runs_under_profile() {
+  ./with-seccomp.py ./seccomp-io_uring.json -- "$@" >"$SCRATCH/server.log" 2>&1 &
+  TRACED=$!
+  answers && redis-benchmark -p "$PORT" -t set,get -n 20000 -P 4 -q >/dev/null || return 1
+  redis-cli -p "$PORT" shutdown nosave >/dev/null 2>&1
+  wait "$TRACED" || { tail -3 "$SCRATCH/server.log"; return 1; }
+  TRACED=
+}
+if [ $# -gt 0 ] && has redis-benchmark; then
+  if has strace; then
+    check "seccomp profile allows every call the server made" profile_covers_server "${@//\{port\}/$PORT}"
+  else skip "strace is not installed"; fi
+  if [ -e /proc/self/status ] && python3 -c 'import ctypes; ctypes.CDLL("libseccomp.so.2")' 2>/dev/null; then
+    check "the server runs under the seccomp profile" runs_under_profile "${@//\{port\}/$PORT}"
+  else skip "no libseccomp.so.2"; fi
+else skip "no server to try (or no redis-benchmark)"; fi
 
 exit $FAILED
