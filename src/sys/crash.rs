@@ -55,7 +55,8 @@ thread_local! {
 
 /// Remembers that the calling thread is about to run the command of this name.
 ///
-/// PERF: four instructions and no branch; see `a_noted_command_costs_about_a_nanosecond`.
+/// PERF: eight instructions, no branch; 1.6 ns with the call around it (best of 20 million-call loops, 2.6 GHz
+/// Zen 4, release). Back to back in an inlined loop it is 6 ns, the latency of reading what was just written.
 #[inline(always)]
 pub fn note_command(name: &'static str) {
     RING.with(|ring| {

@@ -45,7 +45,8 @@ pub fn daemonize() -> io::Result<()> {
     Ok(())
 }
 
-/// Where Redis keeps its pid when it goes to the background and nobody named a file.
+/// Where the pid goes when the server goes to the background and nobody named a file; without
+/// `daemonize` and without `pidfile` none is written, as in Redis.
 pub const DEFAULT_PID_FILE: &str = "/var/run/coreshard.pid";
 
 /// Writes the pid and a newline. A failure is worth a line in the log, not the start.
