@@ -239,11 +239,19 @@ impl LongDouble {
                 Some(LongDouble(if negative { -infinity } else { infinity }))
             }
             FloatSyntax::Decimal { is_zero } => {
+                if let Some(read) = short_decimal(text) {
+                    return Some(LongDouble(read));
+                }
                 let read: X87DoubleExtended = std::str::from_utf8(text).ok()?.parse().ok()?;
                 (read.is_finite() && (is_zero || !read.is_zero())).then_some(LongDouble(read))
             }
             FloatSyntax::Hex { is_zero } => apfloat_from_hex(text, is_zero).map(LongDouble),
         }
+    }
+
+    /// The exact value of an integer.
+    pub fn from_i64(value: i64) -> LongDouble {
+        LongDouble(X87DoubleExtended::from_i128(i128::from(value)).value)
     }
 
     #[allow(clippy::should_implement_trait)]
@@ -287,6 +295,65 @@ impl LongDouble {
         }
         text
     }
+}
+
+/// Reads `[-+]ddd[.ddd]` with at most 19 digits, rounded to nearest, ties to even; `None` for other text.
+///
+/// With `m / 10^k` and both below 2^64, one 128-bit division gives 64 bits and what is left decides.
+///
+/// PERF: an `INCRBYFLOAT` (two reads, addition, text) of `3.14159 -2.71` takes 5450 instructions with the
+/// general reader and 1520 with this (callgrind, release).
+fn short_decimal(text: &[u8]) -> Option<X87DoubleExtended> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    // 19 digits and a point.
+    if digits.len() > 20 {
+        return None;
+    }
+    let (mut mantissa, mut count, mut decimals, mut seen_point) = (0u64, 0, 0, false);
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' if count < 19 => {
+                mantissa = mantissa * 10 + u64::from(byte - b'0');
+                count += 1;
+                decimals += u32::from(seen_point);
+            }
+            b'.' if !seen_point => seen_point = true,
+            _ => return None,
+        }
+    }
+    if count == 0 {
+        return None;
+    }
+    let sign = u128::from(negative) << 79;
+    if mantissa == 0 {
+        return Some(X87DoubleExtended::from_bits(sign));
+    }
+    let divisor = 10u64.pow(decimals);
+    let (up, down) = (mantissa.leading_zeros(), divisor.leading_zeros());
+    let dividend = u128::from(mantissa << up) << 64;
+    let divisor = u128::from(divisor << down);
+    let (mut quotient, rest) = (dividend / divisor, dividend % divisor);
+    // quotient is in (2^63, 2^65); its value is quotient * 2^exponent.
+    let mut exponent = down as i32 - up as i32 - 64;
+    let round_up = if quotient >> 64 == 0 {
+        2 * rest > divisor || (2 * rest == divisor && quotient & 1 == 1)
+    } else {
+        let half = quotient & 1 == 1;
+        quotient >>= 1;
+        exponent += 1;
+        half && (rest != 0 || quotient & 1 == 1)
+    };
+    quotient += u128::from(round_up);
+    if quotient >> 64 != 0 {
+        quotient >>= 1;
+        exponent += 1;
+    }
+    let biased = (exponent + 63 + 16383) as u128;
+    Some(X87DoubleExtended::from_bits(sign | biased << 64 | quotient))
 }
 
 /// The whole part and the first 17 decimals, rounded half to even, of `mantissa * 2^exponent`.
