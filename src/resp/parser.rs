@@ -195,6 +195,11 @@ impl Parser {
         Argv { buf: if self.in_words { &self.words } else { buf }, spans: &self.spans }
     }
 
+    /// Bytes the parser holds on the heap.
+    pub fn heap_bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<Span>() + self.words.capacity()
+    }
+
     /// Drops an unfinished request's state and what the last request left.
     #[inline]
     pub fn reset(&mut self) {
@@ -269,8 +274,8 @@ impl Parser {
     /// Takes the arguments at `self.at` that are below 1000 bytes and complete, until one is not. Anything
     /// unusual is left to the careful path, which finds it untouched.
     ///
-    /// PERF: 23 instructions per argument (callgrind, release, `SET key:000000000001 <64 bytes>`), where the
-    /// careful path takes 120.
+    /// PERF: 52 instructions per argument of an MSET of 16-byte keys and 64-byte values; a whole SET takes
+    /// 235, a GET 184, calls included (callgrind, release).
     #[inline]
     fn short_arguments(&mut self, buf: &[u8], limits: &Limits) {
         if limits.max_bulk_bytes < 999 {
