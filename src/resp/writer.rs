@@ -358,9 +358,9 @@ fn eight_digits(value: u32) -> ([u8; 8], usize) {
     debug_assert!((1..100_000_000).contains(&value));
     // Two lanes of four digits, four lanes of two, eight of one; the first digit in the lowest byte.
     let fours = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     let ones = tens | (twos - tens * 10) << 8;
     let zeros = ones.trailing_zeros() / 8;
     let digits = (ones >> (zeros * 8)) | 0x3030_3030_3030_3030;
