@@ -193,10 +193,6 @@ impl Config {
         &self.values[id.index()]
     }
 
-    pub(super) fn is_default(&self, id: Id) -> bool {
-        *self.value(id) == default_value(id.setting())
-    }
-
     /// Reads a value and puts it in place; says whether that was a change.
     pub(super) fn put(&mut self, id: Id, args: &[&[u8]]) -> Result<bool, Refusal> {
         let mut new = value::parse(id.setting(), args, self.value(id))?;

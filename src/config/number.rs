@@ -70,9 +70,11 @@ pub fn memory(text: &[u8]) -> Option<u64> {
 }
 
 /// Writes a size with the largest unit that divides it, as CONFIG REWRITE does.
-pub fn show_memory(bytes: i64) -> String {
+///
+/// Redis writes sizes beyond `i64` as negative numbers, which it cannot read; these are not.
+pub fn show_memory(bytes: u64) -> String {
     for (shift, unit) in [(30, "gb"), (20, "mb"), (10, "kb")] {
-        let size = 1i64 << shift;
+        let size = 1u64 << shift;
         if bytes != 0 && bytes % size == 0 {
             return format!("{}{unit}", bytes / size);
         }
