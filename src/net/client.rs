@@ -45,8 +45,8 @@ pub enum ReplyMode {
 pub enum Pending {
     /// Replies of this core that wait for an earlier one.
     Ready(Output),
-    /// A reply that is still to come, or has come too early.
-    Awaited { seq: u32, reply: Option<Output> },
+    /// A reply that is still to come, or has come too early. `mute`: nobody wants it (CLIENT REPLY).
+    Awaited { seq: u32, reply: Option<Output>, mute: bool },
 }
 
 /// A queued MULTI block.
@@ -99,7 +99,13 @@ pub struct Client {
     pub lib_version: Box<[u8]>,
     pub multi: Option<Box<Multi>>,
     pub watched: Vec<WatchedKey>,
+    /// Watched by the EXEC that is under way; forgotten when it is done.
+    pub watched_by_exec: Vec<WatchedKey>,
     pub reply_mode: ReplyMode,
+    /// The command that runs gets no reply.
+    pub mute: bool,
+    /// Where unwanted replies go.
+    sink: Output,
     pub no_touch: bool,
     pub no_evict: bool,
     pub monitor: bool,
@@ -147,7 +153,10 @@ impl Client {
             lib_version: Box::default(),
             multi: None,
             watched: Vec::new(),
+            watched_by_exec: Vec::new(),
             reply_mode: ReplyMode::On,
+            mute: false,
+            sink: Output::default(),
             no_touch: false,
             no_evict: false,
             monitor: false,
@@ -160,6 +169,19 @@ impl Client {
             bytes_in: 0,
             bytes_out: 0,
         }
+    }
+
+    /// A command begins: CLIENT REPLY moves on.
+    #[inline]
+    pub fn begin_command(&mut self) {
+        if self.reply_mode != ReplyMode::On {
+            self.reply_mode = match self.reply_mode {
+                ReplyMode::SkipNext => ReplyMode::Skip,
+                ReplyMode::Skip => ReplyMode::On,
+                other => other,
+            };
+        }
+        self.mute = matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip);
     }
 
     /// What handlers may know of it.
@@ -177,6 +199,10 @@ impl Client {
     /// Where a reply of this core goes now: out, or behind what is awaited.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
+        if self.mute {
+            self.sink.clear();
+            return &mut self.sink;
+        }
         if self.pending.is_empty() {
             return &mut self.out;
         }
@@ -193,24 +219,45 @@ impl Client {
     pub fn await_reply(&mut self) -> u32 {
         let seq = self.next_seq;
         self.next_seq = seq.wrapping_add(1);
-        self.pending.push_back(Pending::Awaited { seq, reply: None });
+        self.pending.push_back(Pending::Awaited { seq, reply: None, mute: self.mute });
         seq
+    }
+
+    /// Is this the reply that is due next, and wanted?
+    #[inline]
+    pub fn is_due(&self, seq: u32) -> bool {
+        matches!(self.pending.front(), Some(Pending::Awaited { seq: front, mute: false, .. }) if *front == seq)
+    }
+
+    /// The reply that was due was written to `out`.
+    #[inline]
+    pub fn due_left(&mut self) {
+        self.pending.pop_front();
+        self.move_ready();
     }
 
     /// A reply that was awaited has come: what is now due moves to `out`.
     pub fn answer(&mut self, seq: u32, reply: &mut Output) {
-        if let Some(Pending::Awaited { seq: front, .. }) = self.pending.front()
+        if let Some(Pending::Awaited { seq: front, mute, .. }) = self.pending.front()
             && *front == seq
         {
+            if *mute {
+                reply.clear();
+            }
             self.pending.pop_front();
             self.out.append(reply);
         } else {
             let place = self.pending.iter_mut().find_map(|pending| match pending {
-                Pending::Awaited { seq: known, reply } if *known == seq => Some(reply),
+                Pending::Awaited { seq: known, reply, mute } if *known == seq => Some((reply, *mute)),
                 _ => None,
             });
-            *place.expect("only awaited replies come") = Some(reply.take());
+            let (place, mute) = place.expect("only awaited replies come");
+            *place = Some(if mute { Output::default() } else { reply.take() });
         }
+        self.move_ready();
+    }
+
+    fn move_ready(&mut self) {
         loop {
             match self.pending.front_mut() {
                 Some(Pending::Ready(output)) | Some(Pending::Awaited { reply: Some(output), .. }) => {
