@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::config::Config;
 use super::directive::Directive;
 use super::files;
 use super::id;
 use super::line::{self, Comments};
 use super::setting::{Setting, Traits};
 use super::settings::{Id, TABLE};
+use super::value::os_text;
+use super::values::Config;
 
 /// Files may include files only this deep; a file that includes itself must end somewhere.
 const INCLUDE_DEPTH_MAX: usize = 16;
@@ -56,9 +57,9 @@ pub enum ConfigError {
         /// What would have been right, when that can be said.
         expected: String,
     },
-    #[error("can't open config file '{}': {error}", .path.display())]
+    #[error("can't open config file '{}': {}", .path.display(), os_text(.error))]
     Read { path: PathBuf, error: io::Error },
-    #[error("can't read the configuration from standard input: {0}")]
+    #[error("can't read the configuration from standard input: {}", os_text(.0))]
     Stdin(io::Error),
     #[error("{0}")]
     Contradiction(&'static str),

@@ -459,7 +459,7 @@ fn config_get_takes_names_and_patterns() {
     // A pattern is a prefix and a star here; the real matcher belongs to another room.
     let matches = |pattern: &[u8], name: &str| {
         let prefix = pattern.strip_suffix(b"*").unwrap_or(pattern);
-        name.as_bytes().len() >= prefix.len() && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix)
+        name.len() >= prefix.len() && name.as_bytes()[..prefix.len()].eq_ignore_ascii_case(prefix)
     };
     let names = |patterns: &[&str]| -> Vec<String> {
         let patterns: Vec<&[u8]> = patterns.iter().map(|pattern| pattern.as_bytes()).collect();
