@@ -46,7 +46,7 @@ impl fmt::Display for Origin {
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    #[error("{origin}, line {line}\n>>> '{text}'\n{reason}{}", Expected(.expected))]
+    #[error("{}\n>>> '{text}'\n{reason}{}", place(.origin, *.line), Expected(.expected))]
     Directive {
         origin: Origin,
         /// Counted from one.
@@ -63,6 +63,14 @@ pub enum ConfigError {
     Stdin(io::Error),
     #[error("{0}")]
     Contradiction(&'static str),
+}
+
+/// Where a line is; only files and standard input have lines that one can count.
+fn place(origin: &Origin, line: usize) -> String {
+    match origin {
+        Origin::File(_) | Origin::Stdin => format!("{origin}, line {line}"),
+        Origin::Environment(_) | Origin::CommandLine => origin.to_string(),
+    }
 }
 
 struct Expected<'a>(&'a str);
@@ -296,7 +304,10 @@ pub(super) fn known_like(name: &[u8]) -> String {
         .map(|known| (distance(known.as_bytes(), name), known))
         .min()
         .filter(|(distance, known)| *distance <= DISTANCE_MAX && *distance < known.len())
-        .map_or_else(|| "a known directive".into(), |(_, known)| format!("perhaps '{known}'"))
+        .map_or_else(
+            || "a known directive".into(),
+            |(_, known)| format!("a known directive; did you mean '{known}'?"),
+        )
 }
 
 /// Levenshtein's distance: how many bytes to insert, delete or replace.
