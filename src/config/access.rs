@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use super::config::Config;
 use super::setting::Traits;
 use super::settings::Id;
+use super::values::Config;
 
 /// What CONFIG SET depends on besides the values.
 #[derive(Debug, Clone, Copy, Default)]

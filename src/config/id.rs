@@ -184,6 +184,8 @@ pub const ENABLE_MODULE_COMMAND: ChoiceId = ChoiceId::of("enable-module-command"
 
 pub const SLOWLOG_LOG_SLOWER_THAN: IntegerId = IntegerId::of("slowlog-log-slower-than");
 pub const SLOWLOG_MAX_LEN: IntegerId = IntegerId::of("slowlog-max-len");
+pub const SLOWLOG_ENTRY_MAX_ARGC: IntegerId = IntegerId::of("slowlog-entry-max-argc");
+pub const SLOWLOG_ENTRY_MAX_STRING_LEN: IntegerId = IntegerId::of("slowlog-entry-max-string-len");
 pub const COMMANDLOG_REQUEST_LARGER_THAN: IntegerId = IntegerId::of("commandlog-request-larger-than");
 pub const COMMANDLOG_LARGE_REQUEST_MAX_LEN: IntegerId = IntegerId::of("commandlog-large-request-max-len");
 pub const COMMANDLOG_REPLY_LARGER_THAN: IntegerId = IntegerId::of("commandlog-reply-larger-than");

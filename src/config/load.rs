@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::config::Config;
 use super::directive::Directive;
 use super::files;
 use super::id;
 use super::line::{self, Comments};
 use super::setting::{Setting, Traits};
 use super::settings::{Id, TABLE};
+use super::value::os_text;
+use super::values::Config;
 
 /// Files may include files only this deep; a file that includes itself must end somewhere.
 const INCLUDE_DEPTH_MAX: usize = 16;
@@ -45,7 +46,7 @@ impl fmt::Display for Origin {
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    #[error("{origin}, line {line}\n>>> '{text}'\n{reason}{}", Expected(.expected))]
+    #[error("{}\n>>> '{text}'\n{reason}{}", place(.origin, *.line), Expected(.expected))]
     Directive {
         origin: Origin,
         /// Counted from one.
@@ -56,12 +57,20 @@ pub enum ConfigError {
         /// What would have been right, when that can be said.
         expected: String,
     },
-    #[error("can't open config file '{}': {error}", .path.display())]
+    #[error("can't open config file '{}': {}", .path.display(), os_text(.error))]
     Read { path: PathBuf, error: io::Error },
-    #[error("can't read the configuration from standard input: {0}")]
+    #[error("can't read the configuration from standard input: {}", os_text(.0))]
     Stdin(io::Error),
     #[error("{0}")]
     Contradiction(&'static str),
+}
+
+/// Where a line is; only files and standard input have lines that one can count.
+fn place(origin: &Origin, line: usize) -> String {
+    match origin {
+        Origin::File(_) | Origin::Stdin => format!("{origin}, line {line}"),
+        Origin::Environment(_) | Origin::CommandLine => origin.to_string(),
+    }
 }
 
 struct Expected<'a>(&'a str);
@@ -295,7 +304,10 @@ pub(super) fn known_like(name: &[u8]) -> String {
         .map(|known| (distance(known.as_bytes(), name), known))
         .min()
         .filter(|(distance, known)| *distance <= DISTANCE_MAX && *distance < known.len())
-        .map_or_else(|| "a known directive".into(), |(_, known)| format!("perhaps '{known}'"))
+        .map_or_else(
+            || "a known directive".into(),
+            |(_, known)| format!("a known directive; did you mean '{known}'?"),
+        )
 }
 
 /// Levenshtein's distance: how many bytes to insert, delete or replace.

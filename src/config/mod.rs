@@ -12,7 +12,7 @@
 //! variables `CORESHARD_<NAME>`, flags.
 
 pub mod access;
-pub mod config;
+
 pub mod directive;
 mod files;
 pub mod generate;
@@ -26,14 +26,15 @@ pub mod settings;
 pub mod special;
 pub mod startup;
 pub mod value;
+pub mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{ConfigSetError, SetContext};
-pub use config::{Config, MemoryBound};
 pub use directive::Directive;
 pub use load::{ConfigError, Origin};
 pub use settings::Id;
 pub use special::{ClientClass, OutputLimit, PrimaryAddress, SaveRule, events};
 pub use startup::{Action, Startup};
+pub use values::{Config, MemoryBound};

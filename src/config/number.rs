@@ -75,7 +75,7 @@ pub fn memory(text: &[u8]) -> Option<u64> {
 pub fn show_memory(bytes: u64) -> String {
     for (shift, unit) in [(30, "gb"), (20, "mb"), (10, "kb")] {
         let size = 1u64 << shift;
-        if bytes != 0 && bytes % size == 0 {
+        if bytes != 0 && bytes.is_multiple_of(size) {
             return format!("{}{unit}", bytes / size);
         }
     }

@@ -83,7 +83,7 @@ pub fn parse_save(args: &[&[u8]]) -> Result<Vec<SaveRule>, Refusal> {
     if matches!(args, [only] if only.is_empty()) {
         return Ok(Vec::new());
     }
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(REFUSAL.into());
     }
     args.chunks_exact(2)
@@ -104,7 +104,7 @@ pub fn show_save(rules: &[SaveRule]) -> String {
 }
 
 pub fn parse_output_limits(args: &[&[u8]], limits: &mut [OutputLimit; 3]) -> Result<(), Refusal> {
-    if args.len() % 4 != 0 {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
     for quad in args.chunks_exact(4) {

@@ -9,11 +9,11 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use super::config::Config;
 use super::generate;
 use super::line;
 use super::load::{ConfigError, Loader, Origin, known_like};
 use super::settings::Id;
+use super::values::Config;
 
 const VARIABLE_PREFIX: &[u8] = b"CORESHARD_";
 

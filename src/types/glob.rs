@@ -108,10 +108,16 @@ fn match_class(pattern: &[u8], byte: u8, nocase: bool) -> Option<usize> {
     (found != negated).then_some(at)
 }
 
-/// Redis: bytes of a range are compared as C's signed `char`.
+/// Redis: the ends of a range are ordered, and bytes compared, as C's signed `char`; but ignoring
+/// case goes through `tolower`, which gives bytes above 127 their unsigned value, except for 255,
+/// which it takes for the end of a file.
 fn in_range(start: u8, end: u8, byte: u8, nocase: bool) -> bool {
     let (start, end) = if (start as i8) > (end as i8) { (end, start) } else { (start, end) };
-    let fold = |byte: u8| (if nocase { byte.to_ascii_lowercase() } else { byte }) as i8;
+    let fold = |byte: u8| match byte {
+        0x80..=0xfe if nocase => i32::from(byte),
+        _ if nocase => i32::from(byte.to_ascii_lowercase() as i8),
+        _ => i32::from(byte as i8),
+    };
     (fold(start)..=fold(end)).contains(&fold(byte))
 }
 

@@ -12,6 +12,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     .aliases(&["commandlog-execution-slower-than"]),
     integer("slowlog-max-len", "128", (0, LONG_MAX), "Entries that the slow log keeps.")
         .aliases(&["commandlog-slow-execution-max-len"]),
+    integer("slowlog-entry-max-argc", "32", (2, INT_MAX), "Arguments of a command that the slow log shows.")
+        .since(Since::Redis8),
+    integer(
+        "slowlog-entry-max-string-len",
+        "128",
+        (1, LONG_MAX),
+        "Bytes of an argument that the slow log shows.",
+    )
+    .since(Since::Redis8),
     integer(
         "commandlog-request-larger-than",
         "1048576",

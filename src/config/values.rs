@@ -14,6 +14,9 @@ use std::path::Path;
 /// `hz` outside of this is pulled inside, not refused, as in Redis.
 const HZ_RANGE: std::ops::RangeInclusive<i64> = 1..=500;
 
+/// A smaller replication backlog is made this large, as in Redis.
+const BACKLOG_BYTES_MIN: i64 = 16 << 10;
+
 /// The values of all settings, and the directives that are not settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -196,10 +199,12 @@ impl Config {
     /// Reads a value and puts it in place; says whether that was a change.
     pub(super) fn put(&mut self, id: Id, args: &[&[u8]]) -> Result<bool, Refusal> {
         let mut new = value::parse(id.setting(), args, self.value(id))?;
-        if id == id::HZ.0
-            && let Value::Number(hz) = &mut new
-        {
-            *hz = (*hz).clamp(*HZ_RANGE.start(), *HZ_RANGE.end());
+        if let Value::Number(number) = &mut new {
+            if id == id::HZ.0 {
+                *number = (*number).clamp(*HZ_RANGE.start(), *HZ_RANGE.end());
+            } else if id == id::REPL_BACKLOG_SIZE.0 {
+                *number = (*number).max(BACKLOG_BYTES_MIN);
+            }
         }
         let changed = new != *self.value(id);
         self.values[id.index()] = new;
