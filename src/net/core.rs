@@ -68,6 +68,10 @@ pub struct Core {
     /// Clients that wait for CLIENT PAUSE to end, or for credit.
     pub paused: Vec<ConnId>,
     pub short_of_credit: Vec<ConnId>,
+    /// Connections that are told why they may not stay.
+    pub turned_away: Vec<ConnId>,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
 
     pub port: Port<Box<Batch>>,
     pub outgoing: Vec<Option<Box<Batch>>>,
@@ -119,7 +123,7 @@ impl Core {
         let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
         self.limits.max_bulk_bytes = bulk;
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
-        self.shard.settings = super::settings::shard_settings(&self.config);
+        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire);
         self.observe.apply(&self.config);
     }
 
@@ -191,6 +195,7 @@ impl Core {
         self.shared.connections_total.fetch_sub(1, Ordering::Relaxed);
         if client.monitor {
             self.shared.monitors[self.me.index()].fetch_sub(1, Ordering::Relaxed);
+            self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
         }
         let mut watched = std::mem::take(&mut client.watched);
         watched.append(&mut client.watched_by_exec);
@@ -272,6 +277,8 @@ impl Core {
             ready: VecDeque::new(),
             paused: Vec::new(),
             short_of_credit: Vec::new(),
+            turned_away: Vec::new(),
+            active_expire: true,
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
             spare: Vec::new(),
@@ -302,11 +309,16 @@ impl Handler for Core {
 
     fn sent(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         self.rise(io);
+        if let Some(at) = self.turned_away.iter().position(|known| *known == conn) {
+            self.turned_away.swap_remove(at);
+            io.close(conn);
+        }
         self.after_send(io, conn);
     }
 
     fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, _why: Closed) {
         self.rise(io);
+        self.turned_away.retain(|known| *known != conn);
         self.forget(conn);
     }
 

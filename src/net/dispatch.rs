@@ -260,7 +260,7 @@ impl Core {
         client.begin_command();
         client.commands += 1;
         client.last_command = Some(row);
-        if self.observe.monitors_somewhere(&self.shared) && !entry.row.flags.has(Flags::SKIP_MONITOR) {
+        if self.has_monitors() && !entry.row.flags.has(Flags::SKIP_MONITOR) {
             self.feed_monitors(conn, argv);
         }
         match way {

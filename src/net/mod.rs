@@ -5,9 +5,12 @@ pub mod client;
 pub mod clients;
 pub mod core;
 pub mod dispatch;
+pub mod http;
+pub mod info;
 pub mod mail;
 pub mod multi;
 pub mod output;
+pub mod settings;
 pub mod shared;
 
 pub use self::core::Core;

@@ -235,3 +235,11 @@ impl Core {
 const PROTECTED: &[u8] = b"-DENIED coreshard runs in protected mode: no password is set, so only connections from \
 this machine are accepted. Set a password (CONFIG SET requirepass, or requirepass in the configuration file), or, if \
 the network is trusted, turn the mode off (CONFIG SET protected-mode no) from a connection on this machine.\r\n";
+
+impl Core {
+    /// Does any core have a monitor?
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        self.shared.monitor_count.load(Ordering::Relaxed) > 0
+    }
+}

@@ -29,6 +29,8 @@ pub struct Shared {
     pub connections_total: AtomicUsize,
     /// Clients in MONITOR, per core.
     pub monitors: Vec<AtomicUsize>,
+    /// Clients in MONITOR on all cores.
+    pub monitor_count: AtomicUsize,
     /// CLIENT PAUSE: until when (ms since the epoch; 0 not paused), and whether reads pause too.
     pub pause_until_ms: AtomicI64,
     pub pause_all: AtomicBool,
