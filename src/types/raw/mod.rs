@@ -1,0 +1,3 @@
+//! The leaves that hold bytes by hand: the only rooms under `types` that may use `unsafe`.
+
+pub mod table;

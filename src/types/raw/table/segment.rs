@@ -1,0 +1,575 @@
+#![allow(unsafe_code)]
+//! One segment: an array of buckets and the arena its entries live in.
+//!
+//! A segment knows nothing of the directory, of value types or of deadlines' meaning; it places,
+//! finds and takes out entries whose hash the caller supplies.
+//!
+//! INVARIANTS, checked by `verify`:
+//! * every entry's hash starts with the `depth` bits of `prefix`;
+//! * an entry is in its home bucket or in one of the [`WINDOW`] buckets after it (cyclic), and
+//!   then its home's `spill_at` marks the distance and `spilled` counts it;
+//! * `bounds`, when there, holds for every bucket a time not later than the earliest deadline of
+//!   the entries stored in it; `min_ms` is not later than any of them.
+
+use super::arena::{Arena, ArenaFull};
+use super::bucket::{Bucket, SLOTS, WINDOW, bits, fingerprint};
+use super::entry;
+use super::hasher::Hasher;
+use super::table::Usage;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::null_mut;
+
+/// Bucket counts of a segment: the allocator's own size classes, so no step wastes memory.
+const BUCKET_STEPS: [usize; 20] =
+    [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64];
+pub(super) const MAX_BUCKETS: usize = 64;
+/// A key's place inside a segment is decided by this many bits after the segment's prefix.
+const PLACE_BITS: u32 = 16;
+/// Scan cursors hold this many top bits of the hash.
+pub(super) const CURSOR_BITS: u32 = 42;
+/// With this bound the place bits of the deepest segment are part of a cursor.
+pub(super) const MAX_DEPTH: u32 = CURSOR_BITS - PLACE_BITS;
+/// A segment is rewritten with about this many of a hundred slots in use.
+const FILL_PERCENT: usize = 80;
+
+/// A bucket bound that stands for "no deadline here".
+const BOUND_NONE: u32 = u32::MAX;
+/// The latest time a bound can express; a valid, if early, bound of anything later.
+const BOUND_LAST: u32 = u32::MAX - 1;
+/// Bounds count from this much before the first deadline seen.
+const BASE_MARGIN_MS: u64 = 1 << 30;
+/// `min_ms` of a segment without deadlines.
+pub(super) const NEVER: u64 = u64::MAX;
+pub(super) const NOT_IN_HEAP: u32 = u32::MAX;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Full {
+    /// No free slot in the key's window.
+    Index,
+    Garbage,
+    Chunks,
+}
+
+impl From<ArenaFull> for Full {
+    fn from(full: ArenaFull) -> Self {
+        match full {
+            ArenaFull::Garbage => Full::Garbage,
+            ArenaFull::Chunks => Full::Chunks,
+        }
+    }
+}
+
+/// Where an entry is inside a segment.
+#[derive(Clone, Copy)]
+pub(super) struct Spot {
+    pub bucket: usize,
+    pub slot: usize,
+}
+
+pub(super) struct Segment {
+    buckets: *mut Bucket,
+    bucket_count: u32,
+    pub depth: u32,
+    pub arena: Arena,
+    pub len: u32,
+    pub heap_at: u32,
+    /// The top `depth` bits of the hashes that belong here, left-aligned.
+    pub prefix: u64,
+    bounds: *mut u32,
+    base_ms: u64,
+    /// A lower bound of the segment's earliest deadline, or `NEVER`.
+    pub min_ms: u64,
+    /// A further member for the same hashes, when splitting cannot help.
+    pub next: *mut Segment,
+}
+
+fn buckets_for(len: usize) -> usize {
+    let wanted = (len * 100).div_ceil(SLOTS * FILL_PERCENT);
+    BUCKET_STEPS.into_iter().find(|&step| step >= wanted).unwrap_or(MAX_BUCKETS)
+}
+
+fn index_layout(buckets: usize) -> Layout {
+    Layout::array::<Bucket>(buckets).expect("at most 64 buckets")
+}
+
+fn bounds_layout(buckets: usize) -> Layout {
+    Layout::array::<u32>(buckets).expect("at most 64 bounds")
+}
+
+fn new_buckets(count: usize, version: u32) -> *mut Bucket {
+    // SAFETY: the layout is not empty, and all `count` buckets are written before anyone reads.
+    unsafe {
+        let buckets = alloc(index_layout(count)).cast::<Bucket>();
+        if buckets.is_null() {
+            handle_alloc_error(index_layout(count));
+        }
+        for index in 0..count {
+            buckets.add(index).write(Bucket { version, ..Bucket::EMPTY });
+        }
+        buckets
+    }
+}
+
+fn new_bounds(count: usize) -> *mut u32 {
+    // SAFETY: as for `new_buckets`.
+    unsafe {
+        let bounds = alloc(bounds_layout(count)).cast::<u32>();
+        if bounds.is_null() {
+            handle_alloc_error(bounds_layout(count));
+        }
+        for index in 0..count {
+            bounds.add(index).write(BOUND_NONE);
+        }
+        bounds
+    }
+}
+
+/// The home of `hash` among `buckets` buckets of a segment of `depth`: grows with the hash.
+#[inline(always)]
+fn home_of(hash: u64, depth: u32, buckets: usize) -> usize {
+    let place = ((hash << depth) >> (64 - PLACE_BITS)) as usize;
+    (place * buckets) >> PLACE_BITS
+}
+
+impl Segment {
+    /// A new segment for about `expected` entries.
+    pub(super) fn boxed(
+        expected: usize,
+        depth: u32,
+        prefix: u64,
+        version: u32,
+        usage: &mut Usage,
+    ) -> *mut Segment {
+        let count = buckets_for(expected.max(1));
+        usage.index_bytes += index_layout(count).size() + size_of::<Segment>();
+        Box::into_raw(Box::new(Segment {
+            buckets: new_buckets(count, version),
+            bucket_count: count as u32,
+            depth,
+            arena: Arena::new(),
+            len: 0,
+            heap_at: NOT_IN_HEAP,
+            prefix,
+            bounds: null_mut(),
+            base_ms: 0,
+            min_ms: NEVER,
+            next: null_mut(),
+        }))
+    }
+
+    /// Frees the segment without looking at its entries.
+    ///
+    /// # Safety
+    /// `segment` came from [`Segment::boxed`], nothing else refers to it, and what its entries
+    /// own has been dropped or moved.
+    pub(super) unsafe fn free(segment: *mut Segment, usage: &mut Usage) {
+        // SAFETY: by contract.
+        let mut segment = unsafe { Box::from_raw(segment) };
+        segment.free_index(usage);
+        segment.arena.release(&mut usage.arena_bytes);
+        usage.index_bytes -= size_of::<Segment>();
+    }
+
+    fn free_index(&mut self, usage: &mut Usage) {
+        let count = self.bucket_count as usize;
+        // SAFETY: both arrays were allocated for `bucket_count` elements.
+        unsafe {
+            dealloc(self.buckets.cast(), index_layout(count));
+            usage.index_bytes -= index_layout(count).size();
+            if !self.bounds.is_null() {
+                dealloc(self.bounds.cast(), bounds_layout(count));
+                usage.index_bytes -= bounds_layout(count).size();
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bucket_count(&self) -> usize {
+        self.bucket_count as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn home(&self, hash: u64) -> usize {
+        home_of(hash, self.depth, self.bucket_count as usize)
+    }
+
+    #[inline(always)]
+    pub(super) fn bucket(&self, index: usize) -> &Bucket {
+        debug_assert!(index < self.bucket_count());
+        // SAFETY: every index comes from `home`, `after` or a loop over the buckets.
+        unsafe { &*self.buckets.add(index) }
+    }
+
+    #[inline(always)]
+    pub(super) fn bucket_mut(&mut self, index: usize) -> &mut Bucket {
+        debug_assert!(index < self.bucket_count());
+        // SAFETY: as for `bucket`.
+        unsafe { &mut *self.buckets.add(index) }
+    }
+
+    /// The bucket `distance` after `home`.
+    #[inline(always)]
+    fn after(&self, home: usize, distance: usize) -> usize {
+        let index = home + distance;
+        if index >= self.bucket_count() { index - self.bucket_count() } else { index }
+    }
+
+    /// The address of the entry in an occupied slot.
+    #[inline(always)]
+    pub(super) fn entry(&self, spot: Spot) -> *mut u8 {
+        let off = self.bucket(spot.bucket).offs[spot.slot];
+        // SAFETY: an occupied slot's offset is that of a live entry.
+        unsafe { self.arena.at(off) }
+    }
+
+    /// The first scan cursor after the home bucket of cursor `at`.
+    pub(super) fn cursor_after(&self, at: u64) -> u64 {
+        let home = self.home(at << (64 - CURSOR_BITS));
+        let place = ((home as u64 + 1) << PLACE_BITS).div_ceil(self.bucket_count as u64);
+        let step = CURSOR_BITS - self.depth - PLACE_BITS;
+        (self.prefix >> (64 - CURSOR_BITS)) + (place << step)
+    }
+
+    /// Asks the processor to load the line a look-up starts with.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        prefetch(std::ptr::from_ref(self.bucket(self.home(hash))).cast());
+    }
+
+    /// Asks the processor to load the entry that probably has this hash.
+    #[inline(always)]
+    pub(super) fn prefetch_entry(&self, hash: u64) {
+        let bucket = self.bucket(self.home(hash));
+        let found = bucket.matching(fingerprint(hash));
+        if found != 0 {
+            let slot = found.trailing_zeros() as usize;
+            // SAFETY: an occupied slot's offset is that of a live entry.
+            prefetch(unsafe { self.arena.at(bucket.offs[slot]) });
+        }
+    }
+
+    /// Asks the processor to load all entries of a bucket.
+    pub(super) fn prefetch_bucket_entries(&self, index: usize) {
+        let bucket = self.bucket(index);
+        for slot in bits(bucket.occupied()) {
+            // SAFETY: an occupied slot's offset is that of a live entry.
+            prefetch(unsafe { self.arena.at(bucket.offs[slot]) });
+        }
+    }
+
+    /// Finds the entry of `key`.
+    #[inline(always)]
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<(Spot, *mut u8)> {
+        let home = self.home(hash);
+        let fp = fingerprint(hash);
+        let found = self.find_in(home, fp, key);
+        if found.is_some() || self.bucket(home).spilled == 0 {
+            return found;
+        }
+        self.find_spilled(home, fp, key)
+    }
+
+    #[inline(always)]
+    fn find_in(&self, index: usize, fp: u8, key: &[u8]) -> Option<(Spot, *mut u8)> {
+        let bucket = self.bucket(index);
+        let mut found = bucket.matching(fp);
+        while found != 0 {
+            let slot = found.trailing_zeros() as usize;
+            // SAFETY: a slot with a fingerprint is occupied, so its offset is a live entry's.
+            // `matching` only sets the low 19 bits.
+            let p = unsafe { self.arena.at(*bucket.offs.get_unchecked(slot)) };
+            // SAFETY: `p` is a live entry.
+            if unsafe { entry::key_is(p, key) } {
+                return Some((Spot { bucket: index, slot }, p));
+            }
+            found &= found - 1;
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn find_spilled(&self, home: usize, fp: u8, key: &[u8]) -> Option<(Spot, *mut u8)> {
+        bits(self.bucket(home).spill_at as u32)
+            .find_map(|bit| self.find_in(self.after(home, bit + 1), fp, key))
+    }
+
+    /// Takes a slot and `size` bytes for a key that is not in the segment; the caller writes the
+    /// entry.
+    #[inline]
+    pub(super) fn place(
+        &mut self,
+        hash: u64,
+        size: usize,
+        may_refuse: bool,
+        usage: &mut Usage,
+    ) -> Result<(Spot, *mut u8), Full> {
+        let home = self.home(hash);
+        let (spot, distance) = self.free_spot(home).ok_or(Full::Index)?;
+        let off = self.arena.alloc(size, may_refuse, &mut usage.arena_bytes)?;
+        self.fill(spot, home, distance, fingerprint(hash), off);
+        self.len += 1;
+        Ok((spot, self.entry(spot)))
+    }
+
+    #[inline(always)]
+    fn free_spot(&self, home: usize) -> Option<(Spot, usize)> {
+        if let Some(slot) = self.bucket(home).free_slot() {
+            return Some((Spot { bucket: home, slot }, 0));
+        }
+        self.free_spot_after(home)
+    }
+
+    #[inline(never)]
+    fn free_spot_after(&self, home: usize) -> Option<(Spot, usize)> {
+        let last = WINDOW.min(self.bucket_count() - 1);
+        (1..=last).find_map(|distance| {
+            let bucket = self.after(home, distance);
+            let slot = self.bucket(bucket).free_slot()?;
+            Some((Spot { bucket, slot }, distance))
+        })
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, spot: Spot, home: usize, distance: usize, fp: u8, off: u16) {
+        let bucket = self.bucket_mut(spot.bucket);
+        bucket.fps[spot.slot] = fp;
+        bucket.offs[spot.slot] = off;
+        if distance > 0 {
+            let home = self.bucket_mut(home);
+            home.spill_at |= 1 << (distance - 1);
+            home.spilled += 1;
+        }
+    }
+
+    /// Empties a slot and gives its bytes back; what the entry owns is the caller's.
+    pub(super) fn take_out(&mut self, hash: u64, spot: Spot) {
+        let home = self.home(hash);
+        let off = self.bucket(spot.bucket).offs[spot.slot];
+        // SAFETY: the slot is occupied.
+        let size = unsafe { entry::size(self.arena.at(off)) };
+        self.bucket_mut(spot.bucket).fps[spot.slot] = 0;
+        if spot.bucket != home {
+            let home = self.bucket_mut(home);
+            home.spilled -= 1;
+            if home.spilled == 0 {
+                home.spill_at = 0;
+            }
+        }
+        self.arena.free(off, size);
+        self.len -= 1;
+    }
+
+    /// All occupied places.
+    pub(super) fn spots(&self) -> impl Iterator<Item = Spot> + '_ {
+        (0..self.bucket_count()).flat_map(move |bucket| {
+            if bucket + 1 < self.bucket_count() {
+                self.prefetch_bucket_entries(bucket + 1);
+            }
+            bits(self.bucket(bucket).occupied()).map(move |slot| Spot { bucket, slot })
+        })
+    }
+
+    /// The buckets in which keys of home `home` may be stored.
+    pub(super) fn group(&self, home: usize) -> impl Iterator<Item = usize> + '_ {
+        let spill_at = self.bucket(home).spill_at as u32;
+        std::iter::once(home).chain(bits(spill_at).map(move |bit| self.after(home, bit + 1)))
+    }
+
+    /// Grows the bucket array by one step or more; false when it cannot grow.
+    pub(super) fn grow_index(&mut self, hasher: &Hasher, version: u32, usage: &mut Usage) -> bool {
+        let before = self.bucket_count();
+        for count in BUCKET_STEPS {
+            if count > before && self.reindex(count, hasher, version, usage) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Rebuilds the bucket array with `count` buckets; false, and nothing changed, when some key
+    /// finds no place.
+    fn reindex(&mut self, count: usize, hasher: &Hasher, version: u32, usage: &mut Usage) -> bool {
+        let mut fresh = Segment {
+            buckets: new_buckets(count, version),
+            bucket_count: count as u32,
+            depth: self.depth,
+            arena: Arena::new(),
+            len: 0,
+            heap_at: self.heap_at,
+            prefix: self.prefix,
+            bounds: null_mut(),
+            base_ms: self.base_ms,
+            min_ms: NEVER,
+            next: null_mut(),
+        };
+        usage.index_bytes += index_layout(count).size();
+        if !self.bounds.is_null() {
+            fresh.bounds = new_bounds(count);
+            usage.index_bytes += bounds_layout(count).size();
+        }
+        let mut fits = true;
+        for spot in self.spots() {
+            let p = self.entry(spot);
+            // SAFETY: an occupied slot leads to a live entry.
+            let (hash, expire) = unsafe { (hasher.hash(entry::key(p)), entry::expire(p)) };
+            let home = fresh.home(hash);
+            let Some((to, distance)) = fresh.free_spot(home) else {
+                fits = false;
+                break;
+            };
+            fresh.fill(to, home, distance, fingerprint(hash), self.bucket(spot.bucket).offs[spot.slot]);
+            if let Some(ms) = expire {
+                fresh.lower_bound(to.bucket, ms);
+            }
+        }
+        if fits {
+            std::mem::swap(&mut self.buckets, &mut fresh.buckets);
+            std::mem::swap(&mut self.bucket_count, &mut fresh.bucket_count);
+            std::mem::swap(&mut self.bounds, &mut fresh.bounds);
+            // `min_ms` stays: still a lower bound, and the heap is ordered by it.
+        }
+        fresh.free_index(usage);
+        fits
+    }
+
+    /// Moves a live entry of another segment here, or into a member appended after this one.
+    ///
+    /// # Safety
+    /// `p` is a live entry outside this segment with this hash; afterwards only the copy counts.
+    pub(super) unsafe fn adopt(
+        &mut self,
+        hash: u64,
+        p: *const u8,
+        hasher: &Hasher,
+        version: u32,
+        usage: &mut Usage,
+    ) {
+        // SAFETY: `p` is a live entry.
+        let size = unsafe { entry::size(p) };
+        let mut member: *mut Segment = self;
+        loop {
+            // SAFETY: the members after this one are owned by it and nobody else looks at them.
+            let segment = unsafe { &mut *member };
+            match segment.place(hash, size, false, usage) {
+                Ok((spot, to)) => {
+                    // SAFETY: `to` has room for `size` bytes and is not part of `p`'s segment.
+                    unsafe { to.copy_from_nonoverlapping(p, size) };
+                    // SAFETY: `to` is an entry now.
+                    if let Some(ms) = unsafe { entry::expire(to) } {
+                        segment.note_deadline(spot.bucket, ms, usage);
+                    }
+                    return;
+                }
+                Err(Full::Index) if segment.grow_index(hasher, version, usage) => {}
+                Err(_) => {
+                    if segment.next.is_null() {
+                        segment.next =
+                            Segment::boxed(1, self.depth, self.prefix, version, usage);
+                    }
+                    member = segment.next;
+                }
+            }
+        }
+    }
+
+    /// Makes the bucket's and the segment's bound not later than `ms`; true when the segment's
+    /// moved.
+    #[inline]
+    pub(super) fn note_deadline(&mut self, bucket: usize, ms: u64, usage: &mut Usage) -> bool {
+        if self.bounds.is_null() {
+            self.bounds = new_bounds(self.bucket_count());
+            usage.index_bytes += bounds_layout(self.bucket_count()).size();
+            if self.base_ms == 0 {
+                self.base_ms = ms.saturating_sub(BASE_MARGIN_MS);
+            }
+        }
+        if ms < self.base_ms {
+            self.rebase(ms.saturating_sub(BASE_MARGIN_MS));
+        }
+        let at = self.lower_bound(bucket, ms);
+        let moved = at < self.min_ms;
+        if moved {
+            self.min_ms = at;
+        }
+        moved
+    }
+
+    /// Makes the bucket's bound not later than `ms` and returns the time it then stands for.
+    fn lower_bound(&mut self, bucket: usize, ms: u64) -> u64 {
+        let relative = ms.saturating_sub(self.base_ms).min(BOUND_LAST as u64) as u32;
+        // SAFETY: there is a bound per bucket.
+        let bound = unsafe { &mut *self.bounds.add(bucket) };
+        *bound = relative.min(*bound);
+        self.base_ms + relative as u64
+    }
+
+    /// Whether some deadline may be in this bucket.
+    pub(super) fn may_have_deadline(&self, bucket: usize) -> bool {
+        // SAFETY: there is a bound per bucket.
+        !self.bounds.is_null() && unsafe { *self.bounds.add(bucket) } != BOUND_NONE
+    }
+
+    /// The bucket's bound as a time.
+    pub(super) fn bound_ms(&self, bucket: usize) -> u64 {
+        if !self.may_have_deadline(bucket) {
+            return NEVER;
+        }
+        // SAFETY: there is a bound per bucket.
+        self.base_ms + unsafe { *self.bounds.add(bucket) } as u64
+    }
+
+    /// Replaces the bucket's bound by the earliest deadline found in it.
+    pub(super) fn set_bound(&mut self, bucket: usize, ms: u64) {
+        debug_assert!(!self.bounds.is_null());
+        let relative = match ms {
+            NEVER => BOUND_NONE,
+            ms => ms.saturating_sub(self.base_ms).min(BOUND_LAST as u64) as u32,
+        };
+        // SAFETY: there is a bound per bucket.
+        unsafe { *self.bounds.add(bucket) = relative };
+    }
+
+    /// Makes `min_ms` the least of the bounds.
+    pub(super) fn refresh_min(&mut self) {
+        self.min_ms = NEVER;
+        if self.bounds.is_null() {
+            return;
+        }
+        // SAFETY: there is a bound per bucket.
+        let bounds = unsafe { std::slice::from_raw_parts(self.bounds, self.bucket_count()) };
+        let least = bounds.iter().copied().min().unwrap_or(BOUND_NONE);
+        if least != BOUND_NONE {
+            self.min_ms = self.base_ms + least as u64;
+        }
+    }
+
+    /// Whether time has caught up with what bounds can express.
+    pub(super) fn is_base_old(&self, now_ms: u64) -> bool {
+        !self.bounds.is_null() && self.base_ms + (u32::MAX / 2) as u64 <= now_ms
+    }
+
+    /// Recounts all bounds from a new base.
+    #[cold]
+    pub(super) fn rebase(&mut self, base_ms: u64) {
+        self.base_ms = base_ms;
+        for bucket in 0..self.bucket_count() {
+            let least = bits(self.bucket(bucket).occupied())
+                // SAFETY: an occupied slot leads to a live entry.
+                .filter_map(|slot| unsafe { entry::expire(self.entry(Spot { bucket, slot })) })
+                .min();
+            self.set_bound(bucket, least.unwrap_or(NEVER));
+        }
+    }
+}
+
+#[inline(always)]
+fn prefetch(p: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch reads nothing that the program could see and never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = p;
+}
