@@ -72,6 +72,8 @@ pub struct Core {
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// To be opened in the first turn.
+    pub listeners: Vec<crate::runtime::face::Listener>,
 
     pub port: Port<Box<Batch>>,
     pub outgoing: Vec<Option<Box<Batch>>>,
@@ -279,6 +281,7 @@ impl Core {
             short_of_credit: Vec::new(),
             turned_away: Vec::new(),
             active_expire: true,
+            listeners: Vec::new(),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
             spare: Vec::new(),
@@ -325,6 +328,9 @@ impl Handler for Core {
     fn turn(&mut self, io: &mut dyn NetIo) -> Turn {
         self.rise(io);
         self.read_clocks(io);
+        for listener in std::mem::take(&mut self.listeners) {
+            io.listen(listener).expect("a bound socket can be listened on");
+        }
         let mut busy = self.flush(io);
         // Between here and the mail no command runs: this is where a turn ends and the next one begins.
         self.shared.grace.end_turn(self.me.index());

@@ -493,3 +493,9 @@ pub fn await_token(client: &mut Client, shard: ShardId) -> Token {
     client.outstanding_at = shard;
     Token { index: client.conn.index, generation: client.conn.generation, seq: client.await_reply() }
 }
+
+impl Core {
+    /// Records a slow command.
+    #[cold]
+    pub fn note_slow(&mut self, _row: RowId, _cycles: u64, _conn: Option<ConnId>, _argv: Argv<'_>) {}
+}

@@ -369,7 +369,8 @@ impl Core {
         let parts = (0..cores).map(|_| None).collect();
         self.broadcasts[slot] = Some(Broadcast { token, row, request: request.clone(), parts, exec });
         let slot = slot as u32;
-        for core in (0..cores).filter(|core| *core != self.me.index()) {
+        let me = self.me.index();
+        for core in (0..cores).filter(|core| *core != me) {
             let ask = Control::Ask { slot, row, asker, request: request.clone() };
             self.batch_to(ShardId(core as u16)).control.push(ask);
         }

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod client;
 pub mod clients;
+pub mod connection;
 pub mod core;
 pub mod dispatch;
 pub mod http;

@@ -95,7 +95,7 @@ impl Core {
         }
         let over_soft = client
             .soft_limit_since_ms
-            .is_some_and(|since| now_ms.saturating_sub(since) > limit.soft_seconds * 1000);
+            .is_some_and(|since| now_ms.saturating_sub(since) > limit.soft_seconds as u64 * 1000);
         if over_hard || over_soft {
             self.observe.output_limit_disconnections += 1;
             self.close(io, conn);

@@ -176,3 +176,15 @@ mod tests {
         assert!(output.status.success());
     }
 }
+
+/// Blocks the calling thread until a signal asked for shutdown (`fd` is what [`install`] returned).
+pub fn wait(fd: RawFd) {
+    loop {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd, for the duration of the call.
+        let ready = unsafe { libc::poll(&mut poll, 1, -1) };
+        if ready > 0 {
+            return;
+        }
+    }
+}
