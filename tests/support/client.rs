@@ -33,12 +33,6 @@ impl Arguments for &String {
     }
 }
 
-impl Arguments for String {
-    fn arguments(&self) -> Vec<Vec<u8>> {
-        self.as_str().arguments()
-    }
-}
-
 impl<A: AsRef<[u8]>> Arguments for &[A] {
     fn arguments(&self) -> Vec<Vec<u8>> {
         self.iter().map(|argument| argument.as_ref().to_vec()).collect()
@@ -46,12 +40,6 @@ impl<A: AsRef<[u8]>> Arguments for &[A] {
 }
 
 impl<A: AsRef<[u8]>, const N: usize> Arguments for &[A; N] {
-    fn arguments(&self) -> Vec<Vec<u8>> {
-        self.as_slice().arguments()
-    }
-}
-
-impl<A: AsRef<[u8]>, const N: usize> Arguments for [A; N] {
     fn arguments(&self) -> Vec<Vec<u8>> {
         self.as_slice().arguments()
     }
