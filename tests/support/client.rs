@@ -27,7 +27,7 @@ impl Arguments for &str {
     }
 }
 
-impl Arguments for &String {
+impl Arguments for String {
     fn arguments(&self) -> Vec<Vec<u8>> {
         self.as_str().arguments()
     }

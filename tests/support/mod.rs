@@ -29,12 +29,12 @@ pub use value::{
 pub use wait::wait_until;
 
 /// Arguments of different types in one command: `args!["SET", &key, 5]`.
-#[macro_export]
 macro_rules! args {
     ($($argument:expr),* $(,)?) => {
         [$($crate::support::Argument::bytes(&$argument)),*]
     };
 }
+pub(crate) use args;
 
 /// One argument of a command: text, bytes or an integer.
 pub trait Argument {

@@ -75,6 +75,7 @@ fn run(placements: &[Placement], case: &dyn Fn(&Setup)) {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             let server = shared_server(placement.shards());
             let server = server.as_ref().expect("shared_server has started one");
+            Client::connect(server.address(), Protocol::Resp2).expect("FLUSHALL", ok());
             run_once(server, protocol, *placement, case);
         }
     }
@@ -99,10 +100,7 @@ fn run_once(server: &Server, protocol: Protocol, placement: Placement, case: &dy
         next_shard: Cell::new(0),
         changed: RefCell::default(),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        setup.client().expect("FLUSHALL", ok());
-        case(&setup);
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| case(&setup)));
     let restored = catch_unwind(AssertUnwindSafe(|| setup.restore_config()));
     if let Err(panic) = outcome.and(restored) {
         eprintln!("the case failed with {protocol:?}, keys {placement:?}");
