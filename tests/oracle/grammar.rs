@@ -91,35 +91,109 @@ pub const LATER_LINES: &[(u32, &str)] = &[
 
 /// Keys of which commands draw: few, so that they meet; some with one hash tag, some anywhere.
 pub const KEYS: &[&[u8]] = &[
-    b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h", b"{x}1", b"{x}2", b"{x}3", b"{x}4", b"{y}1", b"{y}2", b"{}1",
-    b"{", b"with space", b"\x00\xff\r\n", b"", b"foo{x}bar{y}", b"123", b"longer-key-that-does-not-fit-inline-anywhere-0123456789",
+    b"a",
+    b"b",
+    b"c",
+    b"d",
+    b"e",
+    b"f",
+    b"g",
+    b"h",
+    b"{x}1",
+    b"{x}2",
+    b"{x}3",
+    b"{x}4",
+    b"{y}1",
+    b"{y}2",
+    b"{}1",
+    b"{",
+    b"with space",
+    b"\x00\xff\r\n",
+    b"",
+    b"foo{x}bar{y}",
+    b"123",
+    b"longer-key-that-does-not-fit-inline-anywhere-0123456789",
 ];
 
 const INTEGERS: &[&str] = &[
-    "0", "1", "-1", "2", "10", "-10", "99", "9999", "10000", "-12345", "2147483647", "-2147483648", "4294967296",
-    "9223372036854775807", "-9223372036854775808", "9223372036854775806", "-9223372036854775807",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "10",
+    "-10",
+    "99",
+    "9999",
+    "10000",
+    "-12345",
+    "2147483647",
+    "-2147483648",
+    "4294967296",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775806",
+    "-9223372036854775807",
 ];
 
 /// What is not an integer, or not quite, or too big for one.
 const NOT_INTEGERS: &[&str] = &[
-    "", " ", "abc", "1.5", " 1", "1 ", "+1", "01", "-0", "0x10", "1e3", "9223372036854775808",
-    "-9223372036854775809", "99999999999999999999", "--1", "1\n", "\u{0}",
+    "",
+    " ",
+    "abc",
+    "1.5",
+    " 1",
+    "1 ",
+    "+1",
+    "01",
+    "-0",
+    "0x10",
+    "1e3",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "99999999999999999999",
+    "--1",
+    "1\n",
+    "\u{0}",
 ];
 
 const FLOATS: &[&str] = &[
-    "0", "1", "-1", "0.1", "0.2", "-0.3", "1.5", "3.0e3", "1e5", "1e-7", "1e17", "1e20", "-1e20", "1e300", "1e308",
-    "0.000000000000000001", "12345678901234567890", "3.14159265358979323846", "9007199254740993", "1e4932", "5e-324",
+    "0",
+    "1",
+    "-1",
+    "0.1",
+    "0.2",
+    "-0.3",
+    "1.5",
+    "3.0e3",
+    "1e5",
+    "1e-7",
+    "1e17",
+    "1e20",
+    "-1e20",
+    "1e300",
+    "1e308",
+    "0.000000000000000001",
+    "12345678901234567890",
+    "3.14159265358979323846",
+    "9007199254740993",
+    "1e4932",
+    "5e-324",
 ];
 
-const NOT_FLOATS: &[&str] =
-    &["", "abc", " 1.5", "1.5 ", "1.5x", "nan", "inf", "-inf", "Infinity", "1e5000", "0x1p3", "1e", ".", ".5", "5.", "+1.5"];
+const NOT_FLOATS: &[&str] = &[
+    "", "abc", " 1.5", "1.5 ", "1.5x", "nan", "inf", "-inf", "Infinity", "1e5000", "0x1p3", "1e", ".", ".5",
+    "5.", "+1.5",
+];
 
 /// Times that are past for any clock, or later than any test runs; no time that passes meanwhile.
-const UNIX_SECONDS: &[&str] = &["1", "1000000000", "4102444800", "4102444801", "5000000000", "9223370000000000"];
-const BAD_TIMES: &[&str] = &["0", "-1", "-9223372036854775808", "9223372036854775807", "9223372036854775", "abc", "", "1.5"];
+const UNIX_SECONDS: &[&str] =
+    &["1", "1000000000", "4102444800", "4102444801", "5000000000", "9223370000000000"];
+const BAD_TIMES: &[&str] =
+    &["0", "-1", "-9223372036854775808", "9223372036854775807", "9223372036854775", "abc", "", "1.5"];
 
 const PATTERNS: &[&str] = &[
-    "*", "?", "[a-d]", "{x}*", "*1", "[^a]", "\\{*", "nothing", "a", "*{*", "**?**", "[", "[z-a]", "\\", "h?", "*[0-9]",
+    "*", "?", "[a-d]", "{x}*", "*1", "[^a]", "\\{*", "nothing", "a", "*{*", "**?**", "[", "[z-a]", "\\",
+    "h?", "*[0-9]",
 ];
 
 /// Makes commands from a seed.
@@ -233,14 +307,18 @@ impl Generator {
             "offset" => rng.below(if rng.clone().one_in(8) { 3000 } else { 40 }).to_string().into_bytes(),
             // Relative times are drawn from so wide a range that none is drawn twice, or GT and LT
             // would depend on the millisecond.
-            "seconds" | "millis" | "unix" | "unixms" if rng.one_in(12) => rng.pick(BAD_TIMES).as_bytes().to_vec(),
+            "seconds" | "millis" | "unix" | "unixms" if rng.one_in(12) => {
+                rng.pick(BAD_TIMES).as_bytes().to_vec()
+            }
             "seconds" => (5000 + rng.below(1_000_000_000)).to_string().into_bytes(),
             "millis" if rng.one_in(8) => b"1".to_vec(),
             "millis" => (5_000_000 + rng.below(1_000_000_000_000)).to_string().into_bytes(),
             "unix" => rng.pick(UNIX_SECONDS).as_bytes().to_vec(),
             "unixms" => format!("{}{:03}", rng.pick(&UNIX_SECONDS[..5]), rng.below(1000)).into_bytes(),
             "restore_ttl" if rng.one_in(8) => rng.pick(&["-1", "x", "4102444800123"]).as_bytes().to_vec(),
-            "restore_ttl" if rng.one_in(4) => (5_000_000_000_000 + rng.below(1_000_000)).to_string().into_bytes(),
+            "restore_ttl" if rng.one_in(4) => {
+                (5_000_000_000_000 + rng.below(1_000_000)).to_string().into_bytes()
+            }
             "restore_ttl" => b"0".to_vec(),
             "payload" => self.payload(),
             "small" => rng.below(9).to_string().into_bytes(),
@@ -326,7 +404,8 @@ struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     fn peek(&self) -> Option<&'a str> {
-        (*self).next()
+        let mut copy = *self;
+        copy.next()
     }
 
     fn next(&mut self) -> Option<&'a str> {

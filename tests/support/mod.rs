@@ -17,7 +17,7 @@ mod slot;
 mod value;
 mod wait;
 
-pub use client::{Arguments, Client, Protocol};
+pub use client::{Arguments, Client, Protocol, encode, show};
 pub use seed::{Rng, seed_from_environment};
 pub use server::{Options, Server, ServerKind};
 pub use setup::{Setup, each_placement, each_setup, with_server};
