@@ -196,6 +196,23 @@ impl Side {
         self.observer.call("KEYS *").sorted().elements()
     }
 
+    /// The keys that a whole SCAN meets, in order.
+    fn scanned_keys(&mut self) -> Vec<Value> {
+        let mut found = Vec::new();
+        let mut cursor = b"0".to_vec();
+        loop {
+            let reply = self.observer.call(&[b"SCAN".as_slice(), &cursor, b"COUNT", b"3"]).elements();
+            found.extend(reply[1].elements());
+            cursor = reply[0].bytes().to_vec();
+            if cursor == b"0" {
+                break;
+            }
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
     /// All that can be asked about a key, with what each answer promises.
     fn facts(&mut self, key: &[u8]) -> Vec<(&'static str, Promise, Value)> {
         let ask = [
@@ -235,7 +252,8 @@ impl Pair {
             ours.extend(encode(&tampered));
             theirs.extend(encode(&step.arguments));
         }
-        self.ours.clients[connection].send_raw(&ours);
+        // A connection that has gone shows when its reply is read.
+        let _ = self.ours.clients[connection].try_send_raw(&ours);
         self.theirs.clients[connection].send_raw(&theirs);
         let replies = group.iter().map(|step| {
             let mut ours = match self.ours.clients[connection].try_recv() {
@@ -266,6 +284,11 @@ impl Pair {
             if ours != theirs {
                 let (ours, theirs) = (Value::Array(ours), Value::Array(theirs));
                 return differ(format!("the keys of database {database} at the end"), &ours, &theirs);
+            }
+            let scanned = self.ours.scanned_keys();
+            if scanned != ours {
+                let (scanned, keys) = (Value::Array(scanned), Value::Array(ours));
+                return differ(format!("SCAN and KEYS in database {database}"), &scanned, &keys);
             }
             for key in ours.iter().map(Value::bytes) {
                 let facts = self.ours.facts(key).into_iter().zip(self.theirs.facts(key));

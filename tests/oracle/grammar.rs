@@ -63,6 +63,7 @@ pub const LINES: &[(u32, &str)] = &[
     (1, "SELECT $db"),
     (1, "SWAPDB $db $db"),
     (1, "FLUSHDB [ASYNC|SYNC]"),
+    (1, "FLUSHALL [ASYNC|SYNC]"),
     (1, "PING [$value]"),
     (1, "ECHO $value"),
     (2, "COMMAND GETKEYS (GET $key|SET $key $value|MSET <$key $value>|DEL <$key>|OBJECT ENCODING $key|PING)"),

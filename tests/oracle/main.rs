@@ -16,7 +16,7 @@ use driver::{Step, Tamper, history, minimise, replay, report};
 use grammar::{Generator, LATER_LINES, LINES};
 use std::path::PathBuf;
 use std::time::Duration;
-use support::{Options, Protocol, Rng, Server, Value, ok, seed_from_environment};
+use support::{Options, Protocol, Rng, Server, Value, ok, seed_from_environment, wait_until};
 
 const MINIMISE_BUDGET: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ const MINIMISE_BUDGET: Duration = Duration::from_secs(20);
 const MOST_REPORTS: usize = 8;
 
 /// The Redis that is always right, or None, with the reason printed.
-fn reference() -> Option<Server> {
+fn reference() -> Option<Options> {
     let named = std::env::var_os("CORESHARD_ORACLE").map(PathBuf::from);
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let found = named.or_else(|| {
@@ -37,7 +37,7 @@ fn reference() -> Option<Server> {
         eprintln!("SKIPPED: {reason}");
         return None;
     };
-    Some(Server::start_with(&Options { binary, threads: 1, engine: None, flags: Vec::new() }))
+    Some(Options { binary, threads: 1, engine: None, flags: Vec::new() })
 }
 
 fn number_from_environment(name: &str, default: usize) -> usize {
@@ -74,6 +74,32 @@ fn payloads(theirs: &Server) -> Vec<Vec<u8>> {
     values.map(dump).to_vec()
 }
 
+/// The server under test, started again when it has ended.
+struct Subject {
+    server: Server,
+    options: Options,
+}
+
+impl Subject {
+    fn start(options: Options) -> Subject {
+        Subject { server: Server::start_with(&options), options }
+    }
+
+    /// The running server. Says why the last one ended, if it has.
+    fn running(&mut self) -> &Server {
+        let mut status = None;
+        wait_until("the server under test answers or ends", Duration::from_secs(30), || {
+            status = self.server.exit_status();
+            status.is_some() || self.server.answers()
+        });
+        if let Some(status) = status {
+            eprintln!("the server under test ended with {status}:\n{}", self.server.log());
+            self.server = Server::start_with(&self.options);
+        }
+        &self.server
+    }
+}
+
 /// The outcome of many histories.
 struct Findings {
     reports: Vec<(String, String)>,
@@ -81,14 +107,14 @@ struct Findings {
 
 /// Plays `rounds` histories of `length` steps and makes small what differs, once per kind.
 fn compare_servers(
-    ours: &Server,
+    ours: &mut Subject,
     theirs: &Server,
     seed: u64,
     rounds: usize,
     length: usize,
     tamper: Tamper,
 ) -> Findings {
-    let lines = lines_for(ours);
+    let lines = lines_for(ours.running());
     let payloads = payloads(theirs);
     let mut findings = Findings { reports: Vec::new() };
     let mut seeds = Rng::new(seed);
@@ -97,7 +123,7 @@ fn compare_servers(
         let round_seed = if round == 0 { seed } else { seeds.next() };
         let mut generator = Generator::new(round_seed, lines.clone(), payloads.clone());
         let steps = history(&mut generator, length);
-        let run = |steps: &[Step]| replay(ours, theirs, steps, tamper);
+        let mut run = |steps: &[Step]| replay(ours.running(), theirs, steps, tamper);
         let Err(difference) = run(&steps) else { continue };
         if findings.reports.iter().any(|(what, _)| *what == difference.what) {
             continue;
@@ -124,12 +150,13 @@ fn assert_same(findings: &Findings) {
 
 fn agrees_with_redis(threads: usize) {
     let Some(theirs) = reference() else { return };
-    let ours = Server::start(threads);
+    let theirs = Server::start_with(&theirs);
+    let mut ours = Subject::start(Options::threads(threads));
     let seed = seed_from_environment("CORESHARD_ORACLE_SEED");
     let rounds = number_from_environment("CORESHARD_ORACLE_ROUNDS", 40);
     let length = number_from_environment("CORESHARD_ORACLE_STEPS", 400);
     eprintln!("CORESHARD_ORACLE_SEED={seed}, {rounds} rounds of {length} steps, {threads} shards");
-    assert_same(&compare_servers(&ours, &theirs, seed, rounds, length, Tamper::default()));
+    assert_same(&compare_servers(&mut ours, &theirs, seed, rounds, length, Tamper::default()));
 }
 
 #[test]
@@ -145,16 +172,20 @@ fn several_shards_agree_with_redis() {
 /// The oracle itself: what it calls different is different.
 #[test]
 fn redis_agrees_with_itself() {
-    let (Some(ours), Some(theirs)) = (reference(), reference()) else { return };
+    let Some(redis) = reference() else { return };
+    let theirs = Server::start_with(&redis);
+    let mut ours = Subject::start(redis);
     let seed = seed_from_environment("CORESHARD_ORACLE_SEED");
     eprintln!("CORESHARD_ORACLE_SEED={seed}");
-    assert_same(&compare_servers(&ours, &theirs, seed, 6, 400, Tamper::default()));
+    assert_same(&compare_servers(&mut ours, &theirs, seed, 6, 400, Tamper::default()));
 }
 
 /// The oracle itself: it finds a planted difference, and makes the history short.
 #[test]
 fn a_planted_difference_is_found() {
-    let (Some(ours), Some(theirs)) = (reference(), reference()) else { return };
+    let Some(redis) = reference() else { return };
+    let theirs = Server::start_with(&redis);
+    let mut ours = Subject::start(redis);
     let wrong_reply = Tamper {
         reply: Some(|arguments, reply| match reply {
             Value::Int(length @ 9..) if arguments[0].eq_ignore_ascii_case(b"STRLEN") => *length += 1,
@@ -174,8 +205,17 @@ fn a_planted_difference_is_found() {
             }
         }),
     };
-    for (tamper, longest) in [(wrong_reply, 3), (wrong_effect, 4)] {
-        let findings = compare_servers(&ours, &theirs, 1, 40, 400, tamper);
+    let sudden_end = Tamper {
+        request: Some(|arguments| {
+            if arguments[0].eq_ignore_ascii_case(b"GETEX") && arguments.len() == 2 {
+                arguments[0] = b"SHUTDOWN".to_vec();
+                arguments[1] = b"NOSAVE".to_vec();
+            }
+        }),
+        ..Tamper::default()
+    };
+    for (tamper, longest) in [(wrong_reply, 3), (wrong_effect, 4), (sudden_end, 1)] {
+        let findings = compare_servers(&mut ours, &theirs, 1, 10, 400, tamper);
         assert!(!findings.reports.is_empty(), "nothing was found");
         let (what, report) = &findings.reports[0];
         let steps = report.lines().filter(|line| line.starts_with("  connection")).count();

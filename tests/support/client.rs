@@ -73,7 +73,11 @@ impl Client {
     /// Connects and sends nothing.
     #[track_caller]
     pub fn connect_silently(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+        Client::over(TcpStream::connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}")))
+    }
+
+    /// A client of a connection that exists.
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_nodelay(true).expect("a connected socket takes options");
         stream.set_read_timeout(Some(REPLY_TIMEOUT)).expect("a positive timeout is legal");
         stream.set_write_timeout(Some(REPLY_TIMEOUT)).expect("a positive timeout is legal");

@@ -123,11 +123,15 @@ impl Server {
             if let Some(status) = self.exit_status() {
                 panic!("the server ended at its start with {status}:\n{}", self.log());
             }
-            let Ok(stream) = TcpStream::connect(self.address) else { return false };
-            drop(stream);
-            let mut client = Client::connect_silently(self.address);
-            client.try_send_raw("PING\r\n").is_ok() && client.try_recv().is_ok()
+            self.answers()
         });
+    }
+
+    /// It takes a connection and answers a PING, be it with an error.
+    pub fn answers(&self) -> bool {
+        let Ok(stream) = TcpStream::connect(self.address) else { return false };
+        let mut client = Client::over(stream);
+        client.try_send_raw("PING\r\n").is_ok() && client.try_recv().is_ok()
     }
 
     pub fn kind(&self) -> ServerKind {
