@@ -33,6 +33,8 @@ pub fn promise_of(arguments: &[Vec<u8>]) -> Promise {
         // The version within differs; payloads are compared by restoring each in the other server.
         (b"DUMP", _) => Promise::Kind,
         (b"RANDOMKEY" | b"SCAN" | b"HELLO", _) => Promise::Kind,
+        // The whole table of commands, when a mistake left COMMAND alone.
+        (b"COMMAND", b"") => Promise::Kind,
         _ => Promise::Exact,
     }
 }

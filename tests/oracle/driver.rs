@@ -371,7 +371,8 @@ pub fn report(steps: &[Step], difference: &Difference) -> String {
         let line = show(&step.arguments);
         let _ = writeln!(out, "  connection {} (RESP{protocol}): {line}{more}", step.connection);
     }
+    let brief = |reply: &str| reply.chars().take(1000).collect::<String>();
     let Difference { what, ours, theirs, .. } = difference;
-    let _ = writeln!(out, "  {what}\n    ours:   {ours}\n    theirs: {theirs}");
+    let _ = writeln!(out, "  {what}\n    ours:   {}\n    theirs: {}", brief(ours), brief(theirs));
     out
 }
