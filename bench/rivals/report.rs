@@ -1,0 +1,287 @@
+//! Keeps every figure, and writes what can be read: a Markdown report, charts, and the raw figures.
+//!
+//! Raw figures go to disk as they come, so an interrupted run still leaves them.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use crate::aims;
+use crate::chart;
+use crate::stats;
+
+/// What is measured. Smaller is better unless `more_is_better`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub more_is_better: bool,
+    /// Drawn as a chart of ratios.
+    pub charted: bool,
+}
+
+const fn metric(name: &'static str, unit: &'static str) -> Metric {
+    Metric { name, unit, more_is_better: false, charted: false }
+}
+
+const fn headline(name: &'static str, unit: &'static str, more_is_better: bool) -> Metric {
+    Metric { name, unit, more_is_better, charted: true }
+}
+
+pub const CPU_PER_OP: Metric = headline("server CPU per operation", "us", false);
+pub const SYSTEM_PER_OP: Metric = metric("of it in the kernel", "us");
+pub const THROUGHPUT: Metric = headline("throughput", "ops/s", true);
+pub const P50: Metric = metric("p50", "us");
+pub const P99: Metric = metric("p99", "us");
+pub const P999: Metric = metric("p99.9", "us");
+pub const OTHERS: Metric = metric("others on the machine", "CPUs");
+pub const HOP: Metric = metric("cost of the hop to another core", "us of server CPU");
+pub const BYTES_PER_KEY: Metric = headline("memory per key", "bytes of RSS", false);
+pub const TTL_BYTES: Metric = metric("a TTL adds", "bytes of RSS per key");
+pub const CHURN: Metric = metric("RSS after deleting half and refilling", "times before");
+pub const SEEN_WORST: Metric = metric("worst stall a client sees", "ms");
+pub const SEEN_P999: Metric = metric("p99.9 a client sees", "ms");
+pub const SERVER_WORST: Metric = headline("worst stall, server time", "ms", false);
+pub const SERVER_P999: Metric = metric("p99.9, server time", "ms");
+pub const DURATION: Metric = metric("the heavy work took", "s");
+pub const LAG_P50: Metric = metric("expiry lag p50", "ms");
+pub const LAG_P99: Metric = metric("expiry lag p99", "ms");
+pub const LAG_WORST: Metric = metric("expiry lag, worst", "ms");
+pub const OVERDUE: Metric = metric("overdue keys at a time, p99", "keys");
+pub const STARTUP: Metric = metric("start to first PONG", "ms");
+pub const IDLE_CPU: Metric = metric("idle CPU with 1,000 connections", "% of a CPU");
+pub const OFFERED: Metric = metric("served of the offered load", "share");
+
+struct Figure {
+    scenario: &'static str,
+    cell: String,
+    rival: String,
+    round: usize,
+    metric: Metric,
+    value: f64,
+}
+
+pub struct Recorder {
+    dir: PathBuf,
+    csv: File,
+    jsonl: File,
+    figures: Vec<Figure>,
+    notes: Vec<String>,
+    baseline: String,
+}
+
+impl Recorder {
+    pub fn create(dir: PathBuf, baseline: &str) -> io::Result<Recorder> {
+        fs::create_dir_all(&dir)?;
+        let mut csv = File::create(dir.join("figures.csv"))?;
+        writeln!(csv, "scenario,cell,rival,round,metric,unit,value")?;
+        Ok(Recorder {
+            csv,
+            jsonl: File::create(dir.join("figures.jsonl"))?,
+            dir,
+            figures: Vec::new(),
+            notes: Vec::new(),
+            baseline: baseline.to_owned(),
+        })
+    }
+
+    pub fn record(
+        &mut self,
+        scenario: &'static str,
+        cell: &str,
+        rival: &str,
+        round: usize,
+        metric: Metric,
+        value: f64,
+    ) -> io::Result<()> {
+        let Metric { name, unit, .. } = metric;
+        writeln!(self.csv, "{scenario},\"{cell}\",{rival},{round},\"{name}\",\"{unit}\",{value}")?;
+        writeln!(
+            self.jsonl,
+            "{{\"scenario\":{},\"cell\":{},\"rival\":{},\"round\":{round},\"metric\":{},\"unit\":{},\"value\":{}}}",
+            json(scenario),
+            json(cell),
+            json(rival),
+            json(name),
+            json(unit),
+            if value.is_finite() { value.to_string() } else { "null".to_owned() },
+        )?;
+        let (cell, rival) = (cell.to_owned(), rival.to_owned());
+        self.figures.push(Figure { scenario, cell, rival, round, metric, value });
+        Ok(())
+    }
+
+    /// Something a reader must know: a rival left out, a quota that could not be set.
+    pub fn note(&mut self, text: String) {
+        eprintln!("note: {text}");
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    /// Writes report.md and the charts; returns the Markdown.
+    pub fn finish(&self, preface: &str, commands: &[(&'static str, String)]) -> io::Result<String> {
+        let mut text = preface.to_owned();
+        for note in &self.notes {
+            let _ = writeln!(text, "- Note: {note}");
+        }
+        for (scenario, command) in commands {
+            let _ = writeln!(text, "\n## {scenario}\n\n`{command}`");
+            for metric in unique(self.of(scenario).map(|figure| figure.metric)) {
+                self.table(&mut text, scenario, metric);
+                if metric.charted {
+                    self.chart(&mut text, scenario, metric)?;
+                }
+            }
+        }
+        fs::write(self.dir.join("report.md"), &text)?;
+        Ok(text)
+    }
+
+    fn of(&self, scenario: &str) -> impl Iterator<Item = &Figure> {
+        self.figures.iter().filter(move |figure| figure.scenario == scenario)
+    }
+
+    fn runs(&self, scenario: &str, cell: &str, metric: Metric, rival: &str) -> Vec<(usize, f64)> {
+        self.of(scenario)
+            .filter(|figure| figure.cell == cell && figure.metric == metric && figure.rival == rival)
+            .map(|figure| (figure.round, figure.value))
+            .collect()
+    }
+
+    fn cells(&self, scenario: &str, metric: Metric) -> Vec<String> {
+        unique(self.of(scenario).filter(|figure| figure.metric == metric).map(|figure| figure.cell.clone()))
+    }
+
+    /// The baseline first, then the others in the order they ran.
+    fn rivals(&self, scenario: &str, metric: Metric) -> Vec<String> {
+        let figures = self.of(scenario).filter(|figure| figure.metric == metric);
+        let mut rivals = unique(figures.map(|figure| figure.rival.clone()));
+        rivals.sort_by_key(|rival| *rival != self.baseline);
+        rivals
+    }
+
+    fn ratios(&self, scenario: &str, cell: &str, metric: Metric, rival: &str) -> Vec<f64> {
+        let base = self.runs(scenario, cell, metric, &self.baseline);
+        stats::pair_ratios(&self.runs(scenario, cell, metric, rival), &base)
+    }
+
+    fn table(&self, text: &mut String, scenario: &str, metric: Metric) {
+        let rivals = self.rivals(scenario, metric);
+        let _ = writeln!(text, "\n### {} ({})\n", capital(metric.name), metric.unit);
+        let _ = writeln!(text, "| | {} | aim |", rivals.join(" | "));
+        let _ = writeln!(text, "|---|{}---|", "---|".repeat(rivals.len()));
+        for cell in self.cells(scenario, metric) {
+            let shown: Vec<String> =
+                rivals.iter().map(|rival| self.shown(scenario, &cell, metric, rival)).collect();
+            let aim = aims::of(scenario, &cell, metric).map_or(String::new(), |aim| aim.to_string());
+            let _ = writeln!(text, "| {cell} | {} | {aim} |", shown.join(" | "));
+        }
+    }
+
+    /// `median`, and for others than the baseline `(median ratio; its quartiles)`.
+    fn shown(&self, scenario: &str, cell: &str, metric: Metric, rival: &str) -> String {
+        let runs: Vec<f64> =
+            self.runs(scenario, cell, metric, rival).into_iter().map(|(_, value)| value).collect();
+        let Some(median) = stats::median(&runs) else {
+            return "-".to_owned();
+        };
+        let ratios = self.ratios(scenario, cell, metric, rival);
+        match (stats::median(&ratios), stats::quartiles(&ratios)) {
+            (Some(ratio), Some((low, high))) if rival != self.baseline => {
+                format!("{} (**{ratio:.2}**; {low:.2}-{high:.2})", rounded(median))
+            }
+            _ => rounded(median),
+        }
+    }
+
+    fn chart(&self, text: &mut String, scenario: &str, metric: Metric) -> io::Result<()> {
+        let rivals: Vec<String> =
+            self.rivals(scenario, metric).into_iter().filter(|rival| *rival != self.baseline).collect();
+        let cells = self.cells(scenario, metric);
+        let bars: Vec<Vec<Option<f64>>> = cells
+            .iter()
+            .map(|cell| {
+                let ratio = |rival: &String| stats::median(&self.ratios(scenario, cell, metric, rival));
+                rivals.iter().map(ratio).collect()
+            })
+            .collect();
+        if bars.iter().flatten().flatten().next().is_none() {
+            return Ok(());
+        }
+        let file = format!("{scenario}-{}.svg", metric.name.replace([' ', ','], "-"));
+        let better = if metric.more_is_better { "higher" } else { "lower" };
+        let title = format!("{scenario}: {} relative to {} ({better} is better)", metric.name, self.baseline);
+        chart::bars(&self.dir.join(&file), &title, &cells, &rivals, &bars)?;
+        let _ = writeln!(text, "\n![{title}]({file})");
+        Ok(())
+    }
+}
+
+fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for item in items {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+    }
+    seen
+}
+
+/// Three significant digits, thousands grouped.
+fn rounded(value: f64) -> String {
+    match value.abs() {
+        size if size >= 10_000.0 => format!("{:.0} k", value / 1000.0),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn json(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            plain => quoted.push(plain),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_quotes_pair_ratios_to_the_baseline() {
+        let dir = tempfile::tempdir().expect("a scratch folder");
+        let mut recorder = Recorder::create(dir.path().to_path_buf(), "redis").expect("writable");
+        for (round, (base, ours)) in [(10.0, 5.0), (20.0, 10.0), (30.0, 18.0)].into_iter().enumerate() {
+            recorder.record("cpu", "GET", "ours", round, CPU_PER_OP, ours).expect("writable");
+            recorder.record("cpu", "GET", "redis", round, CPU_PER_OP, base).expect("writable");
+        }
+        let text = recorder.finish("# t\n", &[("cpu", "cmd".to_owned())]).expect("writable");
+        assert!(text.contains("| redis | ours |"), "{text}");
+        assert!(text.contains("| GET | 20.0 | 10.0 (**0.50**; 0.50-0.60)"), "{text}");
+        let raw = fs::read_to_string(dir.path().join("figures.csv")).expect("written");
+        assert_eq!(raw.lines().count(), 7);
+        assert!(dir.path().join("cpu-server-CPU-per-operation.svg").exists());
+    }
+
+    #[test]
+    fn json_text_is_escaped() {
+        assert_eq!(json("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+    }
+}
