@@ -14,13 +14,12 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The first and third quartile (nearest rank), which say how far runs lie apart without letting one
+/// The first and third quartile, rounded outwards to a real run, which say how far runs lie apart without letting one
 /// disturbed run decide, as the minimum and maximum would.
 pub fn quartiles(values: &[f64]) -> Option<(f64, f64)> {
     let sorted = sorted(values);
     let last = sorted.len().checked_sub(1)?;
-    let rank = |share: f64| sorted[((last as f64) * share).round() as usize];
-    Some((rank(0.25), rank(0.75)))
+    Some((sorted[last / 4], sorted[last - last / 4]))
 }
 
 /// For every round both servers finished: ours divided by the baseline's. Rounds that only one of
