@@ -6,6 +6,8 @@
 mod aims;
 #[path = "rivals/chart.rs"]
 mod chart;
+#[path = "rivals/cleanup.rs"]
+mod cleanup;
 #[path = "rivals/cpu.rs"]
 mod cpu;
 #[path = "rivals/redis_benchmark.rs"]

@@ -64,6 +64,8 @@ pub struct Outcome {
     pub ops: u64,
     pub seconds: f64,
     pub server: CpuTime,
+    /// CPU time of the load generator itself.
+    pub own: CpuTime,
     pub latency_ns: Histogram<u64>,
     /// CPU time others on the machine used meanwhile, stolen time included, as a share of one CPU.
     pub others_cpu_share: f64,
@@ -77,6 +79,14 @@ impl Outcome {
 
     pub fn cpu_us_per_op(&self) -> f64 {
         self.server.total_ns as f64 / 1e3 / self.ops.max(1) as f64
+    }
+
+    pub fn server_busy_share(&self) -> f64 {
+        self.server.total_ns as f64 / 1e9 / self.seconds
+    }
+
+    pub fn load_us_per_op(&self) -> f64 {
+        self.own.total_ns as f64 / 1e3 / self.ops.max(1) as f64
     }
 
     pub fn system_us_per_op(&self) -> f64 {
@@ -157,13 +167,15 @@ impl Reading {
         }
         let wall_ns = (self.at - before.at).as_nanos() as f64;
         let server = self.server.since(before.server);
-        let ours_ns = server.total_ns + self.own.since(before.own).total_ns;
+        let own = self.own.since(before.own);
+        let ours_ns = server.total_ns + own.total_ns;
         let busy_ns =
             self.machine.busy_ns + self.machine.steal_ns - before.machine.busy_ns - before.machine.steal_ns;
         Ok(Outcome {
             ops,
             seconds: wall_ns / 1e9,
             server,
+            own,
             latency_ns,
             others_cpu_share: (busy_ns as f64 - ours_ns as f64).max(0.0) / wall_ns,
             errors,

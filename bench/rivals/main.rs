@@ -12,6 +12,7 @@
 
 mod aims;
 mod chart;
+mod cleanup;
 mod cpu;
 mod fill;
 mod lineup;
@@ -68,6 +69,10 @@ fn raise_open_files() {
 
 fn run(options: Options) -> std::io::Result<()> {
     raise_open_files();
+    cleanup::on_signals()?;
+    if options.nice != 0 && rustix::process::setpriority_process(None, options.nice).is_err() {
+        eprintln!("note: --nice {} was refused", options.nice);
+    }
     let recorder = Recorder::create(options.out.clone(), &options.baseline)?;
     let preface = preface(&options);
     let mut bench = Bench { options, recorder };

@@ -41,6 +41,8 @@ pub struct Options {
     pub expiry_keys: u64,
     pub expiry_window: Duration,
     pub idle_window: Duration,
+    /// Priority of load and servers alike, inherited by all of them.
+    pub nice: i32,
     /// The arguments to say again to get the same run, without the scenario.
     pub repeat: String,
 }
@@ -93,6 +95,7 @@ impl Options {
             expiry_keys: number("expiry-keys", 200_000, 1_000_000),
             expiry_window: Duration::from_secs(if quick { 10 } else { 60 }),
             idle_window: Duration::from_secs(if quick { 3 } else { 10 }),
+            nice: matches.get_one::<i32>("nice").copied().unwrap_or(0),
             repeat: repeat(),
         })
     }
@@ -174,6 +177,14 @@ fn command() -> Command {
                 .default_value("bench/out")
                 .value_parser(value_parser!(PathBuf))
                 .help("where figures, report and charts go"),
+        )
+        .arg(
+            Arg::new("nice")
+                .long("nice")
+                .value_name("N")
+                .allow_negative_numbers(true)
+                .value_parser(value_parser!(i32).range(-20..=19))
+                .help("priority of servers and load alike; negative on a shared machine, needs root"),
         )
         .arg(number("rounds", "interleaved runs of each server"))
         .arg(number("quota", "percent of a CPU for the saturated half; 0 leaves it out"))

@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::cleanup;
+
 /// Short, so that a throttled server is stopped for milliseconds and not for a tenth of a second.
 const PERIOD_US: u64 = 10_000;
 
@@ -36,6 +38,7 @@ impl Quota {
     fn make(parent: PathBuf, name: &str) -> io::Result<Quota> {
         let dir = parent.join(name);
         fs::create_dir(&dir)?;
+        cleanup::group_made(&dir);
         Ok(Quota { dir, parent })
     }
 
@@ -53,5 +56,6 @@ impl Drop for Quota {
         if let Err(error) = fs::remove_dir(&self.dir) {
             eprintln!("could not remove {}: {error}", self.dir.display());
         }
+        cleanup::group_removed(&self.dir);
     }
 }

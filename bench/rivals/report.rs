@@ -11,47 +11,62 @@ use crate::aims;
 use crate::chart;
 use crate::stats;
 
-/// What is measured. Smaller is better unless `more_is_better`.
+/// How a metric is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Smaller is better; ratios are quoted, and drawn if `true`.
+    Less { charted: bool },
+    /// Larger is better.
+    More { charted: bool },
+    /// A circumstance of the run: no ratio makes sense.
+    Plain,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Metric {
     pub name: &'static str,
     pub unit: &'static str,
-    pub more_is_better: bool,
-    /// Drawn as a chart of ratios.
-    pub charted: bool,
+    pub reading: Reading,
 }
 
-const fn metric(name: &'static str, unit: &'static str) -> Metric {
-    Metric { name, unit, more_is_better: false, charted: false }
+const fn less(name: &'static str, unit: &'static str, charted: bool) -> Metric {
+    Metric { name, unit, reading: Reading::Less { charted } }
 }
 
-const fn headline(name: &'static str, unit: &'static str, more_is_better: bool) -> Metric {
-    Metric { name, unit, more_is_better, charted: true }
+const fn more(name: &'static str, unit: &'static str, charted: bool) -> Metric {
+    Metric { name, unit, reading: Reading::More { charted } }
 }
 
-pub const CPU_PER_OP: Metric = headline("server CPU per operation", "us", false);
-pub const SYSTEM_PER_OP: Metric = metric("of it in the kernel", "us");
-pub const THROUGHPUT: Metric = headline("throughput", "ops/s", true);
-pub const P50: Metric = metric("p50", "us");
-pub const P99: Metric = metric("p99", "us");
-pub const P999: Metric = metric("p99.9", "us");
-pub const OTHERS: Metric = metric("others on the machine", "CPUs");
-pub const HOP: Metric = metric("cost of the hop to another core", "us of server CPU");
-pub const BYTES_PER_KEY: Metric = headline("memory per key", "bytes of RSS", false);
-pub const TTL_BYTES: Metric = metric("a TTL adds", "bytes of RSS per key");
-pub const CHURN: Metric = metric("RSS after deleting half and refilling", "times before");
-pub const SEEN_WORST: Metric = metric("worst stall a client sees", "ms");
-pub const SEEN_P999: Metric = metric("p99.9 a client sees", "ms");
-pub const SERVER_WORST: Metric = headline("worst stall, server time", "ms", false);
-pub const SERVER_P999: Metric = metric("p99.9, server time", "ms");
-pub const DURATION: Metric = metric("the heavy work took", "s");
-pub const LAG_P50: Metric = metric("expiry lag p50", "ms");
-pub const LAG_P99: Metric = metric("expiry lag p99", "ms");
-pub const LAG_WORST: Metric = metric("expiry lag, worst", "ms");
-pub const OVERDUE: Metric = metric("overdue keys at a time, p99", "keys");
-pub const STARTUP: Metric = metric("start to first PONG", "ms");
-pub const IDLE_CPU: Metric = metric("idle CPU with 1,000 connections", "% of a CPU");
-pub const OFFERED: Metric = metric("served of the offered load", "share");
+const fn plain(name: &'static str, unit: &'static str) -> Metric {
+    Metric { name, unit, reading: Reading::Plain }
+}
+
+pub const CPU_PER_OP: Metric = less("server CPU per operation", "us", true);
+pub const SYSTEM_PER_OP: Metric = less("of it in the kernel", "us", false);
+pub const THROUGHPUT: Metric = more("throughput", "ops/s", true);
+pub const MEANWHILE: Metric = more("throughput meanwhile", "ops/s", false);
+pub const P50: Metric = less("p50", "us", false);
+pub const P99: Metric = less("p99", "us", true);
+pub const P999: Metric = less("p99.9", "us", false);
+pub const OTHERS: Metric = plain("others on the machine", "CPUs");
+pub const SERVER_BUSY: Metric = plain("the server was busy", "CPUs");
+pub const LOAD_PER_OP: Metric = plain("load CPU per operation", "us");
+pub const HOP: Metric = less("cost of the hop to another core", "us of server CPU", false);
+pub const BYTES_PER_KEY: Metric = less("memory per key", "bytes of RSS", true);
+pub const TTL_BYTES: Metric = less("a TTL adds", "bytes of RSS per key", false);
+pub const CHURN: Metric = less("RSS after deleting half and refilling", "times before", false);
+pub const SEEN_WORST: Metric = less("worst stall a client sees", "ms", false);
+pub const SEEN_P999: Metric = less("p99.9 a client sees", "ms", false);
+pub const SERVER_WORST: Metric = less("worst stall, server time", "ms", true);
+pub const SERVER_P999: Metric = less("p99.9, server time", "ms", false);
+pub const DURATION: Metric = less("the heavy work took", "s", false);
+pub const LAG_P50: Metric = less("expiry lag p50", "ms", false);
+pub const LAG_P99: Metric = less("expiry lag p99", "ms", false);
+pub const LAG_WORST: Metric = less("expiry lag, worst", "ms", false);
+pub const OVERDUE: Metric = less("overdue keys at a time, p99", "keys", false);
+pub const STARTUP: Metric = less("start to first PONG", "ms", false);
+pub const IDLE_CPU: Metric = less("idle CPU with 1,000 connections", "% of a CPU", false);
+pub const SERVED: Metric = plain("served of the offered load", "share");
 
 struct Figure {
     scenario: &'static str,
@@ -130,7 +145,7 @@ impl Recorder {
             let _ = writeln!(text, "\n## {scenario}\n\n`{command}`");
             for metric in unique(self.of(scenario).map(|figure| figure.metric)) {
                 self.table(&mut text, scenario, metric);
-                if metric.charted {
+                if let Reading::Less { charted: true } | Reading::More { charted: true } = metric.reading {
                     self.chart(&mut text, scenario, metric)?;
                 }
             }
@@ -189,7 +204,9 @@ impl Recorder {
         };
         let ratios = self.ratios(scenario, cell, metric, rival);
         match (stats::median(&ratios), stats::quartiles(&ratios)) {
-            (Some(ratio), Some((low, high))) if rival != self.baseline => {
+            (Some(ratio), Some((low, high)))
+                if rival != self.baseline && metric.reading != Reading::Plain =>
+            {
                 format!("{} (**{ratio:.2}**; {low:.2}-{high:.2})", rounded(median))
             }
             _ => rounded(median),
@@ -211,7 +228,7 @@ impl Recorder {
             return Ok(());
         }
         let file = format!("{scenario}-{}.svg", metric.name.replace([' ', ','], "-"));
-        let better = if metric.more_is_better { "higher" } else { "lower" };
+        let better = if matches!(metric.reading, Reading::More { .. }) { "higher" } else { "lower" };
         let title = format!("{scenario}: {} relative to {} ({better} is better)", metric.name, self.baseline);
         chart::bars(&self.dir.join(&file), &title, &cells, &rivals, &bars)?;
         let _ = writeln!(text, "\n![{title}]({file})");
@@ -229,10 +246,17 @@ fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     seen
 }
 
-/// Three significant digits, thousands grouped.
+/// Three significant digits; thousands grouped.
 fn rounded(value: f64) -> String {
     match value.abs() {
-        size if size >= 10_000.0 => format!("{:.0} k", value / 1000.0),
+        size if size >= 1000.0 => {
+            let step = 10f64.powi(size.log10() as i32 - 2);
+            let whole = ((value / step).round() * step) as i64;
+            let (sign, digits) = (if whole < 0 { "-" } else { "" }, whole.abs().to_string());
+            let groups: Vec<&str> =
+                digits.as_bytes().rchunks(3).rev().filter_map(|g| str::from_utf8(g).ok()).collect();
+            format!("{sign}{}", groups.join(","))
+        }
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 1.0 => format!("{value:.2}"),
@@ -278,6 +302,12 @@ mod tests {
         let raw = fs::read_to_string(dir.path().join("figures.csv")).expect("written");
         assert_eq!(raw.lines().count(), 7);
         assert!(dir.path().join("cpu-server-CPU-per-operation.svg").exists());
+    }
+
+    #[test]
+    fn figures_have_three_digits() {
+        let shown = [0.0123, 1.234, 12.34, 123.4, 1234.0, 1_234_567.0, -4321.0].map(rounded);
+        assert_eq!(shown, ["0.012", "1.23", "12.3", "123", "1,230", "1,230,000", "-4,320"]);
     }
 
     #[test]

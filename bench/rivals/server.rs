@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::cleanup;
 use crate::cpu;
 use crate::wire::{Client, Reply};
 
@@ -146,6 +147,7 @@ impl Rival {
                 .current_dir(dir.path())
                 .spawn()
         })?;
+        cleanup::server_started(child.id());
         let mut running =
             Running { name: self.name.clone(), port: launch.port, startup: Duration::ZERO, child, dir };
         running.startup = running.wait_for_pong(started)?;
@@ -243,12 +245,13 @@ impl Drop for Running {
         let asked = Instant::now();
         while asked.elapsed() < STOP_TIMEOUT {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+                return cleanup::server_stopped(self.child.id());
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        cleanup::server_stopped(self.child.id());
     }
 }
 

@@ -59,9 +59,18 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
                 let pace = Pace::Open { per_second };
                 let outcome = load::run(&load(running.port, running.pid(), pace))?;
                 outcome.errors.check()?;
-                let served = outcome.ops_per_second() / per_second;
-                recorder.record("equal", &label, &running.name, round, report::OFFERED, served)?;
-                traffic::record("equal", &label, &running.name, round, &outcome, recorder)
+                let figures = [
+                    (report::P50, outcome.latency_us(0.5)),
+                    (report::P99, outcome.latency_us(0.99)),
+                    (report::P999, outcome.latency_us(0.999)),
+                    (report::SERVED, outcome.ops_per_second() / per_second),
+                    (report::SERVER_BUSY, outcome.server_busy_share()),
+                    (report::OTHERS, outcome.others_cpu_share),
+                ];
+                for (metric, value) in figures {
+                    recorder.record("equal", &label, &running.name, round, metric, value)?;
+                }
+                Ok(())
             });
         }
     }

@@ -90,6 +90,8 @@ pub fn record(
         (report::P99, outcome.latency_us(0.99)),
         (report::P999, outcome.latency_us(0.999)),
         (report::SYSTEM_PER_OP, outcome.system_us_per_op()),
+        (report::SERVER_BUSY, outcome.server_busy_share()),
+        (report::LOAD_PER_OP, outcome.load_us_per_op()),
         (report::OTHERS, outcome.others_cpu_share),
     ];
     for (metric, value) in figures {
