@@ -35,7 +35,7 @@ pub fn of(scenario: &str, cell: &str, metric: Metric) -> Option<Aim> {
         })),
         "multi" if metric == report::CPU_PER_OP => Some(Aim::RatioAtMost(0.7)),
         "cpu" | "multi" if metric == report::THROUGHPUT => Some(Aim::RatioAtLeast(1.0)),
-        "cores" if metric == report::THROUGHPUT => {
+        "cores" if metric == report::THROUGHPUT || metric == report::EFFICIENCY => {
             Some(Aim::RatioAtLeast(if says("P=16") { 1.5 } else { 1.2 }))
         }
         "equal" if metric == report::P99 || metric == report::P999 => Some(Aim::RatioAtMost(1.0)),

@@ -1,66 +1,117 @@
-//! One SVG: a group of bars for every row of a table, a bar for every server, a line at 1.0.
+//! One SVG for a table: a group of bars for every row, a bar for every server, a line at 1.0.
+//!
+//! Bars lie down, because rows have long names.
 
 use std::io;
 use std::path::Path;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
-const SIZE: (u32, u32) = (1000, 460);
-/// A hopeless outlier must not flatten everybody else.
-const RATIO_MAX: f64 = 3.0;
-
-/// `bars[cell][rival]` is a ratio to the baseline, or nothing where it was not measured.
-pub fn bars(
-    path: &Path,
-    title: &str,
-    cells: &[String],
-    rivals: &[String],
-    bars: &[Vec<Option<f64>>],
-) -> io::Result<()> {
-    draw(path, title, cells, rivals, bars).map_err(|error| io::Error::other(error.to_string()))
+/// What is drawn. `ratios[cell][rival]` is relative to the baseline, or nothing where not measured.
+pub struct Bars<'a> {
+    pub title: &'a str,
+    pub cells: &'a [String],
+    pub rivals: &'a [String],
+    pub ratios: &'a [Vec<Option<f64>>],
 }
 
-fn draw(
-    path: &Path,
-    title: &str,
-    cells: &[String],
-    rivals: &[String],
-    bars: &[Vec<Option<f64>>],
-) -> Result<(), Box<dyn std::error::Error>> {
-    let highest = bars.iter().flatten().flatten().copied().fold(1.0, f64::max);
-    let top = (highest * 1.15).min(RATIO_MAX);
-    let root = SVGBackend::new(path, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(100)
-        .y_label_area_size(48)
-        .build_cartesian_2d(0.0..cells.len() as f64, 0.0..top)?;
-    chart.configure_mesh().disable_x_mesh().disable_x_axis().y_desc("ratio").draw()?;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-    let width = 0.8 / rivals.len().max(1) as f64;
-    for (rival_index, rival) in rivals.iter().enumerate() {
-        let color = Palette99::pick(rival_index).to_rgba();
-        let rectangles = bars.iter().enumerate().filter_map(|(cell_index, cell)| {
-            let ratio = cell[rival_index]?.min(top);
-            let left = cell_index as f64 + 0.1 + width * rival_index as f64;
-            Some(Rectangle::new([(left, 0.0), (left + width * 0.92, ratio)], color.filled()))
-        });
-        chart
-            .draw_series(rectangles)?
-            .label(rival)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 12, y + 5)], color.filled()));
+const WIDTH: i32 = 960;
+const NAMES_WIDTH: i32 = 380;
+const HEAD_HEIGHT: i32 = 64;
+const FOOT_HEIGHT: i32 = 28;
+const BAR_HEIGHT: i32 = 14;
+const GAP: i32 = 10;
+/// Room for the figure at the end of the longest bar.
+const FIGURE_WIDTH: i32 = 48;
+/// A hopeless outlier must not flatten everybody else; its figure still tells the truth.
+const RATIO_MAX: f64 = 3.0;
+const GRID_STEP: f64 = 0.25;
+
+const COLORS: [RGBColor; 7] = [
+    RGBColor(31, 119, 180),
+    RGBColor(255, 127, 14),
+    RGBColor(44, 160, 44),
+    RGBColor(148, 103, 189),
+    RGBColor(140, 86, 75),
+    RGBColor(227, 119, 194),
+    RGBColor(127, 127, 127),
+];
+
+impl Bars<'_> {
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        self.draw(path).map_err(|error| io::Error::other(error.to_string()))
     }
-    chart.draw_series([PathElement::new(vec![(0.0, 1.0), (cells.len() as f64, 1.0)], BLACK)])?;
-    for (index, cell) in cells.iter().enumerate() {
-        let at = chart.backend_coord(&(index as f64 + 0.12, 0.0));
-        let style = ("sans-serif", 11).into_font().transform(FontTransform::None);
-        for (row, line) in cell.split(", ").enumerate() {
-            root.draw(&Text::new(line.to_owned(), (at.0, at.1 + 6 + 13 * row as i32), style.clone()))?;
+
+    fn draw(&self, path: &Path) -> Drawn {
+        let bottom = HEAD_HEIGHT + self.group_height() * self.cells.len() as i32;
+        let size = (WIDTH as u32, (bottom + FOOT_HEIGHT) as u32);
+        let root = SVGBackend::new(path, size).into_drawing_area();
+        root.fill(&WHITE)?;
+        write(&root, self.title, (12, 10), 17)?;
+        self.legend(&root)?;
+        self.grid(&root, bottom)?;
+        for (index, cell) in self.cells.iter().enumerate() {
+            let top = HEAD_HEIGHT + self.group_height() * index as i32;
+            write(&root, cell, (12, top + (self.group_height() - GAP) / 2 - 6), 12)?;
+            for (rival, ratio) in self.ratios[index].iter().enumerate() {
+                if let Some(ratio) = ratio {
+                    self.bar(&root, top + BAR_HEIGHT * rival as i32, *ratio, COLORS[rival % COLORS.len()])?;
+                }
+            }
         }
+        root.present()?;
+        Ok(())
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
-    root.present()?;
+
+    fn group_height(&self) -> i32 {
+        BAR_HEIGHT * self.rivals.len().max(1) as i32 + GAP
+    }
+
+    /// The ratio at the right edge.
+    fn highest(&self) -> f64 {
+        let highest = self.ratios.iter().flatten().flatten().copied().fold(1.0, f64::max);
+        (highest * 1.05).min(RATIO_MAX)
+    }
+
+    fn x(&self, ratio: f64) -> i32 {
+        let width = f64::from(WIDTH - NAMES_WIDTH - FIGURE_WIDTH);
+        NAMES_WIDTH + (ratio.min(self.highest()) / self.highest() * width) as i32
+    }
+
+    fn bar(&self, root: &Area<'_>, top: i32, ratio: f64, color: RGBColor) -> Drawn {
+        let end = self.x(ratio);
+        root.draw(&Rectangle::new([(NAMES_WIDTH, top), (end, top + BAR_HEIGHT - 2)], color.filled()))?;
+        write(root, &format!("{ratio:.2}"), (end + 4, top), 11)
+    }
+
+    fn legend(&self, root: &Area<'_>) -> Drawn {
+        let mut left = 12;
+        for (rival, color) in self.rivals.iter().zip(COLORS.iter().cycle()) {
+            root.draw(&Rectangle::new([(left, 38), (left + 11, 49)], color.filled()))?;
+            write(root, rival, (left + 16, 37), 12)?;
+            left += 40 + 8 * rival.len() as i32;
+        }
+        Ok(())
+    }
+
+    fn grid(&self, root: &Area<'_>, bottom: i32) -> Drawn {
+        let lines = (self.highest() / GRID_STEP) as usize;
+        for line in 0..=lines {
+            let ratio = line as f64 * GRID_STEP;
+            let x = self.x(ratio);
+            let style = if ratio == 1.0 { BLACK.mix(0.9) } else { BLACK.mix(0.15) };
+            root.draw(&PathElement::new([(x, HEAD_HEIGHT - 4), (x, bottom)], style))?;
+            write(root, &format!("{ratio:.2}"), (x - 11, bottom + 6), 11)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(root: &Area<'_>, text: &str, at: (i32, i32), size: i32) -> Drawn {
+    root.draw(&Text::new(text.to_owned(), at, ("sans-serif", size).into_font()))?;
     Ok(())
 }

@@ -44,6 +44,7 @@ const fn plain(name: &'static str, unit: &'static str) -> Metric {
 pub const CPU_PER_OP: Metric = less("server CPU per operation", "us", true);
 pub const SYSTEM_PER_OP: Metric = less("of it in the kernel", "us", false);
 pub const THROUGHPUT: Metric = more("throughput", "ops/s", true);
+pub const EFFICIENCY: Metric = more("throughput per CPU of server and load together", "ops/s", true);
 pub const MEANWHILE: Metric = more("throughput meanwhile", "ops/s", false);
 pub const P50: Metric = less("p50", "us", false);
 pub const P99: Metric = less("p99", "us", true);
@@ -230,7 +231,8 @@ impl Recorder {
         let file = format!("{scenario}-{}.svg", metric.name.replace([' ', ','], "-"));
         let better = if matches!(metric.reading, Reading::More { .. }) { "higher" } else { "lower" };
         let title = format!("{scenario}: {} relative to {} ({better} is better)", metric.name, self.baseline);
-        chart::bars(&self.dir.join(&file), &title, &cells, &rivals, &bars)?;
+        let bars = chart::Bars { title: &title, cells: &cells, rivals: &rivals, ratios: &bars };
+        bars.save(&self.dir.join(&file))?;
         let _ = writeln!(text, "\n![{title}]({file})");
         Ok(())
     }
