@@ -139,7 +139,7 @@ impl Probing {
 
     fn send(&mut self, due: Instant) -> io::Result<()> {
         // Which thread serves shows only once there has been work.
-        if self.sent % TIDS_EVERY == 0 {
+        if self.sent.is_multiple_of(TIDS_EVERY) {
             self.server_tid = cpu::busiest_thread(self.server_pid).unwrap_or(self.server_pid);
         }
         self.sent += 1;
