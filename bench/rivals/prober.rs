@@ -132,7 +132,7 @@ impl Probing {
                     }
                 }
             }
-            self.wait_until(due)?;
+            self.wait_until(if stopped_at.is_some() { now + PERIOD } else { due })?;
             self.receive()?;
         }
     }

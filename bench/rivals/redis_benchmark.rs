@@ -1,11 +1,16 @@
 //! Runs the official redis-benchmark and reads its CSV, so that our figures can be held against the
 //! tool everybody uses.
 
-use std::io;
-use std::process::{Command, Stdio};
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::cpu;
 use crate::tape::Op;
+
+/// A server that stops answering would otherwise hold the run for ever.
+const RUN_TIMEOUT: Duration = Duration::from_secs(180);
 
 pub struct Shape {
     pub port: u16,
@@ -56,13 +61,30 @@ pub fn run(program: &str, shape: &Shape, op: Op) -> io::Result<Line> {
     for (flag, number) in numbers {
         command.args([flag, &number.to_string()]);
     }
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    let output = cpu::pinned(&shape.cpus, || command.output())?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let text = output_in_time(cpu::pinned(&shape.cpus, || command.spawn())?)?;
     parse_csv(&text)
         .into_iter()
         .next()
         .ok_or_else(|| io::Error::other(format!("redis-benchmark said: {}", text.trim())))
+}
+
+/// What the tool printed, which is a few lines and fits in the pipe.
+fn output_in_time(mut child: Child) -> io::Result<String> {
+    let started = Instant::now();
+    while child.try_wait()?.is_none() {
+        if started.elapsed() > RUN_TIMEOUT {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::other("redis-benchmark did not end"));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    let mut text = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 /// Reads the quoted CSV: with a header line since 6.2, bare `"GET","123.4"` before.

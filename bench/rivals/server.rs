@@ -78,8 +78,12 @@ impl Rival {
         found
     }
 
-    /// The first line of `--version`, for the report.
+    /// The first line of `--version`, for the report. A program we do not know is not asked: it might
+    /// take the question for an order to serve.
     pub fn version(&self) -> String {
+        if self.kind == Kind::Other {
+            return self.command.join(" ");
+        }
         let output = Command::new(&self.command[0])
             .arg("--version")
             .stdin(Stdio::null())
