@@ -110,7 +110,9 @@ impl Rival {
                     .concat()
             }
             Kind::Coreshard => {
-                [&redis_like[..], &["--dir", &dir, "--maxclients", "15000", "--threads", &threads]].concat()
+                // DEBUG SHARD tells the remote scenario where keys and connections live.
+                let own = ["--threads", &threads, "--enable-debug-command", "local"];
+                [&redis_like[..], &["--dir", &dir, "--maxclients", "15000"], &own].concat()
             }
             Kind::Dragonfly => vec![
                 "--port",
