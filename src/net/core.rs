@@ -48,7 +48,7 @@ pub struct Core {
     pub shared: Arc<Shared>,
     pub config: Arc<Config>,
     pub config_version: u64,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub limits: Limits,
     pub limits_unauthenticated: Limits,
@@ -248,7 +248,7 @@ impl Core {
 pub struct Parts {
     pub me: ShardId,
     pub shared: Arc<Shared>,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub shard: Shard,
     pub port: Port<Box<Batch>>,

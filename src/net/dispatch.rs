@@ -193,7 +193,7 @@ impl Core {
     /// One request: the gates in Redis's order, then on its way.
     #[inline]
     fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
-        let table = &*self.table;
+        let table = self.table;
         let client = self.clients.at(conn.index);
         let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
@@ -222,7 +222,7 @@ impl Core {
 
     /// Runs a command that has passed the gates.
     fn start(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) -> Flow {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(row);
         if self.pause_applies(entry) && self.is_paused() {
             return self.stall(conn, Stall::Paused);
@@ -413,8 +413,8 @@ impl Core {
         let (view, protocol) = (client.view(), client.protocol);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let hasher = &self.shard.hasher;
-        let planned = claims_of(&command, &self.table, self.placement, hasher).and_then(|claims| {
-            Ok((claims, Single::new(command, self.table.clone(), self.placement, protocol)?))
+        let planned = claims_of(&command, self.table, self.placement, hasher).and_then(|claims| {
+            Ok((claims, Single::new(command, self.table, self.placement, protocol)?))
         });
         match planned {
             Err(error) => {

@@ -76,7 +76,7 @@ impl Core {
         if batch.commands.list.is_empty() {
             return;
         }
-        let table = self.table.clone();
+        let table = self.table;
         for command in &batch.commands.list {
             let key = table.entry(command.row).single_key;
             if key != 0 {
@@ -285,7 +285,7 @@ impl Core {
         let Runnable { tx, origin, work, conclude } = runnable;
         match work {
             ShardWork::Tx { slot, client, work } => {
-                let part = run_work(&mut self.shard, &self.table, client, work)
+                let part = run_work(&mut self.shard, self.table, client, work)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
                 if conclude {
                     self.queue.release(tx);
@@ -296,7 +296,7 @@ impl Core {
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
                 self.unhold(origin, token);
-                let table = self.table.clone();
+                let table = self.table;
                 let mut output = Output::default();
                 let begun = clock::cycles();
                 let ok =

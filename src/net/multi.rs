@@ -222,7 +222,7 @@ fn exec(
     } else {
         let client = core.clients.at(conn.index);
         let token = await_token(client, core.me);
-        let exec = Exec::new(steps, core.table.clone(), core.placement, protocol);
+        let exec = Exec::new(steps, core.table, core.placement, protocol);
         core.coordinator.begin(token, view, claims, Plan::Exec(Box::new(exec)));
         After::Later
     };
@@ -300,7 +300,7 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added = add_claims(&step.command, &self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added = add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {
@@ -334,7 +334,7 @@ impl Core {
     }
 
     fn run_step(&mut self, io: &mut dyn NetIo, conn: ConnId, step: &Step, out: &mut Output) {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(step.command.row);
         let argv = step.command.request.argv();
         let Some(client) = self.clients.get(conn) else { return };
