@@ -87,6 +87,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Counter reading from which the next command's time counts.
+    pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
     pub observe: crate::observe::CoreObserve,
 }
@@ -291,6 +293,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,
         };

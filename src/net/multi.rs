@@ -339,19 +339,18 @@ impl Core {
         let argv = step.command.request.argv();
         let Some(client) = self.clients.get(conn) else { return };
         let (view, protocol) = (client.view(), client.protocol);
-        let begun = crate::sys::clock::cycles();
+        self.start_clock();
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                self.ran(step.command.row, crate::sys::clock::cycles() - begun, ok, Some(conn), argv);
+                self.ran(step.command.row, ok, Some(conn), argv);
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
             Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
         };
-        let spent = crate::sys::clock::cycles() - begun;
-        self.ran(step.command.row, spent, result.is_ok(), Some(conn), argv);
+        self.ran(step.command.row, result.is_ok(), Some(conn), argv);
         match result {
             Ok(After::Close) => self.clients.at(conn.index).close_after_reply = true,
             Ok(_) => {}
