@@ -390,3 +390,12 @@ impl Handler for Core {
         more
     }
 }
+
+impl Core {
+    /// Forgets for the rest of the turn that transactions are in flight: a fault that the simulation plants to prove
+    /// that it would be found.
+    #[doc(hidden)]
+    pub fn ignore_transactions(&mut self) {
+        self.tx_mode = false;
+    }
+}
