@@ -118,8 +118,8 @@ where
                 Some(features) => {
                     let executor = uring::executor();
                     pin(cpu);
-                    let engine =
-                        executor.and_then(|executor| uring::Engine::new(executor, core, waker, features, make(core)));
+                    let engine = executor
+                        .and_then(|executor| uring::Engine::new(executor, core, waker, features, make(core)));
                     await_start(engine, &ready, &started).map(uring::Engine::run);
                 }
                 None => {
@@ -153,7 +153,11 @@ where
 }
 
 /// Reports whether a core is set up, and waits for the word that all are. `None`: the core must not run.
-fn await_start<E>(engine: io::Result<E>, ready: &Sender<io::Result<()>>, started: &Receiver<()>) -> Option<E> {
+fn await_start<E>(
+    engine: io::Result<E>,
+    ready: &Sender<io::Result<()>>,
+    started: &Receiver<()>,
+) -> Option<E> {
     let (engine, report) = match engine {
         Ok(engine) => (Some(engine), Ok(())),
         Err(error) => (None, Err(error)),
