@@ -1,4 +1,5 @@
 //! Both engines, and the step-downs of io_uring, behind one face: every test runs on each.
 
 mod echo;
+mod ping;
 mod support;

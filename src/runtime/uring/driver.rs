@@ -355,6 +355,7 @@ impl<H: Handler> Core<H> {
         conn.listed = false;
         if !conn.open {
             if conn.is_settled() {
+                conn.outbox.reset(&mut self.net.pool);
                 self.net.conns.remove(index);
                 return;
             }
