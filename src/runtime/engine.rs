@@ -120,12 +120,16 @@ where
                     pin(cpu);
                     let engine = executor
                         .and_then(|executor| uring::Engine::new(executor, core, waker, features, make(core)));
-                    await_start(engine, &ready, &started).map(uring::Engine::run);
+                    if let Some(engine) = await_start(engine, &ready, &started) {
+                        engine.run();
+                    }
                 }
                 None => {
                     pin(cpu);
                     let engine = epoll::Engine::new(core, waker, make(core));
-                    await_start(engine, &ready, &started).map(epoll::Engine::run);
+                    if let Some(engine) = await_start(engine, &ready, &started) {
+                        engine.run();
+                    }
                 }
             }
         };

@@ -116,14 +116,11 @@ fn best_setup(missing: &mut Vec<&'static str>) -> Result<(Setup, Ring), String> 
 fn try_receive(setup: Setup, missing: &mut Vec<&'static str>) -> Result<(Cut, bool), String> {
     for (cut, lacks) in [(Cut::INCREMENTAL, "incremental buffers"), (Cut::WHOLE, "provided-buffer rings")] {
         for multishot in [true, false] {
-            match receive_once(setup, cut, multishot) {
-                Ok(true) => {
-                    if !multishot {
-                        missing.push("multishot receive");
-                    }
-                    return Ok((cut, multishot));
+            if receive_once(setup, cut, multishot).unwrap_or(false) {
+                if !multishot {
+                    missing.push("multishot receive");
                 }
-                Ok(false) | Err(_) => {}
+                return Ok((cut, multishot));
             }
         }
         missing.push(lacks);
