@@ -262,10 +262,8 @@ impl World {
             return;
         }
         let mut bytes = Vec::new();
-        let mut begun = Vec::new();
+        let first = self.operations.len();
         for _ in 0..self.rng.usize(1..=4) {
-            let operation = self.operations.len();
-            begun.push(operation);
             match self.rng.u8(0..10) {
                 0..3 => self.append(index, &mut bytes),
                 3..5 => self.get(index, &mut bytes),
@@ -274,6 +272,7 @@ impl World {
                 _ => self.exec(index, &mut bytes, true),
             }
         }
+        let begun = (first..self.operations.len()).collect();
         self.clients[index].to_send.push_back((bytes, begun));
     }
 
