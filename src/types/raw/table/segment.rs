@@ -19,9 +19,10 @@ use super::table::Usage;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::null_mut;
 
-/// Bucket counts of a segment: the allocator's own size classes, so no step wastes memory.
-const BUCKET_STEPS: [usize; 20] =
-    [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64];
+/// Bucket counts of a segment. The allocator aligns a block of a power of two by nature and any
+/// other by asking for 63 bytes more, so these are the counts that fill its size classes.
+const BUCKET_STEPS: [usize; 17] =
+    [1, 2, 4, 6, 8, 9, 11, 13, 16, 19, 23, 27, 32, 39, 47, 55, 64];
 pub(super) const MAX_BUCKETS: usize = 64;
 /// A key's place inside a segment is decided by this many bits after the segment's prefix.
 const PLACE_BITS: u32 = 16;
