@@ -77,9 +77,8 @@ impl<T> Table<T> {
             for slot in bits(segment.bucket(bucket).occupied()) {
                 let p = segment.entry(Spot { bucket, slot });
                 // SAFETY: an occupied slot leads to a live entry.
-                let (key, size, expire, source) = unsafe {
-                    (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p))
-                };
+                let (key, size, expire, source) =
+                    unsafe { (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p)) };
                 let hash = self.hasher.hash(key);
                 if segment.depth > 0 {
                     let shift = 64 - segment.depth;
