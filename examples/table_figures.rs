@@ -163,7 +163,9 @@ fn expire(count: u64) {
     for number in 0..count {
         put(&mut table, number, &[7; 64], Ttl::Set(base + random.u64(..60_000)));
     }
-    let (mut late, mut visits, mut most) = (Vec::new(), 0, 0);
+    let mut late: Vec<u64> = vec![1; count as usize];
+    late.clear();
+    let (mut visits, mut most) = (0, 0);
     let start = Instant::now();
     for now_ms in base..base + 60_010 {
         let slice = Instant::now();

@@ -579,16 +579,19 @@ impl<T> Table<T> {
         }
     }
 
-    /// As [`Table::shrink`], after any number of removals.
-    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) {
+    /// As [`Table::shrink`], after any number of removals; true when segments were rewritten.
+    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) -> bool {
+        let segments = self.segments;
         // SAFETY: `member` is valid, and compacting keeps it in place.
         unsafe {
-            if (*member).arena.is_wasteful() {
+            let wasteful = (*member).arena.is_wasteful();
+            if wasteful {
                 self.compact(member);
             }
             if (*member).len < MERGE_LEN / 2 {
                 self.shrink_structure((*member).prefix);
             }
+            wasteful || segments != self.segments
         }
     }
 
