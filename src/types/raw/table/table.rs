@@ -321,14 +321,7 @@ impl<T> Table<T> {
         Replaced { existed: false, old: None }
     }
 
-    fn insert_new(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        payload: Payload,
-        deadline: Option<u64>,
-        access: u16,
-    ) {
+    fn insert_new(&mut self, hash: u64, key: &[u8], payload: Payload, deadline: Option<u64>, access: u16) {
         let source = if key.len() <= KEY_INLINE_MAX {
             KeySource::Inline(key.as_ptr(), key.len())
         } else {
@@ -423,8 +416,7 @@ impl<T> Table<T> {
             while !(*last).next.is_null() {
                 last = (*last).next;
             }
-            (*last).next =
-                Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
+            (*last).next = Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
         }
         self.segments += 1;
     }
@@ -502,20 +494,14 @@ impl<T> Table<T> {
         // then holds what is to be freed. Pointers to `member` stay good.
         unsafe {
             let old = &mut *member;
-            let fresh = Segment::boxed(
-                old.len as usize,
-                old.depth,
-                old.prefix,
-                self.epoch,
-                &mut self.usage,
-            );
+            let fresh = Segment::boxed(old.len as usize, old.depth, old.prefix, self.epoch, &mut self.usage);
             for spot in old.spots() {
                 let p = old.entry(spot);
                 let hash = self.hasher.hash(entry::key(p));
                 (*fresh).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
             }
             std::mem::swap(&mut old.heap_at, &mut (*fresh).heap_at);
-            std::mem::swap(old, &mut *fresh);
+            std::ptr::swap(member, fresh);
             // Members that the fresh one had to append go before those the old one had.
             let rest = std::mem::replace(&mut (*fresh).next, null_mut());
             Segment::free(fresh, &mut self.usage);
@@ -553,9 +539,7 @@ impl<T> Table<T> {
         // SAFETY: `at` was just located.
         let removed = unsafe { self.remove_at(hash, at) };
         self.shrink(hash, at.segment);
-        let value = inline
-            .or(removed.heap.map(TakenValue::Heap))
-            .expect("a value is inline or on the heap");
+        let value = inline.or(removed.heap.map(TakenValue::Heap)).expect("a value is inline or on the heap");
         Some(Taken { value, expire_at_ms: removed.expire_at_ms, access })
     }
 
@@ -595,16 +579,19 @@ impl<T> Table<T> {
         }
     }
 
-    /// As [`Table::shrink`], after any number of removals.
-    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) {
+    /// As [`Table::shrink`], after any number of removals; true when segments were rewritten.
+    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) -> bool {
+        let segments = self.segments;
         // SAFETY: `member` is valid, and compacting keeps it in place.
         unsafe {
-            if (*member).arena.is_wasteful() {
+            let wasteful = (*member).arena.is_wasteful();
+            if wasteful {
                 self.compact(member);
             }
             if (*member).len < MERGE_LEN / 2 {
                 self.shrink_structure((*member).prefix);
             }
+            wasteful || segments != self.segments
         }
     }
 
@@ -651,8 +638,7 @@ impl<T> Table<T> {
                 return false;
             }
             let prefix = (*root).prefix & !(1 << (64 - depth));
-            let merged =
-                Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
+            let merged = Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
             self.segments += 1;
             self.depths[depth as usize] -= 2;
             self.depths[depth as usize - 1] += 1;
@@ -679,11 +665,15 @@ impl<T> Table<T> {
         // SAFETY: the entry is live; its former heap value is moved out before being overwritten.
         unsafe {
             (*at.segment).stamp(hash, self.epoch);
-            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             if let Access::Set(access) = access {
                 entry::set_access(at.p, access);
             }
             let had_ttl = entry::expire(at.p).is_some();
+            let untouched = ttl == Ttl::Keep || ttl == Ttl::Clear && !had_ttl;
+            if untouched && entry::overwrite_same_length(at.p, payload) {
+                return None;
+            }
+            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             let stays = match ttl {
                 Ttl::Keep => true,
                 Ttl::Clear => !had_ttl,
