@@ -36,8 +36,7 @@ const VAL_HEAP: u8 = 233;
 const HEADER: usize = 4;
 const TTL_BYTES: usize = 6;
 
-pub(super) const ENTRY_MAX: usize =
-    HEADER + TTL_BYTES + 2 + KEY_INLINE_MAX + 2 + VALUE_INLINE_MAX;
+pub(super) const ENTRY_MAX: usize = HEADER + TTL_BYTES + 2 + KEY_INLINE_MAX + 2 + VALUE_INLINE_MAX;
 const _: () = assert!(ENTRY_MAX <= 1024);
 
 /// Where the key of a new entry comes from.
@@ -90,13 +89,7 @@ pub(super) fn size_of_parts(key: KeySource, payload: Payload, has_ttl: bool) -> 
 }
 
 /// Writes a whole entry at `p`.
-pub(super) unsafe fn write(
-    p: *mut u8,
-    key: KeySource,
-    payload: Payload,
-    expire: Option<u64>,
-    access: u16,
-) {
+pub(super) unsafe fn write(p: *mut u8, key: KeySource, payload: Payload, expire: Option<u64>, access: u16) {
     // SAFETY: `p` has room for `size_of_parts` bytes, and neither source overlaps that room.
     unsafe {
         let ttl_bit = if expire.is_some() { TTL_BIT } else { 0 };
@@ -205,12 +198,7 @@ pub(super) unsafe fn value_section_bytes(p: *const u8) -> usize {
 #[inline]
 pub(super) unsafe fn size(p: *const u8) -> usize {
     // SAFETY: both sections belong to the entry.
-    unsafe {
-        HEADER
-            + TTL_BYTES * usize::from(*p >> 7)
-            + key_section_bytes(p)
-            + value_section_bytes(p)
-    }
+    unsafe { HEADER + TTL_BYTES * usize::from(*p >> 7) + key_section_bytes(p) + value_section_bytes(p) }
 }
 
 /// The key section as a source for another entry.
@@ -340,10 +328,7 @@ pub(super) unsafe fn set_access(p: *mut u8, access: u16) {
 #[inline]
 pub(super) unsafe fn heap_word(p: *const u8) -> Option<*mut u8> {
     // SAFETY: a heap value's section is its pointer word.
-    unsafe {
-        (*p.add(1) == VAL_HEAP)
-            .then(|| value_section(p).cast::<*mut u8>().read_unaligned())
-    }
+    unsafe { (*p.add(1) == VAL_HEAP).then(|| value_section(p).cast::<*mut u8>().read_unaligned()) }
 }
 
 /// The bytes of an inline byte value: where and how many.
@@ -436,10 +421,7 @@ impl<'a, T> EntryRef<'a, T> {
                     let len = at.cast::<u16>().read_unaligned() as usize;
                     ValueRef::Bytes(std::slice::from_raw_parts(at.add(2), len))
                 }
-                len => ValueRef::Bytes(std::slice::from_raw_parts(
-                    value_section(self.p),
-                    len as usize,
-                )),
+                len => ValueRef::Bytes(std::slice::from_raw_parts(value_section(self.p), len as usize)),
             }
         }
     }

@@ -23,12 +23,7 @@ impl<T> Table<T> {
     /// Every key present during the whole scan is visited at least once; others may or may not
     /// be. About `count` keys are visited per call (a home bucket is finished once begun).
     /// A cursor is below 2^42; one that no call returned is answered like any other.
-    pub fn scan(
-        &self,
-        cursor: u64,
-        count: usize,
-        visit: &mut dyn FnMut(EntryRef<'_, T>),
-    ) -> u64 {
+    pub fn scan(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryRef<'_, T>)) -> u64 {
         let mut at = cursor;
         let mut visited = 0;
         for _ in 0..count.max(1).saturating_mul(BUCKETS_PER_COUNT) {
@@ -70,9 +65,7 @@ impl<T> Table<T> {
                         for slot in bits(segment.bucket(bucket).occupied()) {
                             let p = segment.entry(Spot { bucket, slot });
                             let hash = self.hasher.hash(entry::key(p));
-                            if segment.home(hash) == home
-                                && (from..end).contains(&(hash >> CURSOR_SHIFT))
-                            {
+                            if segment.home(hash) == home && (from..end).contains(&(hash >> CURSOR_SHIFT)) {
                                 visit(EntryRef::new(self, p));
                                 visited += 1;
                             }
@@ -185,19 +178,14 @@ impl<T> Table<T> {
             while !member.is_null() && visited < wanted {
                 // SAFETY: segments are valid while the table is borrowed.
                 let segment = unsafe { &*member };
-                visited +=
-                    self.sample_segment(segment, random(), wanted - visited, only_expiring, visit);
+                visited += self.sample_segment(segment, random(), wanted - visited, only_expiring, visit);
                 member = segment.next;
             }
         }
         visited
     }
 
-    fn random_segment(
-        &self,
-        random: &mut dyn FnMut() -> u64,
-        only_expiring: bool,
-    ) -> *mut Segment {
+    fn random_segment(&self, random: &mut dyn FnMut() -> u64, only_expiring: bool) -> *mut Segment {
         let places = self.heap.places();
         if only_expiring && !places.is_empty() {
             return places[((random() as u128 * places.len() as u128) >> 64) as usize].1;

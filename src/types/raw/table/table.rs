@@ -321,14 +321,7 @@ impl<T> Table<T> {
         Replaced { existed: false, old: None }
     }
 
-    fn insert_new(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        payload: Payload,
-        deadline: Option<u64>,
-        access: u16,
-    ) {
+    fn insert_new(&mut self, hash: u64, key: &[u8], payload: Payload, deadline: Option<u64>, access: u16) {
         let source = if key.len() <= KEY_INLINE_MAX {
             KeySource::Inline(key.as_ptr(), key.len())
         } else {
@@ -423,8 +416,7 @@ impl<T> Table<T> {
             while !(*last).next.is_null() {
                 last = (*last).next;
             }
-            (*last).next =
-                Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
+            (*last).next = Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
         }
         self.segments += 1;
     }
@@ -502,13 +494,7 @@ impl<T> Table<T> {
         // then holds what is to be freed. Pointers to `member` stay good.
         unsafe {
             let old = &mut *member;
-            let fresh = Segment::boxed(
-                old.len as usize,
-                old.depth,
-                old.prefix,
-                self.epoch,
-                &mut self.usage,
-            );
+            let fresh = Segment::boxed(old.len as usize, old.depth, old.prefix, self.epoch, &mut self.usage);
             for spot in old.spots() {
                 let p = old.entry(spot);
                 let hash = self.hasher.hash(entry::key(p));
@@ -553,9 +539,7 @@ impl<T> Table<T> {
         // SAFETY: `at` was just located.
         let removed = unsafe { self.remove_at(hash, at) };
         self.shrink(hash, at.segment);
-        let value = inline
-            .or(removed.heap.map(TakenValue::Heap))
-            .expect("a value is inline or on the heap");
+        let value = inline.or(removed.heap.map(TakenValue::Heap)).expect("a value is inline or on the heap");
         Some(Taken { value, expire_at_ms: removed.expire_at_ms, access })
     }
 
@@ -651,8 +635,7 @@ impl<T> Table<T> {
                 return false;
             }
             let prefix = (*root).prefix & !(1 << (64 - depth));
-            let merged =
-                Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
+            let merged = Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
             self.segments += 1;
             self.depths[depth as usize] -= 2;
             self.depths[depth as usize - 1] += 1;

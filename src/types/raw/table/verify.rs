@@ -77,9 +77,8 @@ impl<T> Table<T> {
             for slot in bits(segment.bucket(bucket).occupied()) {
                 let p = segment.entry(Spot { bucket, slot });
                 // SAFETY: an occupied slot leads to a live entry.
-                let (key, size, expire, source) = unsafe {
-                    (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p))
-                };
+                let (key, size, expire, source) =
+                    unsafe { (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p)) };
                 let hash = self.hasher.hash(key);
                 if segment.depth > 0 {
                     let shift = 64 - segment.depth;
@@ -99,8 +98,9 @@ impl<T> Table<T> {
                     sums.key_bytes += len;
                 }
                 if let Some(ms) = expire {
-                    assert!(segment.bound_ms(bucket) <= ms, "a bucket bound is not late");
-                    assert!(segment.min_ms <= ms, "a segment bound is not late");
+                    let exact = if ms == EXPIRE_FAR { self.far_deadline(key) } else { ms };
+                    assert!(segment.bound_ms(bucket) <= exact, "a bucket bound is not late");
+                    assert!(segment.min_ms <= exact, "a segment bound is not late");
                     sums.expires += 1;
                     sums.expire_sum_ms += ms as u128;
                     sums.far += usize::from(ms == EXPIRE_FAR);
