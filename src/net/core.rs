@@ -48,7 +48,7 @@ pub struct Core {
     pub shared: Arc<Shared>,
     pub config: Arc<Config>,
     pub config_version: u64,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub limits: Limits,
     pub limits_unauthenticated: Limits,
@@ -87,6 +87,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Counter reading from which the next command's time counts.
+    pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
     pub observe: crate::observe::CoreObserve,
 }
@@ -248,7 +250,7 @@ impl Core {
 pub struct Parts {
     pub me: ShardId,
     pub shared: Arc<Shared>,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub shard: Shard,
     pub port: Port<Box<Batch>>,
@@ -291,6 +293,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,
         };
