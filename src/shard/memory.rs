@@ -18,6 +18,11 @@ impl MemoryBoard {
         Arc::new(MemoryBoard { used: (0..shards).map(|_| Lone::default()).collect() })
     }
 
+    /// How many shards the process has.
+    pub fn shards(&self) -> usize {
+        self.used.len()
+    }
+
     /// A shard publishes what it uses.
     pub fn publish(&self, shard: usize, bytes: u64) {
         self.used[shard].0.store(bytes, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! What a value is: encodings and numbers. Knows nothing of commands, clients or files.
 
+pub mod glob;
 pub mod ids;
 pub mod number;
 pub mod raw;
