@@ -64,7 +64,12 @@ impl MemoryBoard {
         self.totals().used_bytes
     }
 
-    fn shards(&self) -> u64 {
+    /// How many shards the process has.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn parts(&self) -> u64 {
         self.shards.len().max(1) as u64
     }
 }
@@ -178,7 +183,7 @@ impl Shard {
         let over_bytes = totals.used_bytes.saturating_sub(limit);
         if over_bytes == 0 {
             (account.stuck, account.shedding) = (false, false);
-            account.allowance_bytes = own + (slack / self.board.shards()).max(step.min(slack));
+            account.allowance_bytes = own + (slack / self.board.parts()).max(step.min(slack));
             account.target_bytes = own;
         } else {
             // Each shard sheds in proportion to what it could: together exactly the excess.
@@ -195,7 +200,7 @@ impl Shard {
     pub(super) fn step_bytes(&self) -> u64 {
         match self.settings.maxmemory_bytes {
             0 => PUBLISH_STEP_BYTES,
-            limit => (limit / (STEPS_OF_LIMIT * self.board.shards())).clamp(STEP_MIN_BYTES, PUBLISH_STEP_BYTES),
+            limit => (limit / (STEPS_OF_LIMIT * self.board.parts())).clamp(STEP_MIN_BYTES, PUBLISH_STEP_BYTES),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod shard;
 pub mod slots;
 pub mod stats;
 pub mod watch;
+pub mod whole;
 
 pub use db::Db;
 pub use effects::{Effect, Effects, Event};

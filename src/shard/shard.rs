@@ -158,25 +158,6 @@ impl Shard {
         &mut self.dbs[index.index()]
     }
 
-    /// Empties a database at once; its memory is given back in slices (see `graveyard`). Returns how many keys it had.
-    ///
-    /// Records no effect: what a flush means to watchers and replicas is its command's to say.
-    pub fn flush_db(&mut self, index: DbIndex) -> usize {
-        self.account_for(index.index());
-        let table = &mut self.dbs[index.index()].table;
-        let keys = table.len();
-        if keys > 0 {
-            self.graveyard.bury_table(table.take());
-        }
-        keys
-    }
-
-    /// Exchanges the keys of two databases.
-    pub fn swap_dbs(&mut self, a: DbIndex, b: DbIndex) {
-        self.dbs.swap(a.index(), b.index());
-        self.recount();
-    }
-
     /// Begins or ends following the effects for watched keys.
     pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> u64 {
         if self.watches.is_empty() {
