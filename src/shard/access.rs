@@ -31,7 +31,10 @@ pub enum Counting {
     Lru,
     /// Least recently modified: only changes are stamped.
     Lrm,
-    Lfu { log_factor: u32, decay_minutes: u32 },
+    Lfu {
+        log_factor: u32,
+        decay_minutes: u32,
+    },
 }
 
 impl Counting {
@@ -176,7 +179,10 @@ mod tests {
             let clock = lru(start + step * LRU_SWEEP_MS + step % 7 * 60_000);
             let true_idle = (clock.now_ms - start) / 1000;
             let idle = clock.idle_seconds(access);
-            assert!(idle >= true_idle.min(u64::from(IDLE_CAP_SECONDS)) && idle <= true_idle, "{idle} {true_idle}");
+            assert!(
+                idle >= true_idle.min(u64::from(IDLE_CAP_SECONDS)) && idle <= true_idle,
+                "{idle} {true_idle}"
+            );
             access = clock.renewed(access, || 0.5).unwrap_or(access);
         }
     }

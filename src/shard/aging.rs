@@ -82,7 +82,8 @@ impl Aging {
 
     /// The position up to which keys are due now; begins the next walk when one is done.
     fn target(&mut self, now_ms: u64, sweep_ms: u64, databases: usize) -> u64 {
-        let changed = self.sweep_ms != sweep_ms || self.cursors.len() != databases || now_ms < self.started_ms;
+        let changed =
+            self.sweep_ms != sweep_ms || self.cursors.len() != databases || now_ms < self.started_ms;
         let done = self.cursors.iter().all(|&cursor| cursor == CURSOR_END);
         if changed || done && now_ms >= self.started_ms + sweep_ms {
             // After a pause of hours the next walk begins now rather than in the past.

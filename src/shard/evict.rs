@@ -10,10 +10,10 @@
 //! INVARIANT: volatile policies remove only keys that have a deadline; each removal is one effect, EVICTED, or EXPIRED
 //! when the key's time had come anyway.
 
+use super::access::AccessClock;
 use super::effects::Event;
 use super::keyspace::EntryView;
 use super::shard::{EvictionPolicy, Shard};
-use super::access::AccessClock;
 use crate::types::DbIndex;
 
 /// Candidates kept between evictions.
@@ -141,9 +141,10 @@ impl Shard {
         }
         let goal = self.account.target_bytes;
         let evicted = self.evict_down_to(goal, max_keys);
-        let more = evicted > 0 && self.used_bytes() > goal;
         self.reckon();
-        (evicted, more)
+        // What others are slow to shed comes back as a smaller and smaller share.
+        self.account.shedding &= evicted > 0;
+        (evicted, self.account.shedding)
     }
 
     /// Evicts until this shard's figure is not above `goal_bytes`, `max_keys` are gone or there is nothing to evict.

@@ -154,9 +154,12 @@ impl Shard {
         if self.settings.policy.is_all_keys() {
             return if self.dbs.iter().all(|db| db.table.is_empty()) { 0 } else { used_bytes };
         }
-        let share = |index: usize| match (self.dbs[index].table.expires_count(), self.dbs[index].table.len()) {
+        let share = |index: usize| match (self.dbs[index].table.expires_count(), self.dbs[index].table.len())
+        {
             (0, _) => 0,
-            (expires, len) => (u128::from(self.used_by(index)) * expires as u128).div_ceil(len as u128) as u64,
+            (expires, len) => {
+                (u128::from(self.used_by(index)) * expires as u128).div_ceil(len as u128) as u64
+            }
         };
         (0..self.dbs.len()).map(share).sum()
     }
@@ -200,7 +203,9 @@ impl Shard {
     pub(super) fn step_bytes(&self) -> u64 {
         match self.settings.maxmemory_bytes {
             0 => PUBLISH_STEP_BYTES,
-            limit => (limit / (STEPS_OF_LIMIT * self.board.parts())).clamp(STEP_MIN_BYTES, PUBLISH_STEP_BYTES),
+            limit => {
+                (limit / (STEPS_OF_LIMIT * self.board.parts())).clamp(STEP_MIN_BYTES, PUBLISH_STEP_BYTES)
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub mod stats;
 pub mod watch;
 pub mod whole;
 
+#[cfg(test)]
+mod policy_tests;
+
 pub use db::Db;
 pub use effects::{Effect, Effects, Event};
 pub use keyspace::{Edit, EntryView, Keyspace, Moved, NewValue, ValueView};

@@ -101,7 +101,7 @@ pub struct Shard {
 impl Shard {
     /// An empty shard. `seed` makes its random choices repeatable.
     pub fn new(id: ShardId, databases: usize, hasher: Hasher, seed: u64, board: Arc<MemoryBoard>) -> Shard {
-        Shard {
+        let mut shard = Shard {
             id,
             now_ms: 0,
             dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
@@ -118,7 +118,9 @@ impl Shard {
             rng: fastrand::Rng::with_seed(seed),
             hasher,
             board,
-        }
+        };
+        shard.recount();
+        shard
     }
 
     /// How access is counted now.
