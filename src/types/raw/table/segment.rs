@@ -181,6 +181,7 @@ impl Segment {
         // SAFETY: by contract.
         let mut segment = unsafe { Box::from_raw(segment) };
         segment.free_index(usage);
+        usage.live_bytes -= segment.arena.live_bytes();
         segment.arena.release(&mut usage.arena_bytes);
         usage.index_bytes -= size_of::<Segment>();
     }
@@ -332,6 +333,7 @@ impl Segment {
         let (spot, distance) = self.free_spot(home).ok_or(Full::Index)?;
         let off = self.arena.alloc(size, may_refuse, &mut usage.arena_bytes)?;
         self.fill(spot, home, distance, fingerprint(hash), off);
+        usage.live_bytes += size;
         self.len += 1;
         Ok((spot, self.entry(spot)))
     }
@@ -366,8 +368,8 @@ impl Segment {
         }
     }
 
-    /// Empties a slot and gives its bytes back; what the entry owns is the caller's.
-    pub(super) fn take_out(&mut self, hash: u64, spot: Spot) {
+    /// Empties a slot and gives its bytes back, returning how many; what the entry owns is the caller's.
+    pub(super) fn take_out(&mut self, hash: u64, spot: Spot) -> usize {
         let home = self.home(hash);
         let off = self.bucket(spot.bucket).offs[spot.slot];
         // SAFETY: the slot is occupied.
@@ -382,6 +384,7 @@ impl Segment {
         }
         self.arena.free(off, size);
         self.len -= 1;
+        size
     }
 
     /// All occupied places.

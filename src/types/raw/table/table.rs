@@ -92,6 +92,8 @@ pub struct Usage {
     pub index_bytes: usize,
     /// The chunks that entries live in.
     pub arena_bytes: usize,
+    /// Of `arena_bytes`, what live entries take; the rest is room and garbage.
+    pub live_bytes: usize,
     /// Keys too long for an entry.
     pub key_bytes: usize,
     /// What the caller reported about heap values with [`Table::report_heap_bytes`].
@@ -99,9 +101,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The sum.
+    /// What was obtained from the allocator.
     pub fn total_bytes(&self) -> usize {
         self.index_bytes + self.arena_bytes + self.key_bytes + self.heap_bytes
+    }
+
+    /// What keys, values and their index need, without room and garbage in the chunks: it falls with every removal.
+    pub fn needed_bytes(&self) -> usize {
+        self.index_bytes + self.live_bytes + self.key_bytes + self.heap_bytes
     }
 }
 
@@ -557,7 +564,7 @@ impl<T> Table<T> {
                 self.usage.key_bytes -= len;
                 drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(word, len)));
             }
-            (*at.segment).take_out(hash, at.spot);
+            self.usage.live_bytes -= (*at.segment).take_out(hash, at.spot);
             (*at.segment).stamp(hash, self.epoch);
             self.len -= 1;
             Removed { heap, expire_at_ms }
@@ -685,6 +692,7 @@ impl<T> Table<T> {
                 entry::overwrite_value(at.p, payload);
                 if need < room {
                     (*at.segment).trim(at.spot, room - need);
+                    self.usage.live_bytes -= room - need;
                 }
                 if let Ttl::Set(ms) = ttl {
                     self.set_deadline(*at, ms);
@@ -744,7 +752,7 @@ impl<T> Table<T> {
             let access = entry::access(at.p);
             let old: Vec<u8> = copy_raw(at.p, entry::size(at.p));
             let (key, value) = sources(old.as_ptr());
-            segment.take_out(hash, at.spot);
+            self.usage.live_bytes -= segment.take_out(hash, at.spot);
             *at = self.insert_raw(hash, key, value, stored, access);
         }
     }
@@ -792,6 +800,7 @@ impl<T> Table<T> {
             self.uncount_deadline(at.p);
             entry::clear_expire(at.p);
             (*at.segment).trim(at.spot, 6);
+            self.usage.live_bytes -= 6;
             true
         }
     }
@@ -959,6 +968,7 @@ impl Segment {
             write(self.arena.at(old), p);
             let old_size = entry::size(self.arena.at(old));
             self.arena.free(old, old_size);
+            usage.live_bytes = usage.live_bytes + size - old_size;
             self.bucket_mut(spot.bucket).offs[spot.slot] = off;
             Some(p)
         }

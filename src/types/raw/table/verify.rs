@@ -15,6 +15,7 @@ struct Sums {
     expire_sum_ms: u128,
     key_bytes: usize,
     arena_bytes: usize,
+    live_bytes: usize,
     far: usize,
     in_heap: usize,
     depths: Vec<u32>,
@@ -52,6 +53,7 @@ impl<T> Table<T> {
         assert_eq!(self.far.len(), sums.far);
         assert_eq!(self.usage.key_bytes, sums.key_bytes);
         assert_eq!(self.usage.arena_bytes, sums.arena_bytes);
+        assert_eq!(self.usage.live_bytes, sums.live_bytes);
         assert_eq!(self.heap.places().len(), sums.in_heap);
     }
 
@@ -122,5 +124,6 @@ impl<T> Table<T> {
         sums.len += len;
         sums.segments += 1;
         sums.arena_bytes += segment.arena.allocated_bytes();
+        sums.live_bytes += live_bytes;
     }
 }
