@@ -56,10 +56,14 @@ impl Graveyard {
             self.freed += 1;
             drop(value);
         } else if let Some(table) = self.tables.last_mut() {
-            let before = (table.len(), table.usage().total_bytes());
-            let empty = table.drop_some(SLICE_KEYS, &mut drop);
-            self.freed += (before.0 - table.len()) as u64;
-            self.bytes = self.bytes.saturating_sub(before.1.saturating_sub(table.usage().total_bytes()));
+            // A doomed table counts its own bytes down, but not those of the heap values it hands out.
+            let own = |table: &Doomed<Value>| table.usage().total_bytes() - table.usage().heap_bytes;
+            let (keys, bytes) = (table.len(), own(table));
+            let mut given = 0;
+            let empty = table.drop_some(SLICE_KEYS, &mut |value: Value| given += value.heap_bytes());
+            self.freed += (keys - table.len()) as u64;
+            given += bytes - if empty { 0 } else { own(table) };
+            self.bytes = self.bytes.saturating_sub(given);
             if empty {
                 self.tables.pop();
             }

@@ -137,9 +137,10 @@ fn deadline(
     Ok(Outcome::Done)
 }
 
-/// Redis: rounds to the nearest second, and wraps where C does.
+/// Redis: rounds to the nearest second.
 fn seconds(ms: i64) -> i64 {
-    ms.wrapping_add(500) / 1000
+    // Unsigned, so that the last half second before the end of time rounds up too.
+    ((ms as u64 + 500) / 1000) as i64
 }
 
 pub fn ttl(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
