@@ -15,6 +15,8 @@ pub enum Part {
     Failed(Box<CommandError>),
     Int(i64),
     Flags(Vec<bool>),
+    /// Of watched keys: index of the argument, version.
+    Versions(Vec<(usize, u64)>),
     Bytes(Vec<u8>),
     /// Optional byte strings, such as values per key.
     Strings(Vec<Option<Vec<u8>>>),

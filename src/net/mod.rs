@@ -1,1 +1,20 @@
+//! Connections: from bytes to commands to bytes, and everything a core holds together.
 
+pub mod batch;
+pub mod client;
+pub mod clients;
+pub mod connection;
+pub mod core;
+pub mod dispatch;
+pub mod http;
+pub mod info;
+pub mod mail;
+pub mod multi;
+pub mod output;
+pub mod settings;
+pub mod shared;
+
+pub use self::core::Core;
+pub use batch::{Asker, Batch, Control};
+pub use client::Client;
+pub use shared::Shared;

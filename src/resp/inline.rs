@@ -22,7 +22,8 @@ pub(super) fn split_plain(line: &[u8], spans: &mut Vec<Span>) {
 
 /// Splits `line` and appends the unescaped words to `words`; the spans point into `words`.
 ///
-/// The same text is used for configuration files and inline requests.
+/// The same rules hold for the lines of a configuration file. A zero byte is an ordinary one here; the
+/// parser never passes a line that has one.
 pub fn split_quoted(line: &[u8], words: &mut Vec<u8>, spans: &mut Vec<Span>) -> Result<(), Unbalanced> {
     let mut at = 0;
     while let Some(start) = word_start(line, at) {
@@ -100,8 +101,10 @@ fn is_space(byte: u8) -> bool {
 }
 
 /// Redis: vertical tab and form feed are skipped before a word but do not end one.
+///
+/// INVARIANT: whatever ends a word is white space, else a word could be empty and the line never end.
 fn ends_word(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0)
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 fn hex_value(digit: u8) -> u8 {

@@ -10,6 +10,8 @@
 pub mod inline;
 pub mod parser;
 pub mod request;
+#[cfg(test)]
+mod tests;
 pub mod writer;
 
 pub use parser::{Limits, Parser, ProtocolError, Step};

@@ -4,8 +4,9 @@
 //! [`Handler`] in turns (see `ARCHITECTURE.md`, "A turn"). The handler is a synchronous state machine: it
 //! never waits, so everything it does between two calls is atomic for its core.
 //!
-//! INVARIANT: within a turn an engine calls `accepted`, `received`, `sent` and `closed` for everything it
-//! reaped, then `turn` exactly once, then submits whatever the handler asked for.
+//! INVARIANT: within a turn an engine calls `accepted`, `received`, `sent`, `ended` and `closed` for everything
+//! it reaped, then `turn` exactly once, then submits whatever the handler asked for. The first turn comes at once,
+//! before anything was reaped: there a handler opens its listeners.
 
 use std::io;
 use std::net::SocketAddr;
@@ -100,6 +101,11 @@ pub trait Handler {
     fn received(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]);
     /// Everything handed to [`NetIo::send`] for this connection has left.
     fn sent(&mut self, io: &mut dyn NetIo, conn: ConnId);
+    /// The peer sends no more; all it sent has been handed over. True keeps the connection, because replies are
+    /// still owed: the handler closes it then. False: what is queued leaves, and `closed` follows.
+    fn ended(&mut self, _io: &mut dyn NetIo, _conn: ConnId) -> bool {
+        false
+    }
     /// The connection ended and its id is void. Not called after [`NetIo::close`].
     fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, why: Closed);
     /// Called once per turn after all completions were handed over: flush batches, drain the inbox, send replies.

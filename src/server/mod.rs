@@ -1,1 +1,6 @@
+//! Assembles the server: registry, cores, start and stop.
 
+pub mod registry;
+pub mod start;
+
+pub use start::main;

@@ -6,6 +6,7 @@ pub mod db;
 pub mod effects;
 pub mod evict;
 pub mod graveyard;
+mod interim;
 pub mod keyspace;
 pub mod memory;
 #[allow(clippy::module_inception)]

@@ -102,6 +102,14 @@ impl<W> Queue<W> {
         true
     }
 
+    /// Schedules work of this shard alone behind everything that is here: it runs when it heads the queue. The number
+    /// must be fresh.
+    pub fn schedule_behind(&mut self, tx: TxId, origin: ShardId, intents: IntentSet, armed: Armed<W>) {
+        assert!(self.entries.last_key_value().is_none_or(|(last, _)| *last < tx), "the number is fresh");
+        self.intents.add(&intents);
+        self.entries.insert(tx, Entry { origin, intents, granted: false, armed: Some(armed) });
+    }
+
     /// Gives a scheduled transaction its next work.
     pub fn arm(&mut self, tx: TxId, work: W, conclude: bool) {
         let entry = self.entries.get_mut(&tx).expect("only scheduled transactions are armed");

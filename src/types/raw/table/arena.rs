@@ -84,10 +84,6 @@ impl Arena {
         (self.count as usize).saturating_sub(1) * CHUNK_BYTES + self.used as usize
     }
 
-    pub(super) fn garbage_bytes(&self) -> usize {
-        self.garbage as usize
-    }
-
     pub(super) fn live_bytes(&self) -> usize {
         self.filled_bytes() - self.garbage as usize
     }

@@ -23,7 +23,7 @@ pub(super) struct Bucket {
     pub spill_at: u8,
     /// Number of keys of this home stored elsewhere; at most 8 x 19.
     pub spilled: u8,
-    pub(super) _spare: u8,
+    pub _spare: u8,
     pub offs: [u16; SLOTS],
     /// The table's epoch at the last write to a key of this home.
     pub version: u32,

@@ -190,7 +190,7 @@ impl<T> Table<T> {
             for slot in bits((*segment).bucket(bucket).occupied()) {
                 let spot = Spot { bucket, slot };
                 let p = (*segment).entry(spot);
-                let Some(expire_at_ms) = entry::expire(p) else { continue };
+                let Some(expire_at_ms) = EntryRef::new(&*self, p).expire_at_ms() else { continue };
                 if expire_at_ms > now_ms {
                     least = least.min(expire_at_ms);
                 } else if due(EntryRef::new(&*self, p)) {

@@ -403,6 +403,10 @@ impl Segment {
             next: null_mut(),
         };
         usage.index_bytes += index_layout(count).size();
+        if !self.bounds.is_null() {
+            fresh.bounds = new_bounds(count);
+            usage.index_bytes += bounds_layout(count).size();
+        }
         let mut fits = true;
         for spot in self.spots() {
             let p = self.entry(spot);
@@ -415,14 +419,13 @@ impl Segment {
             };
             fresh.fill(to, home, distance, fingerprint(hash), self.bucket(spot.bucket).offs[spot.slot]);
             if let Some(ms) = expire {
-                fresh.note_deadline(to.bucket, ms, usage);
+                fresh.lower_bound(to.bucket, ms);
             }
         }
         if fits {
             std::mem::swap(&mut self.buckets, &mut fresh.buckets);
             std::mem::swap(&mut self.bucket_count, &mut fresh.bucket_count);
             std::mem::swap(&mut self.bounds, &mut fresh.bounds);
-            self.base_ms = fresh.base_ms;
             // `min_ms` stays: still a lower bound, and the heap is ordered by it.
         }
         fresh.free_index(usage);
@@ -483,16 +486,21 @@ impl Segment {
         if ms < self.base_ms {
             self.rebase(ms.saturating_sub(BASE_MARGIN_MS));
         }
-        let relative = (ms - self.base_ms).min(BOUND_LAST as u64) as u32;
-        // SAFETY: there is a bound per bucket.
-        let bound = unsafe { &mut *self.bounds.add(bucket) };
-        *bound = relative.min(*bound);
-        let at = self.base_ms + relative as u64;
+        let at = self.lower_bound(bucket, ms);
         let moved = at < self.min_ms;
         if moved {
             self.min_ms = at;
         }
         moved
+    }
+
+    /// Makes the bucket's bound not later than `ms` and returns the time it then stands for.
+    fn lower_bound(&mut self, bucket: usize, ms: u64) -> u64 {
+        let relative = ms.saturating_sub(self.base_ms).min(BOUND_LAST as u64) as u32;
+        // SAFETY: there is a bound per bucket.
+        let bound = unsafe { &mut *self.bounds.add(bucket) };
+        *bound = relative.min(*bound);
+        self.base_ms + relative as u64
     }
 
     /// Whether some deadline may be in this bucket.

@@ -1,0 +1,60 @@
+//! What one core sends another in one turn.
+
+use std::sync::Arc;
+
+use crate::commands::{Part, RowId};
+use crate::resp::Request;
+use crate::runtime::face::Socket;
+use crate::tx::message::{Commands, Replies, TxMessage, WatchedKey};
+use crate::types::{ClientId, DbIndex};
+
+/// One message of the mesh.
+#[derive(Default)]
+pub struct Batch {
+    /// Commands for the receiver's shard.
+    pub commands: Commands,
+    /// Replies to the receiver's clients.
+    pub replies: Replies,
+    /// Transactions.
+    pub tx: Vec<TxMessage>,
+    /// Everything else.
+    pub control: Vec<Control>,
+}
+
+impl Batch {
+    /// True when there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.commands.list.is_empty() && self.replies.ends.is_empty() && self.tx.is_empty() && self.control.is_empty()
+    }
+
+    /// Makes it ready to be filled again.
+    pub fn recycle(&mut self) {
+        const KEEP_BYTES: usize = 64 * 1024;
+        self.commands.clear(KEEP_BYTES);
+        self.replies.clear(KEEP_BYTES);
+        self.tx.clear();
+        self.control.clear();
+    }
+}
+
+/// Who asks all cores something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Asker {
+    pub client: ClientId,
+    pub db: DbIndex,
+    pub authenticated: bool,
+}
+
+/// Rarer messages.
+pub enum Control {
+    /// A connection for the receiver, accepted elsewhere.
+    Adopt(Socket),
+    /// A broadcast command.
+    Ask { slot: u32, row: RowId, asker: Asker, request: Arc<Request> },
+    /// The answer.
+    Answer { slot: u32, part: Part },
+    /// These keys are no longer watched by a client.
+    Unwatch(Vec<WatchedKey>),
+    /// A line for the receiver's monitors.
+    Monitor(Arc<Vec<u8>>),
+}

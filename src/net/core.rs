@@ -1,0 +1,377 @@
+//! One core: its shard, its clients, and what it has under way with other cores. The engines drive it in turns.
+//!
+//! A turn: bytes that came in are parsed and commands whose keys are here run at once (`dispatch.rs`); the rest goes
+//! into one batch per destination. `turn` then sends the batches, publishes the turn, takes the mail (`mail.rs`),
+//! steps the transactions and hands every client's replies to the engine (`output.rs`).
+//!
+//! INVARIANT (causal pipelines): (a) an inbox is one FIFO for all senders; (b) local commands run during parsing,
+//! before the flush, and the flush comes before the mail is taken; (c) a batch is run only after its sender published
+//! its turn (`runtime/mesh.rs`); (d) a command that spans shards, or changes what the connection is, waits until
+//! the connection's earlier commands are answered; (e) beside transactions over several shards a connection has
+//! commands outstanding at one shard only (`tx/grace.rs` says why). So what a client's later command shows to
+//! others, its earlier command has shown before.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use super::batch::Batch;
+use super::client::Client;
+use super::clients::Clients;
+use super::dispatch::Bound;
+use super::mail::{Broadcast, ShardWork};
+use super::shared::Shared;
+use crate::commands::CommandTable;
+use crate::config::{Config, id};
+use crate::observe::CommandStats;
+use crate::resp::Limits;
+use crate::runtime::face::{Closed, ConnId, Handler, ListenerKind, NetIo, Socket, Turn};
+use crate::runtime::mesh::Port;
+use crate::shard::{Placement, Shard};
+use crate::sys::clock;
+use crate::tx::multi::Plan;
+use crate::tx::{Coordinator, Queue};
+use crate::types::{ClientId, ShardId};
+
+/// Batches kept for reuse.
+const SPARE_BATCHES: usize = 64;
+/// How often a core looks at timeouts and limits (milliseconds).
+const CRON_MS: u64 = 100;
+
+/// One core.
+pub struct Core {
+    pub me: ShardId,
+    pub placement: Placement,
+    pub shared: Arc<Shared>,
+    pub config: Arc<Config>,
+    pub config_version: u64,
+    pub table: Arc<CommandTable>,
+    pub bound: Arc<Vec<Bound>>,
+    pub limits: Limits,
+    pub limits_unauthenticated: Limits,
+
+    pub shard: Shard,
+    pub queue: Queue<ShardWork>,
+    /// Connections with a command in `queue`: later ones of theirs must not overtake it.
+    pub held: HashMap<(ShardId, u32, u32), usize, ahash::RandomState>,
+    pub coordinator: Coordinator<Plan>,
+    pub broadcasts: Vec<Option<Broadcast>>,
+
+    pub clients: Clients,
+    /// Clients with something to send.
+    pub dirty: Vec<ConnId>,
+    /// Clients whose stall is over.
+    pub ready: VecDeque<ConnId>,
+    /// Clients that wait for CLIENT PAUSE to end, or for credit.
+    pub paused: Vec<ConnId>,
+    pub short_of_credit: Vec<ConnId>,
+    /// Connections that are told why they may not stay.
+    pub turned_away: Vec<ConnId>,
+    /// DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// To be opened in the first turn.
+    pub listeners: Vec<crate::runtime::face::Listener>,
+
+    pub port: Port<Box<Batch>>,
+    pub outgoing: Vec<Option<Box<Batch>>>,
+    pub spare: Vec<Box<Batch>>,
+    /// Transaction messages to this very core.
+    pub own_mail: VecDeque<crate::tx::message::TxMessage>,
+    /// Transactions are in flight somewhere: this turn runs in transaction mode.
+    pub tx_mode: bool,
+    resting: std::cell::Cell<bool>,
+
+    pub now_ns: u64,
+    pub now_ms: u64,
+    next_cron_ms: u64,
+    pub stats: Vec<CommandStats>,
+    pub observe: crate::observe::CoreObserve,
+}
+
+impl Core {
+    /// Reads the clocks once for everything of this turn.
+    #[inline]
+    pub fn read_clocks(&mut self, io: &dyn NetIo) {
+        self.now_ns = io.now_ns();
+        self.now_ms = clock::realtime_ms();
+        self.shard.now_ms = self.now_ms;
+    }
+
+    /// Wakes from rest: from now on this core is in a turn.
+    #[inline]
+    fn rise(&mut self, io: &dyn NetIo) {
+        if self.resting.get() {
+            self.resting.set(false);
+            self.begin_turn();
+            self.read_clocks(io);
+        }
+    }
+
+    fn begin_turn(&mut self) {
+        self.tx_mode = self.shared.grace.begin_turn(self.me.index());
+        let version = self.shared.config_version.load(Ordering::Acquire);
+        if version != self.config_version {
+            self.config_version = version;
+            self.apply_config();
+        }
+    }
+
+    /// Takes over the process's configuration.
+    pub fn apply_config(&mut self) {
+        self.config = self.shared.config();
+        let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
+        self.limits.max_bulk_bytes = bulk;
+        self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
+        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire);
+        self.observe.apply(&self.config);
+    }
+
+    /// The batch for a core, begun if there is none.
+    pub fn batch_to(&mut self, to: ShardId) -> &mut Batch {
+        let spare = &mut self.spare;
+        self.outgoing[to.index()].get_or_insert_with(|| spare.pop().unwrap_or_default())
+    }
+
+    /// Sends all batches of this turn.
+    pub fn flush(&mut self, io: &mut dyn NetIo) -> bool {
+        let mut any = false;
+        for to in 0..self.outgoing.len() {
+            if let Some(batch) = self.outgoing[to].take() {
+                self.port.send(to, batch);
+                any = true;
+            }
+        }
+        if any {
+            self.port.publish();
+            for to in 0..self.outgoing.len() {
+                if to != self.me.index() {
+                    io.wake(to);
+                }
+            }
+        }
+        any
+    }
+
+    /// Keeps a batch for reuse.
+    pub fn recycle(&mut self, mut batch: Box<Batch>) {
+        if self.spare.len() < SPARE_BATCHES {
+            batch.recycle();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Adopts a socket as a client of this core.
+    pub fn adopt(&mut self, io: &mut dyn NetIo, socket: Socket) {
+        use std::os::fd::AsRawFd;
+        let (kind, peer, local, fd) = (socket.kind, socket.peer, socket.local, socket.fd.as_raw_fd());
+        let keepalive = self.config.integer(id::TCP_KEEPALIVE);
+        if kind == ListenerKind::Tcp && keepalive > 0 {
+            // A socket that refuses keepalive still serves.
+            let _ = crate::runtime::socket::set_keepalive(&socket, keepalive as u32);
+        }
+        let counters = &self.shared;
+        match io.adopt(socket) {
+            Ok(conn) => {
+                let client_id = ClientId(counters.next_client.fetch_add(1, Ordering::Relaxed));
+                let mut client = Client::new(client_id, conn, kind, self.now_ms);
+                client.peer = peer;
+                client.local = local;
+                client.fd = fd;
+                client.authenticated = self.config.secret(id::REQUIREPASS).is_none_or(|pass| pass.is_empty());
+                self.clients.insert(client);
+            }
+            Err(_) => {
+                counters.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
+                counters.connections_total.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Forgets a client whose connection is gone.
+    pub fn forget(&mut self, conn: ConnId) {
+        let Some(mut client) = self.clients.remove(conn) else { return };
+        self.shared.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
+        self.shared.connections_total.fetch_sub(1, Ordering::Relaxed);
+        if client.monitor {
+            self.shared.monitors[self.me.index()].fetch_sub(1, Ordering::Relaxed);
+            self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
+        }
+        let mut watched = std::mem::take(&mut client.watched);
+        watched.append(&mut client.watched_by_exec);
+        self.unwatch(watched);
+    }
+
+    /// Closes a client now.
+    pub fn close(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        io.close(conn);
+        self.forget(conn);
+    }
+
+    /// Lets a client go on whose stall is over.
+    pub fn release(&mut self, conn: ConnId) {
+        self.ready.push_back(conn);
+    }
+
+    fn cron(&mut self, io: &mut dyn NetIo) {
+        if self.now_ms < self.next_cron_ms {
+            return;
+        }
+        self.next_cron_ms = self.now_ms + CRON_MS;
+        self.check_clients(io);
+    }
+
+    /// Clients that were paused or short of credit try again.
+    fn retry(&mut self) {
+        if !self.short_of_credit.is_empty() {
+            self.ready.extend(self.short_of_credit.drain(..));
+        }
+        if !self.paused.is_empty() && !self.is_paused() {
+            self.ready.extend(self.paused.drain(..));
+        }
+    }
+
+    fn resume_ready(&mut self, io: &mut dyn NetIo) -> bool {
+        let mut any = false;
+        for _ in 0..self.ready.len() {
+            let Some(conn) = self.ready.pop_front() else { break };
+            any = true;
+            self.resume(io, conn);
+        }
+        any
+    }
+}
+
+/// What a core is made of, built by `server`.
+pub struct Parts {
+    pub me: ShardId,
+    pub shared: Arc<Shared>,
+    pub table: Arc<CommandTable>,
+    pub bound: Arc<Vec<Bound>>,
+    pub shard: Shard,
+    pub port: Port<Box<Batch>>,
+}
+
+impl Core {
+    /// Assembles a core.
+    pub fn new(parts: Parts) -> Core {
+        let Parts { me, shared, table, bound, shard, port } = parts;
+        let coordinator = Coordinator::new(me.index(), shared.tx_counter.clone(), shared.grace.clone());
+        let mut core = Core {
+            me,
+            placement: Placement::new(shared.shards),
+            config: shared.config(),
+            config_version: shared.config_version.load(Ordering::Acquire),
+            limits: Limits::default(),
+            limits_unauthenticated: Limits::default(),
+            stats: table.iter().map(|_| CommandStats::default()).collect(),
+            table,
+            bound,
+            shard,
+            queue: Queue::default(),
+            held: HashMap::default(),
+            coordinator,
+            broadcasts: Vec::new(),
+            clients: Clients::default(),
+            dirty: Vec::new(),
+            ready: VecDeque::new(),
+            paused: Vec::new(),
+            short_of_credit: Vec::new(),
+            turned_away: Vec::new(),
+            active_expire: true,
+            listeners: Vec::new(),
+            outgoing: (0..shared.shards).map(|_| None).collect(),
+            port,
+            spare: Vec::new(),
+            own_mail: VecDeque::new(),
+            tx_mode: false,
+            resting: std::cell::Cell::new(true),
+            now_ns: 0,
+            now_ms: clock::realtime_ms(),
+            next_cron_ms: 0,
+            observe: crate::observe::CoreObserve::default(),
+            shared,
+        };
+        core.apply_config();
+        core
+    }
+}
+
+impl Handler for Core {
+    fn accepted(&mut self, io: &mut dyn NetIo, socket: Socket) {
+        self.rise(io);
+        self.welcome(io, socket);
+    }
+
+    fn received(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) {
+        self.rise(io);
+        self.take_bytes(io, conn, bytes);
+    }
+
+    fn sent(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        self.rise(io);
+        if let Some(at) = self.turned_away.iter().position(|known| *known == conn) {
+            self.turned_away.swap_remove(at);
+            io.close(conn);
+        }
+        self.after_send(io, conn);
+    }
+
+    fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, _why: Closed) {
+        self.rise(io);
+        self.turned_away.retain(|known| *known != conn);
+        self.forget(conn);
+    }
+
+    fn turn(&mut self, io: &mut dyn NetIo) -> Turn {
+        self.rise(io);
+        self.read_clocks(io);
+        for listener in std::mem::take(&mut self.listeners) {
+            io.listen(listener).expect("a bound socket can be listened on");
+        }
+        let mut busy = self.flush(io);
+        // Between here and the mail no command runs: this is where a turn ends and the next one begins.
+        self.shared.grace.end_turn(self.me.index());
+        self.begin_turn();
+        busy |= self.take_mail(io);
+        self.step_transactions(io);
+        self.retry();
+        busy |= self.resume_ready(io);
+        busy |= self.flush(io);
+        self.send_replies(io);
+        self.cron(io);
+        self.shard.publish_memory();
+        busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
+        let entering = self.coordinator.is_entering();
+        let deadlines = [
+            (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
+            self.coordinator.deadline_ns(),
+            self.pause_deadline_ns(),
+            self.shard.next_expiry_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+        ];
+        Turn {
+            busy: busy || entering || !self.short_of_credit.is_empty(),
+            background: self.shard.has_background(),
+            deadline_ns: deadlines.into_iter().flatten().min(),
+            stop: self.shared.stop.load(Ordering::Relaxed),
+        }
+    }
+
+    fn has_mail(&self) -> bool {
+        // Asked when the core is about to sleep: the turn has ended, the next one begins when it rises.
+        self.resting.set(true);
+        self.shared.grace.rest(self.me.index());
+        self.port.has_mail()
+    }
+
+    fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {
+        self.rise(io);
+        self.now_ms = clock::realtime_ms();
+        self.shard.now_ms = self.now_ms;
+        let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
+        crate::tx::finish::finish(&mut self.shard);
+        more
+    }
+}

@@ -1,0 +1,501 @@
+//! From bytes to commands: parsing, the gates every command passes, and where it goes from there.
+
+use super::batch::Asker;
+use super::client::{Client, ReplyMode, Stall};
+use super::core::Core;
+use super::mail::ShardWork;
+use crate::commands::context::ClientView;
+use crate::commands::keys_of::keys_of;
+use crate::commands::spec::{Access, Flags, Run};
+use crate::commands::{Args, CommandError, Entry, Part, RowId};
+use crate::config::id;
+use crate::resp::{Argv, Output, Reply, Request, Step};
+use crate::runtime::face::{ConnId, NetIo};
+use crate::sys::clock;
+use crate::tx::Route;
+use crate::tx::execute::{args_of, run_here, write_error};
+use crate::tx::intents::{IntentSet, Mode};
+use crate::tx::message::{Token, TxCommand};
+use crate::tx::multi::Plan;
+use crate::tx::queue::Armed;
+use crate::tx::route::{mode_of, route};
+use crate::tx::single::{Single, claims_of};
+use crate::types::{DbIndex, ShardId};
+
+/// Commands a connection may have outstanding at other shards.
+const OUTSTANDING_MAX: usize = 4096;
+/// Unsent reply bytes at which a connection's next commands wait.
+const OUTPUT_STALL_BYTES: usize = 4 << 20;
+/// Unconsumed request bytes at which a stalled connection's receiving pauses.
+const QUERY_PAUSE_BYTES: usize = 256 * 1024;
+
+/// What a bound handler leaves to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// The reply is written.
+    Done,
+    /// Close the connection when the reply has left.
+    Close,
+    /// The reply comes later: the handler stalled the client and will answer.
+    Later,
+}
+
+/// A command that needs its core: bound by `server/registry.rs`.
+pub type BoundFn =
+    fn(&mut Core, &mut dyn NetIo, ConnId, &mut Args<'_>, &mut Reply<'_>) -> Result<After, CommandError>;
+/// One core's part of a broadcast.
+pub type EachFn = fn(&mut Core, &mut dyn NetIo, Asker, Argv<'_>) -> Result<Part, CommandError>;
+/// Merges the parts of a broadcast, in the order of the cores.
+pub type MergeFn =
+    fn(&mut Core, &mut dyn NetIo, ConnId, Argv<'_>, Vec<Part>, &mut Reply<'_>) -> Result<After, CommandError>;
+
+/// What the registry binds to a row.
+#[derive(Clone, Copy)]
+pub enum Bound {
+    /// A row that runs without its core.
+    Plain,
+    /// On the connection's core.
+    Here(BoundFn),
+    /// On every core.
+    Broadcast { each: EachFn, merge: MergeFn },
+}
+
+/// What becomes of one request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    /// It is under way or done.
+    Taken,
+    /// It has to wait and was not begun: parse it again later.
+    Later,
+}
+
+impl Core {
+    /// Bytes of a client.
+    pub fn take_bytes(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) {
+        let now_ms = self.now_ms;
+        let Some(client) = self.clients.get(conn) else { return };
+        client.bytes_in += bytes.len() as u64;
+        client.active_ms = now_ms;
+        self.observe.net_in += bytes.len() as u64;
+        if client.kind == crate::runtime::face::ListenerKind::Metrics {
+            client.query.extend_from_slice(bytes);
+            return super::http::serve(self, io, conn);
+        }
+        if client.query.is_empty() && !client.is_stalled() {
+            let consumed = self.run_requests(io, conn, bytes);
+            let Some(client) = self.clients.get(conn) else { return };
+            client.query.extend_from_slice(&bytes[consumed..]);
+        } else {
+            client.query.extend_from_slice(bytes);
+            if !client.is_stalled() {
+                self.run_query(io, conn);
+            }
+        }
+        self.bound_query(io, conn);
+    }
+
+    /// Goes on with what a client sent earlier.
+    pub fn resume(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let Some(client) = self.clients.get(conn) else { return };
+        client.stall = Stall::None;
+        if client.is_stalled() {
+            return;
+        }
+        self.run_query(io, conn);
+        let Some(client) = self.clients.get(conn) else { return };
+        if client.receive_paused && client.query.len() < QUERY_PAUSE_BYTES {
+            client.receive_paused = false;
+            io.resume_receive(conn);
+        }
+    }
+
+    /// Runs what the query buffer holds.
+    fn run_query(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let Some(client) = self.clients.get(conn) else { return };
+        let query = std::mem::take(&mut client.query);
+        let at = std::mem::take(&mut client.query_at);
+        let consumed = at + self.run_requests(io, conn, &query[at..]);
+        let Some(client) = self.clients.get(conn) else { return };
+        client.query = query;
+        if consumed == client.query.len() {
+            client.query.clear();
+            client.query.shrink_to(16 * 1024);
+        } else if consumed > client.query.len() / 2 {
+            client.query.drain(..consumed);
+        } else {
+            client.query_at = consumed;
+        }
+    }
+
+    /// Keeps the query buffer within its limit.
+    fn bound_query(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let limit = self.config.memory(id::CLIENT_QUERY_BUFFER_LIMIT) as usize;
+        let Some(client) = self.clients.get(conn) else { return };
+        let held = client.query.len() - client.query_at;
+        if held > limit {
+            self.observe.query_limit_disconnections += 1;
+            self.close(io, conn);
+        } else if held > QUERY_PAUSE_BYTES && client.stall != Stall::None && !client.receive_paused {
+            client.receive_paused = true;
+            io.pause_receive(conn);
+        }
+    }
+
+    /// Runs the requests at the start of `bytes`; returns how many bytes they took.
+    fn run_requests(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) -> usize {
+        let client = self.clients.at(conn.index);
+        let mut parser = std::mem::take(&mut client.parser);
+        if client.out.bytes.capacity() == 0 {
+            client.out.bytes = io.buffer();
+        }
+        let mut at = 0;
+        let mut broken = None;
+        while at < bytes.len() {
+            let Some(client) = self.clients.get(conn) else { return at };
+            if client.is_stalled() {
+                break;
+            }
+            let limits = if client.authenticated { &self.limits } else { &self.limits_unauthenticated };
+            match parser.step(&bytes[at..], limits) {
+                Ok(Step::Request { consumed }) => {
+                    match self.request(io, conn, parser.argv(&bytes[at..])) {
+                        Flow::Taken => at += consumed,
+                        Flow::Later => {
+                            parser.reset();
+                            break;
+                        }
+                    }
+                }
+                Ok(Step::Skip { consumed }) => at += consumed,
+                Ok(Step::Incomplete { .. }) => break,
+                Err(error) => {
+                    broken = Some(error);
+                    at = bytes.len();
+                }
+            }
+        }
+        let protocol_errors = &mut self.observe.protocol_errors;
+        let Some(client) = self.clients.get(conn) else { return at };
+        client.parser = parser;
+        if let Some(error) = broken {
+            *protocol_errors += 1;
+            let protocol = client.protocol;
+            Reply::new(client.output(), protocol).error(error.line());
+            client.close_after_reply = true;
+        }
+        if !client.dirty && (!client.out.is_empty() || client.close_after_reply) {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        at
+    }
+
+    /// One request: the gates in Redis's order, then on its way.
+    #[inline]
+    fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
+        let table = &*self.table;
+        let client = self.clients.at(conn.index);
+        let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
+        let mut entry = table.entry(row);
+        if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
+            match argv.try_get(1).map(|word| table.find_word(row, word)) {
+                Some(Some(child)) => {
+                    row = child;
+                    entry = table.entry(child);
+                }
+                Some(None) => return self.refuse_subcommand(conn, row, argv),
+                None => {}
+            }
+        }
+        if !entry.row.arity_accepts(argv.len()) {
+            let line = CommandError::WrongArity(entry.full_name);
+            return self.reject(conn, row, &line);
+        }
+        if !client.authenticated && !entry.row.flags.has(Flags::NO_AUTH) {
+            return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
+        }
+        if client.multi.is_some() && !super::multi::runs_inside_multi(entry.full_name) {
+            return self.queue_in_multi(conn, row, argv);
+        }
+        self.start(io, conn, row, argv)
+    }
+
+    /// Runs a command that has passed the gates.
+    fn start(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) -> Flow {
+        let table = self.table.clone();
+        let entry = table.entry(row);
+        if self.pause_applies(entry) && self.is_paused() {
+            return self.stall(conn, Stall::Paused);
+        }
+        let client = self.clients.at(conn.index);
+        if client.output_bytes() > OUTPUT_STALL_BYTES {
+            return self.stall(conn, Stall::Output);
+        }
+        let way = match route(entry, argv, self.placement, self.me) {
+            Ok(way) => way,
+            Err(error) => return self.reject(conn, row, &error),
+        };
+        let client = self.clients.at(conn.index);
+        let outstanding = client.outstanding;
+        // Rules (d) and (e) of the module's head in `core.rs`.
+        let must_wait = outstanding > 0
+            && match way {
+                Route::Several | Route::Broadcast => true,
+                Route::Shard(shard) => {
+                    (self.tx_mode && client.outstanding_at != shard) || outstanding >= OUTSTANDING_MAX
+                }
+                Route::Bound => super::multi::waits_for_answers(entry.full_name),
+                Route::Local => false,
+            };
+        if must_wait {
+            return self.stall(conn, Stall::Answers);
+        }
+        if let Route::Shard(shard) = way
+            && shard != self.me
+            && !self.port.has_credit(shard.index())
+        {
+            return self.stall(conn, Stall::Credit);
+        }
+        crate::sys::crash::note_command(entry.full_name);
+        client.begin_command();
+        client.commands += 1;
+        client.last_command = Some(row);
+        if self.has_monitors() && !entry.row.flags.has(Flags::SKIP_MONITOR) {
+            self.feed_monitors(conn, argv);
+        }
+        match way {
+            Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
+            Route::Shard(shard) => {
+                let client = self.clients.at(conn.index);
+                let (db, view) = (client.db, client.view());
+                let token = await_token(client, shard);
+                self.batch_to(shard).commands.push(token, row, db, view, argv);
+            }
+            Route::Local | Route::Bound => self.run_bound(io, conn, row, entry, argv),
+            Route::Several => self.begin_single(conn, row, entry, argv),
+            Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
+        }
+        Flow::Taken
+    }
+
+    /// Runs a command on this core's own shard, or queues it behind a transaction.
+    #[inline]
+    fn run_local(&mut self, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
+        let client = self.clients.at(conn.index);
+        let (db, view) = (client.db, client.view());
+        if !self.queue.is_idle() {
+            let token = Token { index: conn.index, generation: conn.generation, seq: 0 };
+            if self.must_queue(self.me, token, entry, db, argv) {
+                let client = self.clients.at(conn.index);
+                let token = await_token(client, self.me);
+                return self.queue_command(self.me, token, row, db, view, argv);
+            }
+        }
+        let begun = clock::cycles();
+        let client = self.clients.at(conn.index);
+        let ok = run_here(&mut self.shard, entry, db, view, argv, client.output());
+        let spent = clock::cycles() - begun;
+        self.ran(row, spent, ok, Some(conn), argv);
+    }
+
+    /// Counts a command that ran here.
+    #[inline]
+    pub fn ran(&mut self, row: RowId, cycles: u64, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
+        let stats = &mut self.stats[row.index()];
+        stats.record(cycles, ok);
+        if cycles > self.observe.slow_cycles {
+            self.note_slow(row, cycles, conn, argv);
+        }
+    }
+
+    /// Does a command for this shard have to wait for a transaction?
+    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> bool {
+        self.held.contains_key(&(from, token.index, token.generation))
+            || self.queue.conflict(&self.intents_of(entry, db, argv))
+    }
+
+    /// The intents of a command that runs on this shard alone.
+    pub fn intents_of(&self, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> IntentSet {
+        let mut set = IntentSet::default();
+        match entry.row.run {
+            Run::AllShards { .. } => {
+                let write = entry.row.flags.has(Flags::WRITE);
+                set.add_whole(if write { Mode::Exclusive } else { Mode::Shared });
+            }
+            Run::AtShard { .. } => set.add_whole(Mode::Shared),
+            _ => {
+                for key in keys_of(entry.row, argv).iter().flatten() {
+                    let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                    set.add(db, self.shard.hasher.hash(argv.get(key.index)), mode);
+                }
+            }
+        }
+        set
+    }
+
+    /// Queues a command as a transaction of this shard alone.
+    pub fn queue_command(
+        &mut self,
+        from: ShardId,
+        token: Token,
+        row: RowId,
+        db: DbIndex,
+        client: ClientView,
+        argv: Argv<'_>,
+    ) {
+        let intents = self.intents_of(self.table.entry(row), db, argv);
+        *self.held.entry((from, token.index, token.generation)).or_insert(0) += 1;
+        let request = Request::from(argv);
+        let work = ShardWork::Command { token, row, db, client, request };
+        let id = self.draw_number();
+        self.queue.schedule_behind(id, from, intents, Armed { work, conclude: true });
+    }
+
+    /// Runs a command that needs this core, or nothing at all.
+    fn run_bound(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
+        let begun = clock::cycles();
+        let protocol = self.clients.at(conn.index).protocol;
+        let mut out = Output::default();
+        let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
+        let spent = clock::cycles() - begun;
+        let ok = result.is_ok();
+        self.ran(row, spent, ok, Some(conn), argv);
+        let Some(client) = self.clients.get(conn) else { return };
+        let after = match result {
+            Ok(after) => after,
+            Err(error) => {
+                out.clear();
+                let protocol = client.protocol;
+                write_error(&error, &mut Reply::new(&mut out, protocol));
+                After::Done
+            }
+        };
+        // CLIENT REPLY takes effect with its own reply.
+        client.mute |= matches!(client.reply_mode, ReplyMode::Off | ReplyMode::SkipNext);
+        if after != After::Later {
+            client.output().append(&mut out);
+        }
+        match after {
+            After::Done => {}
+            After::Close => client.close_after_reply = true,
+            After::Later => client.stall = Stall::Transaction,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn call_bound(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        entry: &Entry,
+        argv: Argv<'_>,
+        out: &mut Output,
+        protocol: crate::resp::Protocol,
+    ) -> Result<After, CommandError> {
+        let mut args = args_of(entry, argv);
+        let mut reply = Reply::new(out, protocol);
+        match (entry.row.run, self.bound[row.index()]) {
+            (Run::Local(run), _) => run(&mut args, &mut reply).map(|_| After::Done),
+            (_, Bound::Here(run)) => run(self, io, conn, &mut args, &mut reply),
+            (Run::Container, _) => Err(CommandError::WrongArity(entry.full_name)),
+            _ => unreachable!("the registry binds {}", entry.full_name),
+        }
+    }
+
+    /// Begins a command that spans shards.
+    fn begin_single(&mut self, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
+        if entry.deny_oom && self.shard.over_limit() && !self.shard.make_room() {
+            self.reject(conn, row, &CommandError::OutOfMemory);
+            return;
+        }
+        let client = self.clients.at(conn.index);
+        let (view, protocol) = (client.view(), client.protocol);
+        let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
+        let hasher = &self.shard.hasher;
+        let planned = claims_of(&command, &self.table, self.placement, hasher).and_then(|claims| {
+            Ok((claims, Single::new(command, self.table.clone(), self.placement, protocol)?))
+        });
+        match planned {
+            Err(error) => {
+                self.reject(conn, row, &error);
+            }
+            Ok((claims, single)) => {
+                let client = self.clients.at(conn.index);
+                let token = await_token(client, self.me);
+                client.stall = Stall::Transaction;
+                self.coordinator.begin(token, view, claims, Plan::One(Box::new(single)));
+                self.stats[row.index()].calls += 1;
+            }
+        }
+    }
+
+    /// Stalls a client; its request will be parsed again.
+    fn stall(&mut self, conn: ConnId, why: Stall) -> Flow {
+        self.clients.at(conn.index).stall = why;
+        match why {
+            Stall::Paused => self.paused.push(conn),
+            Stall::Credit => self.short_of_credit.push(conn),
+            _ => {}
+        }
+        Flow::Later
+    }
+
+    /// Answers an error to a command that does not run.
+    pub(super) fn reject(&mut self, conn: ConnId, row: RowId, error: &CommandError) -> Flow {
+        self.stats[row.index()].rejected += 1;
+        self.refuse(conn, error)
+    }
+
+    fn refuse(&mut self, conn: ConnId, error: &CommandError) -> Flow {
+        self.observe.count_error(error);
+        let client = self.clients.at(conn.index);
+        if let Some(multi) = &mut client.multi {
+            multi.failed = true;
+        }
+        let protocol = client.protocol;
+        write_error(error, &mut Reply::new(client.output(), protocol));
+        Flow::Taken
+    }
+
+    #[cold]
+    fn refuse_unknown(&mut self, conn: ConnId, argv: Argv<'_>) -> Flow {
+        let client = self.clients.at(conn.index);
+        if !client.authenticated {
+            return self.refuse(conn, &CommandError::Line("NOAUTH Authentication required."));
+        }
+        let shown = |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
+        let mut args = String::new();
+        for arg in argv.iter().skip(1) {
+            if args.len() >= 128 {
+                break;
+            }
+            args.push_str(&format!("'{}' ", shown(arg, 128 - args.len())));
+        }
+        let name = shown(argv.get(0), 128);
+        let line = format!("ERR unknown command '{name}', with args beginning with: {args}");
+        self.refuse(conn, &CommandError::text(line))
+    }
+
+    #[cold]
+    fn refuse_subcommand(&mut self, conn: ConnId, container: RowId, argv: Argv<'_>) -> Flow {
+        let word = argv.get(1);
+        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
+        let name = self.table.entry(container).row.name.to_uppercase();
+        let line = format!("ERR unknown subcommand '{shown}'. Try {name} HELP.");
+        self.refuse(conn, &CommandError::text(line))
+    }
+}
+
+/// Reserves a reply's place for a command that leaves for `shard`.
+pub fn await_token(client: &mut Client, shard: ShardId) -> Token {
+    client.outstanding += 1;
+    client.outstanding_at = shard;
+    Token { index: client.conn.index, generation: client.conn.generation, seq: client.await_reply() }
+}
+
+impl Core {
+    /// Records a slow command.
+    #[cold]
+    pub fn note_slow(&mut self, _row: RowId, _cycles: u64, _conn: Option<ConnId>, _argv: Argv<'_>) {}
+}

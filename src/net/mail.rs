@@ -1,0 +1,437 @@
+//! Mail: what other cores (and this one) sent, and the work it makes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::batch::{Asker, Batch, Control};
+use super::client::Stall;
+use super::core::Core;
+use super::dispatch::{After, Bound, await_token};
+use crate::commands::context::ClientView;
+use crate::commands::{CommandError, Part, RowId};
+use crate::resp::{Argv, Output, Reply, Request};
+use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::mesh::Received;
+use crate::sys::clock;
+use crate::tx::execute::{run_here, run_work, write_error};
+use crate::tx::message::{Addressed, Token, TxMessage, Work};
+use crate::tx::multi::Plan;
+use crate::tx::queue::Runnable;
+use crate::tx::{Event, TxId};
+use crate::types::{DbIndex, ShardId};
+
+/// Batches taken out of the inbox in one turn.
+const MAIL_PER_TURN: usize = 256;
+
+/// What waits in a shard's queue.
+pub enum ShardWork {
+    /// A transaction's work, with the coordinator's name for it.
+    Tx { slot: u32, client: ClientView, work: Work },
+    /// A command for this shard alone that met an intent.
+    Command { token: Token, row: RowId, db: DbIndex, client: ClientView, request: Request },
+}
+
+/// A broadcast under way on its client's core.
+pub struct Broadcast {
+    token: Token,
+    row: RowId,
+    request: Arc<Request>,
+    parts: Vec<Option<Part>>,
+    /// For an EXEC's step: the transaction to resume.
+    exec: Option<u32>,
+}
+
+impl Core {
+    /// Takes the mail. True when there was any.
+    pub fn take_mail(&mut self, io: &mut dyn NetIo) -> bool {
+        let mut any = false;
+        for _ in 0..MAIL_PER_TURN {
+            match self.port.receive() {
+                Received::Batch { from, body } => {
+                    any = true;
+                    self.open(io, ShardId(from as u16), body);
+                }
+                // The sender is about to publish: do not sleep.
+                Received::Unpublished => return true,
+                Received::Empty => break,
+            }
+        }
+        any
+    }
+
+    fn open(&mut self, io: &mut dyn NetIo, from: ShardId, mut batch: Box<Batch>) {
+        self.run_remote_commands(from, &batch);
+        for message in batch.tx.drain(..) {
+            self.take_tx_message(io, from, message);
+        }
+        self.take_replies(&mut batch);
+        for control in batch.control.drain(..) {
+            self.take_control(io, from, control);
+        }
+        self.recycle(batch);
+    }
+
+    /// Runs another core's commands on this shard.
+    fn run_remote_commands(&mut self, from: ShardId, batch: &Batch) {
+        if batch.commands.list.is_empty() {
+            return;
+        }
+        let table = self.table.clone();
+        for command in &batch.commands.list {
+            let key = table.entry(command.row).single_key;
+            if key != 0 {
+                let hash = self.shard.hasher.hash(batch.commands.argv(command).get(key));
+                self.shard.dbs[command.db.index()].table.prefetch(hash);
+            }
+        }
+        // The replies are written into the batch that goes back; taken out so that the shard can be borrowed too.
+        let mut replies = std::mem::take(&mut self.batch_to(from).replies);
+        for command in &batch.commands.list {
+            let entry = table.entry(command.row);
+            let argv = batch.commands.argv(command);
+            if !self.queue.is_idle() && self.must_queue(from, command.token, entry, command.db, argv) {
+                self.queue_command(from, command.token, command.row, command.db, command.client, argv);
+                continue;
+            }
+            let begun = clock::cycles();
+            let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
+            replies.end(command.token);
+            self.ran(command.row, clock::cycles() - begun, ok, None, argv);
+        }
+        self.batch_to(from).replies = replies;
+    }
+
+    /// Gives replies to the clients of this core.
+    fn take_replies(&mut self, batch: &mut Batch) {
+        let replies = &mut batch.replies;
+        let mut bytes_at = 0;
+        let mut shared = std::mem::take(&mut replies.output.shared).into_iter();
+        let mut shared_at = 0;
+        for end in &replies.ends {
+            let bytes = &replies.output.bytes[bytes_at..end.bytes_end];
+            let mut one = Output::default();
+            if end.shared_end > shared_at {
+                one.bytes.extend_from_slice(bytes);
+                for (at, value, range) in shared.by_ref().take(end.shared_end - shared_at) {
+                    one.shared.push((at - bytes_at, value, range));
+                }
+                self.deliver(end.token, &mut one);
+            } else {
+                self.deliver_bytes(end.token, bytes);
+            }
+            bytes_at = end.bytes_end;
+            shared_at = end.shared_end;
+        }
+    }
+
+    /// A reply without shared values: straight into the client's output when it is due.
+    fn deliver_bytes(&mut self, token: Token, bytes: &[u8]) {
+        let conn = ConnId { index: token.index, generation: token.generation };
+        let Some(client) = self.clients.get(conn) else { return };
+        if client.is_due(token.seq) {
+            client.out.bytes.extend_from_slice(bytes);
+            client.due_left();
+            self.answered(conn);
+        } else {
+            let mut one = Output { bytes: bytes.to_vec(), shared: Vec::new() };
+            self.deliver(token, &mut one);
+        }
+    }
+
+    /// Gives a reply to its client, in its place.
+    pub fn deliver(&mut self, token: Token, reply: &mut Output) {
+        let conn = ConnId { index: token.index, generation: token.generation };
+        let Some(client) = self.clients.get(conn) else { return };
+        client.answer(token.seq, reply);
+        self.answered(conn);
+    }
+
+    fn answered(&mut self, conn: ConnId) {
+        let client = self.clients.at(conn.index);
+        client.outstanding -= 1;
+        if !client.dirty {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        if client.stall == Stall::Answers && client.outstanding == 0 {
+            self.ready.push_back(conn);
+        }
+    }
+
+    fn take_control(&mut self, io: &mut dyn NetIo, from: ShardId, control: Control) {
+        match control {
+            Control::Adopt(socket) => self.adopt(io, socket),
+            Control::Ask { slot, row, asker, request } => {
+                let part = self.ask_here(io, row, asker, request.argv());
+                self.batch_to(from).control.push(Control::Answer { slot, part });
+            }
+            Control::Answer { slot, part } => self.take_answer(io, from, slot, part),
+            Control::Unwatch(keys) => {
+                for key in keys {
+                    self.shard.unwatch(key.db, &key.key);
+                }
+            }
+            Control::Monitor(line) => self.show_monitors(&line),
+        }
+    }
+
+    // --- transactions -------------------------------------------------------------------------------------------
+
+    /// Lets transactions begin and does what they sent to this very core.
+    pub fn step_transactions(&mut self, io: &mut dyn NetIo) {
+        let mut out = Vec::new();
+        self.coordinator.step(self.now_ns, &mut out);
+        self.post(out);
+        self.run_queue();
+        while let Some(message) = self.own_mail.pop_front() {
+            self.take_tx_message(io, self.me, message);
+        }
+    }
+
+    /// A fresh transaction number.
+    pub fn draw_number(&self) -> TxId {
+        TxId(self.shared.tx_counter.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Puts messages into their batches, or into this core's own mail.
+    fn post(&mut self, messages: Vec<Addressed>) {
+        for Addressed { to, message } in messages {
+            if to == self.me {
+                self.own_mail.push_back(message);
+            } else {
+                self.batch_to(to).tx.push(message);
+            }
+        }
+    }
+
+    fn post_one(&mut self, to: ShardId, message: TxMessage) {
+        self.post(vec![Addressed { to, message }]);
+    }
+
+    fn take_tx_message(&mut self, io: &mut dyn NetIo, from: ShardId, message: TxMessage) {
+        let mut out = Vec::new();
+        let event = match message {
+            TxMessage::Schedule { tx, client: _, intents, watched } => {
+                let unchanged = self.are_unchanged(&watched);
+                let accepted = self.queue.schedule(tx.id, from, intents);
+                self.post_one(from, TxMessage::Scheduled { tx, accepted, watched_unchanged: unchanged });
+                None
+            }
+            TxMessage::Run { tx, client, work, conclude } => {
+                self.queue.arm(tx.id, ShardWork::Tx { slot: tx.slot, client, work }, conclude);
+                if let Some(runnable) = self.queue.take_if_ready(tx.id) {
+                    self.run_queued(runnable);
+                }
+                self.run_queue();
+                None
+            }
+            TxMessage::Release { tx } => {
+                self.queue.release(tx.id);
+                self.run_queue();
+                None
+            }
+            TxMessage::Scheduled { tx, accepted, watched_unchanged } => {
+                self.coordinator.scheduled(from, tx, accepted, watched_unchanged, &mut out)
+            }
+            TxMessage::Ran { tx, part } => self.coordinator.ran(from, tx, part, &mut out),
+        };
+        self.post(out);
+        self.follow(io, event);
+    }
+
+    /// Does what a transaction's step asks of this core.
+    fn follow(&mut self, io: &mut dyn NetIo, mut event: Option<Event<Plan>>) {
+        while let Some(happened) = event.take() {
+            match happened {
+                Event::Done { token, mut program } => {
+                    let conn = ConnId { index: token.index, generation: token.generation };
+                    let Some(client) = self.clients.get(conn) else { return };
+                    let mut reply = Output::default();
+                    program.finish(client.protocol, &mut reply);
+                    client.stall = Stall::None;
+                    let watched = std::mem::take(&mut client.watched_by_exec);
+                    self.unwatch(watched);
+                    self.deliver(token, &mut reply);
+                    self.ready.push_back(conn);
+                }
+                Event::Caller { slot, token } => {
+                    if !self.do_caller_step(io, slot, token) {
+                        return;
+                    }
+                    let mut out = Vec::new();
+                    event = self.coordinator.resume(slot, &mut out);
+                    self.post(out);
+                }
+            }
+        }
+    }
+
+    /// Goes on with a transaction whose step on this core is done.
+    fn resume_transaction(&mut self, io: &mut dyn NetIo, slot: u32) {
+        let mut out = Vec::new();
+        let event = self.coordinator.resume(slot, &mut out);
+        self.post(out);
+        self.follow(io, event);
+    }
+
+    /// Runs what heads this shard's queue, as long as its work has arrived.
+    fn run_queue(&mut self) {
+        while let Some(runnable) = self.queue.take_head() {
+            self.run_queued(runnable);
+        }
+    }
+
+    fn run_queued(&mut self, runnable: Runnable<ShardWork>) {
+        let Runnable { tx, origin, work, conclude } = runnable;
+        match work {
+            ShardWork::Tx { slot, client, work } => {
+                let part = run_work(&mut self.shard, &self.table, client, work)
+                    .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+                if conclude {
+                    self.queue.release(tx);
+                }
+                let tx = crate::tx::message::TxRef { slot, id: tx };
+                self.post_one(origin, TxMessage::Ran { tx, part });
+            }
+            ShardWork::Command { token, row, db, client, request } => {
+                self.queue.release(tx);
+                self.unhold(origin, token);
+                let table = self.table.clone();
+                let mut output = Output::default();
+                let begun = clock::cycles();
+                let ok =
+                    run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
+                self.ran(row, clock::cycles() - begun, ok, None, request.argv());
+                if origin == self.me {
+                    self.deliver(token, &mut output);
+                } else {
+                    let replies = &mut self.batch_to(origin).replies;
+                    replies.output.append(&mut output);
+                    replies.end(token);
+                }
+            }
+        }
+    }
+
+    fn unhold(&mut self, from: ShardId, token: Token) {
+        let name = (from, token.index, token.generation);
+        let count = self.held.get_mut(&name).expect("a queued command is counted");
+        *count -= 1;
+        if *count == 0 {
+            self.held.remove(&name);
+        }
+    }
+
+    /// Stops watching keys wherever they live.
+    pub fn unwatch(&mut self, watched: Vec<crate::tx::message::WatchedKey>) {
+        for key in watched {
+            let owner = self.placement.owner_of(&key.key);
+            if owner == self.me {
+                self.shard.unwatch(key.db, &key.key);
+            } else {
+                match self.batch_to(owner).control.last_mut() {
+                    Some(Control::Unwatch(keys)) => keys.push(key),
+                    _ => self.batch_to(owner).control.push(Control::Unwatch(vec![key])),
+                }
+            }
+        }
+    }
+
+    // --- broadcasts ---------------------------------------------------------------------------------------------
+
+    /// Asks all cores; the client waits for the merged answer.
+    pub fn begin_broadcast(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) {
+        let client = self.clients.at(conn.index);
+        let token = await_token(client, self.me);
+        client.stall = Stall::Transaction;
+        self.broadcast(io, token, row, Request::from(argv).into(), None);
+    }
+
+    /// Asks all cores on behalf of a client, or of an EXEC of its.
+    pub fn broadcast(
+        &mut self,
+        io: &mut dyn NetIo,
+        token: Token,
+        row: RowId,
+        request: Arc<Request>,
+        exec: Option<u32>,
+    ) {
+        let client = self.clients.at(token.index);
+        let asker = Asker { client: client.id, db: client.db, authenticated: client.authenticated };
+        let cores = self.shared.shards;
+        let slot = match self.broadcasts.iter().position(Option::is_none) {
+            Some(slot) => slot,
+            None => {
+                self.broadcasts.push(None);
+                self.broadcasts.len() - 1
+            }
+        };
+        let parts = (0..cores).map(|_| None).collect();
+        self.broadcasts[slot] = Some(Broadcast { token, row, request: request.clone(), parts, exec });
+        let slot = slot as u32;
+        let me = self.me.index();
+        for core in (0..cores).filter(|core| *core != me) {
+            let ask = Control::Ask { slot, row, asker, request: request.clone() };
+            self.batch_to(ShardId(core as u16)).control.push(ask);
+        }
+        let part = self.ask_here(io, row, asker, request.argv());
+        self.take_answer(io, self.me, slot, part);
+    }
+
+    fn ask_here(&mut self, io: &mut dyn NetIo, row: RowId, asker: Asker, argv: Argv<'_>) -> Part {
+        let Bound::Broadcast { each, .. } = self.bound[row.index()] else {
+            unreachable!("the registry binds broadcasts")
+        };
+        each(self, io, asker, argv).unwrap_or_else(|error| Part::Failed(Box::new(error)))
+    }
+
+    fn take_answer(&mut self, io: &mut dyn NetIo, from: ShardId, slot: u32, part: Part) {
+        let broadcast = self.broadcasts[slot as usize].as_mut().expect("answers come to broadcasts under way");
+        broadcast.parts[from.index()] = Some(part);
+        if broadcast.parts.iter().any(Option::is_none) {
+            return;
+        }
+        let Broadcast { token, row, request, parts, exec } =
+            self.broadcasts[slot as usize].take().expect("checked above");
+        let conn = ConnId { index: token.index, generation: token.generation };
+        let mut parts: Vec<Part> = parts.into_iter().flatten().collect();
+        let failed = parts.iter_mut().find_map(|part| match part {
+            Part::Failed(error) => Some((**error).clone()),
+            _ => None,
+        });
+        let mut output = Output::default();
+        let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
+        let mut reply = Reply::new(&mut output, protocol);
+        let after = match failed {
+            Some(error) => Err(error),
+            None if self.clients.get(conn).is_none() => Ok(After::Done),
+            None => {
+                let Bound::Broadcast { merge, .. } = self.bound[row.index()] else {
+                    unreachable!("the registry binds broadcasts")
+                };
+                merge(self, io, conn, request.argv(), parts, &mut reply)
+            }
+        };
+        let after = after.unwrap_or_else(|error: CommandError| {
+            output.clear();
+            write_error(&error, &mut Reply::new(&mut output, protocol));
+            After::Done
+        });
+        match exec {
+            Some(exec) => {
+                let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
+                if let Plan::Exec(plan) = self.coordinator.program(exec) {
+                    plan.caller_done(output, protocol);
+                }
+                self.resume_transaction(io, exec);
+            }
+            None => {
+                let Some(client) = self.clients.get(conn) else { return };
+                client.stall = Stall::None;
+                client.close_after_reply |= after == After::Close;
+                self.deliver(token, &mut output);
+                self.ready.push_back(conn);
+            }
+        }
+    }
+}

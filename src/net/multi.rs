@@ -1,0 +1,405 @@
+//! MULTI, EXEC, DISCARD, WATCH, UNWATCH: the connection's side of transactions.
+
+use super::batch::Asker;
+use super::client::Multi;
+use super::core::Core;
+use super::dispatch::{After, Bound, await_token};
+use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
+use crate::commands::{Args, CommandError, Part, RowId};
+use crate::resp::writer::QUEUED;
+use crate::resp::{Argv, Output, Reply, Request};
+use crate::runtime::face::{ConnId, NetIo};
+use crate::tx::Claim;
+use crate::tx::Route;
+use crate::tx::execute::{run_here, write_error};
+use crate::tx::message::{Token, TxCommand, WatchedKey};
+use crate::tx::multi::{Exec, Plan, Step};
+use crate::tx::route::route;
+use crate::tx::single::{add_claims, claim_on};
+use crate::types::number::parse_i64;
+use crate::types::{DbIndex, ShardId};
+
+const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST);
+
+/// The rows of transactions.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "multi",
+        arity: 1,
+        flags: QUIET,
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Begins a transaction: commands are queued until EXEC.",
+        complexity: "O(1)",
+        reply: Shape::Ok,
+        ..Row::BLANK
+    },
+    Row {
+        name: "exec",
+        arity: 1,
+        flags: Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::SKIP_SLOWLOG),
+        group: Group::Transactions,
+        since: "1.2.0",
+        summary: "Runs the queued commands as one.",
+        complexity: "Depends on the commands",
+        reply: Shape::Any(&[Shape::Array, Shape::Null]),
+        ..Row::BLANK
+    },
+    Row {
+        name: "discard",
+        arity: 1,
+        flags: QUIET,
+        group: Group::Transactions,
+        since: "2.0.0",
+        summary: "Drops the queued commands.",
+        complexity: "O(N) with N queued commands",
+        reply: Shape::Ok,
+        ..Row::BLANK
+    },
+    Row {
+        name: "watch",
+        arity: -2,
+        flags: QUIET,
+        keys: &[KeySpec::rest(1, 1, Access::RO)],
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Makes the next EXEC depend on keys staying as they are.",
+        complexity: "O(1) for every key",
+        args: &[Arg::key("key", 0).multiple()],
+        reply: Shape::Ok,
+        run: Run::Broadcast,
+        ..Row::BLANK
+    },
+    Row {
+        name: "unwatch",
+        arity: 1,
+        flags: QUIET,
+        group: Group::Transactions,
+        since: "2.2.0",
+        summary: "Forgets all watched keys.",
+        complexity: "O(1)",
+        reply: Shape::Ok,
+        ..Row::BLANK
+    },
+];
+
+/// What the registry binds.
+pub const BINDINGS: &[(&str, Bound)] = &[
+    ("multi", Bound::Here(multi)),
+    ("exec", Bound::Here(exec)),
+    ("discard", Bound::Here(discard)),
+    ("watch", Bound::Broadcast { each: watch_each, merge: watch_merge }),
+    ("unwatch", Bound::Here(unwatch)),
+];
+
+/// Commands that are not queued in a MULTI block.
+pub fn runs_inside_multi(name: &str) -> bool {
+    matches!(name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+/// Bound commands whose effect must not overtake commands that are still under way.
+pub fn waits_for_answers(name: &str) -> bool {
+    matches!(name, "exec" | "quit" | "reset" | "monitor" | "shutdown" | "auth" | "hello")
+}
+
+fn multi(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    conn: ConnId,
+    _: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let client = core.clients.at(conn.index);
+    if client.multi.is_some() {
+        return Err(CommandError::Line("ERR MULTI calls can not be nested"));
+    }
+    client.multi = Some(Box::default());
+    reply.ok();
+    Ok(After::Done)
+}
+
+fn discard(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    conn: ConnId,
+    _: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let client = core.clients.at(conn.index);
+    if client.multi.take().is_none() {
+        return Err(CommandError::Line("ERR DISCARD without MULTI"));
+    }
+    core.unwatch_all(conn);
+    reply.ok();
+    Ok(After::Done)
+}
+
+fn unwatch(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    conn: ConnId,
+    _: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    core.unwatch_all(conn);
+    reply.ok();
+    Ok(After::Done)
+}
+
+fn watch_each(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
+    let mut versions = Vec::new();
+    for index in 1..argv.len() {
+        let key = argv.get(index);
+        if core.placement.owner_of(key) == core.me {
+            // A key that has expired already does not change by being removed later.
+            core.shard.keyspace(asker.db, false).exists(key);
+            crate::tx::finish::finish(&mut core.shard);
+            versions.push((index, core.shard.watch(asker.db, key)));
+        }
+    }
+    Ok(Part::Versions(versions))
+}
+
+fn watch_merge(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    conn: ConnId,
+    argv: Argv<'_>,
+    parts: Vec<Part>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let client = core.clients.at(conn.index);
+    let db = client.db;
+    let mut twice = Vec::new();
+    for part in parts {
+        let Part::Versions(versions) = part else { continue };
+        for (index, version) in versions {
+            let watched = WatchedKey { db, key: argv.get(index).into(), version };
+            let known = client.watched.iter().any(|known| known.db == db && known.key == watched.key);
+            if known || client.multi.is_some() { twice.push(watched) } else { client.watched.push(watched) }
+        }
+    }
+    let in_multi = client.multi.is_some();
+    core.unwatch(twice);
+    if in_multi {
+        return Err(CommandError::Line("ERR WATCH inside MULTI is not allowed"));
+    }
+    reply.ok();
+    Ok(After::Done)
+}
+
+fn exec(
+    core: &mut Core,
+    io: &mut dyn NetIo,
+    conn: ConnId,
+    _: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let client = core.clients.at(conn.index);
+    let Some(multi) = client.multi.take() else {
+        return Err(CommandError::Line("ERR EXEC without MULTI"));
+    };
+    if multi.failed {
+        core.unwatch_all(conn);
+        return Err(CommandError::Line("EXECABORT Transaction discarded because of previous errors."));
+    }
+    let (db, view, protocol) = (client.db, client.view(), client.protocol);
+    let watched = std::mem::take(&mut client.watched);
+    let mut steps = core.steps_of(*multi, db);
+    let claims = core.claims_of(&mut steps, &watched);
+    let here = claims.iter().all(|(shard, _)| *shard == core.me)
+        && !steps.iter().any(|step| matches!(step.route, Ok(Route::Broadcast)) && core.shared.shards > 1)
+        && claims.iter().all(|(_, claim)| core.queue.is_idle() || !core.queue.conflict(&claim.intents));
+    let result = if here {
+        let unchanged = core.are_unchanged(&watched);
+        if unchanged { core.exec_here(io, conn, steps, reply) } else { reply.null_array() };
+        After::Done
+    } else {
+        let client = core.clients.at(conn.index);
+        let token = await_token(client, core.me);
+        let exec = Exec::new(steps, core.table.clone(), core.placement, protocol);
+        core.coordinator.begin(token, view, claims, Plan::Exec(Box::new(exec)));
+        After::Later
+    };
+    if result == After::Later {
+        // The owners compare versions when the transaction is scheduled; forgetting goes out behind it.
+        core.clients.at(conn.index).watched_by_exec = watched;
+    } else {
+        core.unwatch(watched);
+    }
+    Ok(result)
+}
+
+impl Core {
+    /// Forgets a client's watched keys.
+    pub fn unwatch_all(&mut self, conn: ConnId) {
+        let watched = std::mem::take(&mut self.clients.at(conn.index).watched);
+        self.unwatch(watched);
+    }
+
+    /// Do these keys of this shard have the versions that were seen?
+    pub fn are_unchanged(&mut self, watched: &[WatchedKey]) -> bool {
+        for key in watched {
+            self.shard.keyspace(key.db, false).exists(&key.key);
+        }
+        crate::tx::finish::finish(&mut self.shard);
+        watched.iter().all(|key| self.shard.watches.unchanged(key.db, &key.key, key.version))
+    }
+
+    /// Queues a command of a MULTI block.
+    pub(super) fn queue_in_multi(&mut self, conn: ConnId, row: RowId, argv: Argv<'_>) -> super::dispatch::Flow {
+        let entry = self.table.entry(row);
+        let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
+            Some(CommandError::Line("ERR Command not allowed inside a transaction"))
+        } else if entry.deny_oom && self.shard.over_limit() && !self.shard.make_room() {
+            Some(CommandError::OutOfMemory)
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            return self.reject(conn, row, &error);
+        }
+        let client = self.clients.at(conn.index);
+        client.begin_command();
+        client.commands += 1;
+        client.last_command = Some(row);
+        let request = Request::from(argv);
+        if let Some(multi) = &mut client.multi {
+            multi.bytes += request.heap_bytes();
+            multi.commands.push((row, request.into()));
+        }
+        client.output().bytes.extend_from_slice(QUEUED);
+        super::dispatch::Flow::Taken
+    }
+
+    /// The steps of a MULTI block, each with its database (SELECT inside moves on) and its way.
+    fn steps_of(&self, multi: Multi, mut db: DbIndex) -> Vec<Step> {
+        let databases = self.shard.dbs.len() as i64;
+        let step = |(row, request): (RowId, std::sync::Arc<Request>)| {
+            let entry = self.table.entry(row);
+            let argv = request.argv();
+            let way = route(entry, argv, self.placement, self.me);
+            let step = Step { command: TxCommand { row, db, request: request.clone() }, route: way };
+            if entry.full_name == "select"
+                && let Some(index) = parse_i64(argv.get(1)).filter(|index| (0..databases).contains(index))
+            {
+                db = DbIndex(index as u16);
+            }
+            step
+        };
+        multi.commands.into_iter().map(step).collect()
+    }
+
+    /// What the steps and the watched keys claim. A step whose claims cannot be told fails when its time comes.
+    fn claims_of(&self, steps: &mut [Step], watched: &[WatchedKey]) -> Vec<(ShardId, Claim)> {
+        let mut claims = Vec::new();
+        for step in steps.iter_mut() {
+            if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
+                let added = add_claims(&step.command, &self.table, self.placement, &self.shard.hasher, &mut claims);
+                match (added, &step.route) {
+                    // Its handler words the fault.
+                    (Err(_), Ok(Route::Shard(shard))) => {
+                        claim_on(&mut claims, *shard);
+                    }
+                    (Err(error), _) => step.route = Err(error),
+                    (Ok(()), Ok(Route::Shard(shard))) => {
+                        claim_on(&mut claims, *shard);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for key in watched {
+            claim_on(&mut claims, self.placement.owner_of(&key.key)).watched.push(key.clone());
+        }
+        if claims.is_empty() {
+            claim_on(&mut claims, self.me);
+        }
+        claims
+    }
+
+    /// Runs a block whose keys are all here.
+    fn exec_here(&mut self, io: &mut dyn NetIo, conn: ConnId, steps: Vec<Step>, reply: &mut Reply<'_>) {
+        reply.array(steps.len());
+        for step in steps {
+            let mut out = Output::default();
+            self.run_step(io, conn, &step, &mut out);
+            reply.out.append(&mut out);
+        }
+    }
+
+    fn run_step(&mut self, io: &mut dyn NetIo, conn: ConnId, step: &Step, out: &mut Output) {
+        let table = self.table.clone();
+        let entry = table.entry(step.command.row);
+        let argv = step.command.request.argv();
+        let Some(client) = self.clients.get(conn) else { return };
+        let (view, protocol) = (client.view(), client.protocol);
+        let begun = crate::sys::clock::cycles();
+        let result = match &step.route {
+            Err(error) => Err(error.clone()),
+            Ok(Route::Shard(_)) => {
+                let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
+                self.ran(step.command.row, crate::sys::clock::cycles() - begun, ok, Some(conn), argv);
+                return;
+            }
+            Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
+            Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
+        };
+        let spent = crate::sys::clock::cycles() - begun;
+        self.ran(step.command.row, spent, result.is_ok(), Some(conn), argv);
+        match result {
+            Ok(After::Close) => self.clients.at(conn.index).close_after_reply = true,
+            Ok(_) => {}
+            Err(error) => {
+                out.clear();
+                write_error(&error, &mut Reply::new(out, protocol));
+            }
+        }
+    }
+
+    /// A broadcast of a process with one core.
+    fn broadcast_alone(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+        out: &mut Output,
+    ) -> Result<After, CommandError> {
+        let Bound::Broadcast { each, merge } = self.bound[row.index()] else {
+            unreachable!("the registry binds broadcasts")
+        };
+        let client = self.clients.at(conn.index);
+        let asker = Asker { client: client.id, db: client.db, authenticated: client.authenticated };
+        let mut reply = Reply::new(out, client.protocol);
+        let part = each(self, io, asker, argv)?;
+        merge(self, io, conn, argv, vec![part], &mut reply)
+    }
+
+    /// Does the step of an EXEC that needs this core. False when its answer comes later.
+    pub(super) fn do_caller_step(&mut self, io: &mut dyn NetIo, slot: u32, token: Token) -> bool {
+        let conn = ConnId { index: token.index, generation: token.generation };
+        let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("only EXEC asks for its caller") };
+        let (_, step) = exec.caller_step();
+        let step = Step { command: step.command.clone(), route: step.route.clone() };
+        let gone = self.clients.get(conn).is_none();
+        if !gone && matches!(step.route, Ok(Route::Broadcast)) {
+            self.broadcast(io, token, step.command.row, step.command.request, Some(slot));
+            return false;
+        }
+        let mut out = Output::default();
+        // Nobody reads the reply of a client that left, and what the step does is about its connection.
+        if !gone {
+            self.run_step(io, conn, &step, &mut out);
+        }
+        let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
+        let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
+        exec.caller_done(out, protocol);
+        true
+    }
+}

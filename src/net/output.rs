@@ -1,0 +1,245 @@
+//! Replies on their way to the engine, the limits on them, and new connections.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::batch::Control;
+use super::client::Stall;
+use super::core::Core;
+use crate::commands::Entry;
+use crate::commands::spec::Flags;
+use crate::config::{ClientClass, id};
+use crate::resp::Argv;
+use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
+use crate::types::ShardId;
+
+impl Core {
+    /// Hands every client's replies to the engine: one send per client and turn.
+    pub fn send_replies(&mut self, io: &mut dyn NetIo) {
+        let dirty = std::mem::take(&mut self.dirty);
+        for conn in &dirty {
+            self.send_to(io, *conn);
+        }
+        // The list keeps its memory; sending marks nobody dirty.
+        self.dirty = dirty;
+        self.dirty.clear();
+    }
+
+    fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let Some(client) = self.clients.get(conn) else { return };
+        client.dirty = false;
+        if client.sending > 0 {
+            // Joined with what comes until the present send is done.
+            return self.check_output(io, conn);
+        }
+        let length = client.out.len();
+        if length == 0 {
+            if client.close_after_reply && client.pending.is_empty() {
+                self.close(io, conn);
+            }
+            return;
+        }
+        client.sending = length;
+        client.bytes_out += length as u64;
+        self.observe.net_out += length as u64;
+        let mut out = client.out.take();
+        if out.shared.is_empty() {
+            io.send(conn, Chunk::Bytes(out.bytes));
+        } else {
+            let mut from = 0;
+            for (at, value, range) in out.shared.drain(..) {
+                if at > from {
+                    io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
+                }
+                io.send(conn, Chunk::Shared { value, start: range.start, end: range.end });
+                from = at;
+            }
+            if out.bytes.len() > from {
+                out.bytes.drain(..from);
+                io.send(conn, Chunk::Bytes(out.bytes));
+            }
+        }
+        self.check_output(io, conn);
+    }
+
+    /// Everything handed to the engine has left.
+    pub fn after_send(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let Some(client) = self.clients.get(conn) else { return };
+        client.sending = 0;
+        if !client.out.is_empty() {
+            if !client.dirty {
+                client.dirty = true;
+                self.dirty.push(conn);
+            }
+        } else if client.close_after_reply && client.pending.is_empty() {
+            return self.close(io, conn);
+        }
+        let client = self.clients.at(conn.index);
+        if client.stall == Stall::Output {
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Closes a client whose unsent replies are over the limit of its class.
+    fn check_output(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let class = self.class_of(conn);
+        let limit = self.config.output_limit(class);
+        let now_ms = self.now_ms;
+        let Some(client) = self.clients.get(conn) else { return };
+        let bytes = client.output_bytes() as u64;
+        let over_hard = limit.hard_bytes > 0 && bytes > limit.hard_bytes;
+        if limit.soft_bytes > 0 && bytes > limit.soft_bytes {
+            client.soft_limit_since_ms.get_or_insert(now_ms);
+        } else {
+            client.soft_limit_since_ms = None;
+        }
+        let over_soft = client
+            .soft_limit_since_ms
+            .is_some_and(|since| now_ms.saturating_sub(since) > limit.soft_seconds as u64 * 1000);
+        if over_hard || over_soft {
+            self.observe.output_limit_disconnections += 1;
+            self.close(io, conn);
+        }
+    }
+
+    fn class_of(&mut self, conn: ConnId) -> ClientClass {
+        match self.clients.get(conn) {
+            Some(client) if client.monitor => ClientClass::Replica,
+            _ => ClientClass::Normal,
+        }
+    }
+
+    /// Timeouts and soft limits, a few times a second.
+    pub fn check_clients(&mut self, io: &mut dyn NetIo) {
+        let timeout_ms = self.config.integer(id::TIMEOUT) as u64 * 1000;
+        let now_ms = self.now_ms;
+        let late = |client: &super::client::Client| {
+            timeout_ms > 0 && !client.monitor && now_ms.saturating_sub(client.active_ms) > timeout_ms
+        };
+        let idle: Vec<ConnId> = self.clients.iter().filter(|client| late(client)).map(|client| client.conn).collect();
+        for conn in idle {
+            self.close(io, conn);
+        }
+        let slow: Vec<ConnId> =
+            self.clients.iter().filter(|client| client.sending > 0).map(|client| client.conn).collect();
+        for conn in slow {
+            self.check_output(io, conn);
+        }
+    }
+
+    /// A socket was accepted: refuse it, or give it to the core with the fewest.
+    pub fn welcome(&mut self, io: &mut dyn NetIo, socket: Socket) {
+        let shared = &self.shared;
+        let most = self.config.integer(id::MAXCLIENTS) as usize;
+        shared.total_connections.fetch_add(1, Ordering::Relaxed);
+        let is_client = socket.kind != ListenerKind::Metrics;
+        if is_client && shared.connections_total.load(Ordering::Relaxed) >= most {
+            shared.rejected_connections.fetch_add(1, Ordering::Relaxed);
+            return self.turn_away(io, socket, b"-ERR max number of clients reached\r\n");
+        }
+        if is_client && self.is_protected_from(&socket) {
+            shared.rejected_connections.fetch_add(1, Ordering::Relaxed);
+            return self.turn_away(io, socket, PROTECTED);
+        }
+        let core = shared.emptiest_core();
+        shared.connections[core].fetch_add(1, Ordering::Relaxed);
+        shared.connections_total.fetch_add(1, Ordering::Relaxed);
+        if core == self.me.index() {
+            self.adopt(io, socket);
+        } else {
+            self.batch_to(ShardId(core as u16)).control.push(Control::Adopt(socket));
+        }
+    }
+
+    fn turn_away(&mut self, io: &mut dyn NetIo, socket: Socket, line: &[u8]) {
+        if let Ok(conn) = io.adopt(socket) {
+            io.send(conn, Chunk::Bytes(line.to_vec()));
+            self.turned_away.push(conn);
+        }
+    }
+
+    /// Protected mode: without a password only the machine itself may connect.
+    fn is_protected_from(&self, socket: &Socket) -> bool {
+        self.config.flag(id::PROTECTED_MODE)
+            && self.config.secret(id::REQUIREPASS).is_none_or(<[u8]>::is_empty)
+            && socket.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
+    }
+
+    // --- CLIENT PAUSE -------------------------------------------------------------------------------------------
+
+    /// Is CLIENT PAUSE in force?
+    pub fn is_paused(&self) -> bool {
+        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
+        until != 0 && until > self.now_ms as i64
+    }
+
+    /// Would CLIENT PAUSE hold this command?
+    pub fn pause_applies(&self, entry: &Entry) -> bool {
+        if self.shared.pause_until_ms.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let all = self.shared.pause_all.load(Ordering::Relaxed);
+        // EXEC and PUBLISH-like commands may write.
+        let writes = entry.is_write || entry.row.flags.has(Flags::MAY_REPLICATE) || entry.full_name == "exec";
+        let exempt = entry.full_name.starts_with("client|");
+        (all || writes) && !exempt
+    }
+
+    /// When paused clients may go on.
+    pub fn pause_deadline_ns(&self) -> Option<u64> {
+        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
+        (!self.paused.is_empty())
+            .then(|| self.now_ns + (until - self.now_ms as i64).max(0) as u64 * 1_000_000)
+    }
+
+    // --- MONITOR ------------------------------------------------------------------------------------------------
+
+    /// Shows a command to the monitors of all cores.
+    #[cold]
+    pub fn feed_monitors(&mut self, conn: ConnId, argv: Argv<'_>) {
+        let line = Arc::new(self.monitor_line(conn, argv));
+        for core in 0..self.shared.shards {
+            if core != self.me.index() && self.shared.monitors[core].load(Ordering::Relaxed) > 0 {
+                self.batch_to(ShardId(core as u16)).control.push(Control::Monitor(line.clone()));
+            }
+        }
+        self.show_monitors(&line);
+    }
+
+    fn monitor_line(&mut self, conn: ConnId, argv: Argv<'_>) -> Vec<u8> {
+        let micros = crate::sys::clock::realtime_us();
+        let client = self.clients.at(conn.index);
+        let peer = super::info::peer_text(client);
+        let mut line = format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, client.db.0, peer).into_bytes();
+        for arg in argv.iter() {
+            line.push(b' ');
+            super::info::push_quoted(&mut line, arg);
+        }
+        line.extend_from_slice(b"\r\n");
+        line
+    }
+
+    /// Shows a line to this core's monitors.
+    pub fn show_monitors(&mut self, line: &[u8]) {
+        for client in self.clients.iter_mut().filter(|client| client.monitor) {
+            client.mute = false;
+            client.output().bytes.extend_from_slice(line);
+            if !client.dirty {
+                client.dirty = true;
+                self.dirty.push(client.conn);
+            }
+        }
+    }
+}
+
+const PROTECTED: &[u8] = b"-DENIED coreshard runs in protected mode: no password is set, so only connections from \
+this machine are accepted. Set a password (CONFIG SET requirepass, or requirepass in the configuration file), or, if \
+the network is trusted, turn the mode off (CONFIG SET protected-mode no) from a connection on this machine.\r\n";
+
+impl Core {
+    /// Does any core have a monitor?
+    #[inline]
+    pub fn has_monitors(&self) -> bool {
+        self.shared.monitor_count.load(Ordering::Relaxed) > 0
+    }
+}

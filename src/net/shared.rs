@@ -1,0 +1,67 @@
+//! What the cores of one process share: a few words each of them reads, never data on the way of a command.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use crate::config::Config;
+use crate::shard::memory::MemoryBoard;
+use crate::tx::Grace;
+
+/// One per process.
+pub struct Shared {
+    pub shards: usize,
+    /// The configuration; cores keep a copy and look at `config_version` once a turn.
+    pub config: RwLock<Arc<Config>>,
+    pub config_version: AtomicU64,
+    /// Where the configuration came from, for CONFIG REWRITE.
+    pub config_file: Option<std::path::PathBuf>,
+    /// Serialises CONFIG SET and REWRITE.
+    pub config_change: Mutex<()>,
+    pub grace: Arc<Grace>,
+    /// The last transaction number drawn.
+    pub tx_counter: Arc<AtomicU64>,
+    pub memory: Arc<MemoryBoard>,
+    /// The next client's id.
+    pub next_client: AtomicU64,
+    /// Connections per core, for spreading new ones.
+    pub connections: Vec<AtomicUsize>,
+    /// Connections of the process, those on their way to a core included.
+    pub connections_total: AtomicUsize,
+    /// Clients in MONITOR, per core.
+    pub monitors: Vec<AtomicUsize>,
+    /// Clients in MONITOR on all cores.
+    pub monitor_count: AtomicUsize,
+    /// CLIENT PAUSE: until when (ms since the epoch; 0 not paused), and whether reads pause too.
+    pub pause_until_ms: AtomicI64,
+    pub pause_all: AtomicBool,
+    /// Leave the loops.
+    pub stop: AtomicBool,
+    /// The process's start, milliseconds since the epoch.
+    pub started_ms: u64,
+    pub run_id: String,
+    /// The engine's name and why it runs.
+    pub engine: (String, String),
+    /// TCP port as bound (`port 0` picks one).
+    pub port: AtomicUsize,
+    pub rejected_connections: AtomicU64,
+    pub total_connections: AtomicU64,
+}
+
+impl Shared {
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().expect("no holder panics").clone()
+    }
+
+    /// Replaces the configuration; cores notice at their next turn.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().expect("no holder panics") = Arc::new(config);
+        self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The core with the fewest connections.
+    pub fn emptiest_core(&self) -> usize {
+        let loads = self.connections.iter().map(|count| count.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(core, _)| core)
+    }
+}

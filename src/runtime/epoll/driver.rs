@@ -1,0 +1,359 @@
+//! The driver: one core's turns on epoll.
+//!
+//! A turn: read every socket that may hold something and hand it to the handler; ask the handler for its turn;
+//! write what it queued; ask epoll what became ready, and wait there when nothing is left to do.
+//!
+//! INVARIANT (edge-triggered): a socket whose last read or accept did not come up short stays on its list, since
+//! no further event will name it.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+use super::net::{BELL, Ending, LISTENER, Net};
+use crate::runtime::clock::monotonic_ns;
+use crate::runtime::face::{Closed, ConnId, Handler};
+use crate::runtime::outbox::Outbox;
+use crate::runtime::slices::{self, Slices};
+use crate::runtime::socket;
+use crate::runtime::wake::Waker;
+
+/// Events fetched at once.
+const EVENTS: usize = 1024;
+/// What one read takes at most; small enough to stay in the cache.
+const READ_BYTES: usize = 64 * 1024;
+/// Connections accepted per listener and turn.
+const ACCEPTS_PER_TURN: usize = 256;
+/// Pieces of one writev.
+const WRITE_PIECES: usize = 64;
+/// How long accepting rests when the process or the system has no descriptors left.
+const ACCEPT_REST_NS: u64 = 100_000_000;
+
+/// What the driver should do after a turn.
+enum Next {
+    Turn,
+    Slice,
+    Stop,
+}
+
+/// Everything one core's driver and background task share.
+pub struct Core<H> {
+    net: Net,
+    events: Vec<libc::epoll_event>,
+    /// Every read of this core goes here.
+    buffer: Box<[u8]>,
+    /// Connections whose peer ended in the last turn.
+    ended: Vec<ConnId>,
+    /// Out of descriptors: accept again at this time.
+    accept_at_ns: Option<u64>,
+    slice_ended_ns: u64,
+    handler: H,
+}
+
+impl<H: Handler> Core<H> {
+    /// Sets epoll up.
+    pub fn new(core: usize, waker: Waker, handler: H) -> io::Result<Core<H>> {
+        Ok(Core {
+            net: Net::new(core, waker)?,
+            events: Vec::with_capacity(EVENTS),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            ended: Vec::new(),
+            accept_at_ns: None,
+            slice_ended_ns: 0,
+            handler,
+        })
+    }
+
+    /// One slice of background work.
+    pub fn slice(&mut self) {
+        self.net.now_ns = monotonic_ns();
+        self.handler.background(&mut self.net, slices::BUDGET);
+        self.slice_ended_ns = monotonic_ns();
+    }
+
+    fn turn(&mut self) -> io::Result<Next> {
+        self.net.now_ns = monotonic_ns();
+        self.reap();
+        self.net.now_ns = monotonic_ns();
+        let turn = self.handler.turn(&mut self.net);
+        self.write_all();
+        if turn.stop {
+            return Ok(Next::Stop);
+        }
+        let ready = !self.net.reads.is_empty() || !self.net.writes.is_empty() || !self.ended.is_empty();
+        let busy = turn.busy || ready || (!self.net.accepts.is_empty() && self.accept_at_ns.is_none());
+        if turn.background {
+            self.poll(Some(0))?;
+            let due = slices::due(self.net.now_ns, self.slice_ended_ns);
+            let idle = !busy && self.events.is_empty();
+            return Ok(if idle || due { Next::Slice } else { Next::Turn });
+        }
+        if busy {
+            self.poll(Some(0))?;
+        } else {
+            self.sleep(turn.deadline_ns)?;
+        }
+        Ok(Next::Turn)
+    }
+
+    /// Waits for an event, for a bell, or for the deadline.
+    fn sleep(&mut self, deadline_ns: Option<u64>) -> io::Result<()> {
+        let deadline = match (deadline_ns, self.accept_at_ns) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let core = self.net.core;
+        self.net.waker.announce(core);
+        let timeout = if self.handler.has_mail() {
+            Some(0)
+        } else {
+            deadline.map(|at| at.saturating_sub(self.net.now_ns))
+        };
+        let result = self.poll(timeout);
+        self.net.waker.awake(core);
+        result
+    }
+
+    /// Fetches events. `None` waits without end.
+    fn poll(&mut self, timeout_ns: Option<u64>) -> io::Result<()> {
+        debug_assert!(self.events.is_empty());
+        // Milliseconds, rounded up: a deadline is met a little late rather than by a spinning core.
+        let timeout_ms = timeout_ns.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);
+        // SAFETY: the vector has room for EVENTS events, and as many as the kernel wrote are taken over.
+        unsafe {
+            let (poll, to) = (self.net.poll.as_raw_fd(), self.events.as_mut_ptr());
+            let count = libc::epoll_wait(poll, to, EVENTS as i32, timeout_ms);
+            if let Ok(count) = usize::try_from(count) {
+                self.events.set_len(count);
+                return Ok(());
+            }
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            error => Err(error),
+        }
+    }
+
+    /// Sorts the events, then reads and accepts.
+    fn reap(&mut self) {
+        let ended = mem::take(&mut self.ended);
+        let mut events = mem::take(&mut self.events);
+        for event in events.drain(..) {
+            let (tag, bits) = (event.u64, event.events as i32);
+            if tag == BELL {
+                continue;
+            }
+            if tag & LISTENER != 0 {
+                self.net.accepts.push(tag as u32);
+                continue;
+            }
+            let index = tag as u32;
+            if Net::tag(self.net.id(index)) != tag {
+                continue;
+            }
+            let conn = self.net.at(index);
+            if bits & (libc::EPOLLOUT | libc::EPOLLERR | libc::EPOLLHUP) != 0 && mem::take(&mut conn.full) {
+                self.net.list_write(index);
+            }
+            if bits & (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLERR | libc::EPOLLHUP) != 0 {
+                let conn = self.net.at(index);
+                conn.readable = true;
+                // The end was announced with this edge and will not be announced again: read until it.
+                conn.hangup |= bits & !(libc::EPOLLIN | libc::EPOLLOUT) != 0;
+                self.net.list_read(index);
+            }
+        }
+        self.events = events;
+        self.read_all();
+        self.accept_all();
+        for id in ended {
+            self.peer_ended(id);
+        }
+    }
+
+    /// Reads once from every connection on the list; one with more to give stays on it, so that all get a turn.
+    fn read_all(&mut self) {
+        let mut reads = mem::take(&mut self.net.reads);
+        for index in reads.drain(..) {
+            let id = self.net.id(index);
+            let conn = self.net.at(index);
+            conn.reading = false;
+            let Some(fd) = &conn.fd else { continue };
+            if conn.paused || !conn.readable || conn.ending != Ending::No {
+                continue;
+            }
+            let (to, len) = (self.buffer.as_mut_ptr(), self.buffer.len());
+            // SAFETY: the buffer is `len` bytes long and lives through the call.
+            let count = unsafe { libc::recv(fd.as_raw_fd(), to.cast(), len, libc::MSG_DONTWAIT) };
+            match usize::try_from(count) {
+                Ok(0) => {
+                    conn.readable = false;
+                    conn.ending = Ending::Seen;
+                    self.ended.push(id);
+                }
+                Ok(count) => {
+                    // A short read emptied the socket. What arrives later, the end included, is a new edge.
+                    conn.readable = count == len || conn.hangup;
+                    let more = conn.readable;
+                    self.handler.received(&mut self.net, id, &self.buffer[..count]);
+                    if more && self.net.get(id).is_some_and(|conn| !conn.paused) {
+                        self.net.list_read(index);
+                    }
+                }
+                Err(_) => match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::WouldBlock => conn.readable = false,
+                    error if error.kind() == io::ErrorKind::Interrupted => self.net.list_read(index),
+                    error => self.fail(id, &error),
+                },
+            }
+        }
+        // The handler, or this loop, may have listed connections anew.
+        reads.append(&mut self.net.reads);
+        self.net.reads = reads;
+    }
+
+    fn accept_all(&mut self) {
+        if self.accept_at_ns.is_some_and(|at| at > self.net.now_ns) {
+            return;
+        }
+        self.accept_at_ns = None;
+        for index in mem::take(&mut self.net.accepts) {
+            for _ in 0..ACCEPTS_PER_TURN {
+                // The handler may unlisten in between.
+                let Some(listening) = &self.net.listeners[index as usize] else { break };
+                let kind = listening.kind;
+                match accept(listening.fd.as_raw_fd()) {
+                    Ok(fd) => self.handler.accepted(&mut self.net, socket::accepted(fd, kind)),
+                    Err(error) => match error.raw_os_error() {
+                        Some(libc::EAGAIN) => break,
+                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                            self.accept_at_ns = Some(self.net.now_ns + ACCEPT_REST_NS);
+                            self.net.accepts.push(index);
+                            break;
+                        }
+                        // This connection failed before it was accepted; the next may be sound.
+                        _ => {}
+                    },
+                }
+            }
+        }
+    }
+
+    /// Writes what was queued, once per connection.
+    fn write_all(&mut self) {
+        let mut writes = mem::take(&mut self.net.writes);
+        for index in writes.drain(..) {
+            let id = self.net.id(index);
+            let (conn, pool) = self.net.at_with_pool(index);
+            conn.writing = false;
+            let Some(fd) = &conn.fd else { continue };
+            let mut outcome = Ok(());
+            while !conn.full && conn.outbox.launch() {
+                match write(fd.as_raw_fd(), &conn.outbox) {
+                    Ok((count, all)) => {
+                        conn.outbox.advance(count, pool);
+                        conn.full = count < all;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => conn.full = true,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
+                }
+            }
+            match outcome {
+                Err(error) => self.fail(id, &error),
+                Ok(()) if conn.outbox.is_empty() => {
+                    let draining = conn.ending == Ending::Draining;
+                    self.handler.sent(&mut self.net, id);
+                    if draining {
+                        self.peer_ended(id);
+                    }
+                }
+                // The rest leaves when the next edge says that there is room.
+                Ok(()) => {}
+            }
+        }
+        // The handler, told that all was sent, may have queued more.
+        writes.append(&mut self.net.writes);
+        self.net.writes = writes;
+    }
+
+    /// The peer sends no more. The handler may keep the connection to answer; else queued replies leave first.
+    fn peer_ended(&mut self, id: ConnId) {
+        let Some(conn) = self.net.get(id) else { return };
+        if conn.ending == Ending::Seen {
+            conn.ending = Ending::Draining;
+            if self.handler.ended(&mut self.net, id) {
+                if let Some(conn) = self.net.get(id) {
+                    conn.ending = Ending::Kept;
+                }
+                return;
+            }
+        }
+        if self.net.get(id).is_some_and(|conn| conn.outbox.is_empty()) {
+            self.net.shut(id);
+            self.handler.closed(&mut self.net, id, Closed::Peer);
+        }
+    }
+
+    fn fail(&mut self, id: ConnId, error: &io::Error) {
+        if self.net.get(id).is_some() {
+            self.net.shut(id);
+            self.handler.closed(&mut self.net, id, Closed::Error(error.kind()));
+        }
+    }
+}
+
+fn accept(listener: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: accept4 may be called without room for the address.
+    let fd = socket::check(unsafe {
+        libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC)
+    })?;
+    // SAFETY: the descriptor was just created and belongs to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Writes the first pieces of a flight: how many bytes left, and how many were tried.
+fn write(fd: RawFd, outbox: &Outbox) -> io::Result<(usize, usize)> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let mut pieces = outbox.pieces();
+    let (count, all) = if outbox.piece_count() == 1 {
+        let piece = pieces.next().expect("counted above");
+        // SAFETY: the piece is borrowed through the call.
+        (unsafe { libc::send(fd, piece.as_ptr().cast(), piece.len(), flags) }, piece.len())
+    } else {
+        let mut vectors = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; WRITE_PIECES];
+        let (mut used, mut all) = (0, 0);
+        for (to, piece) in vectors.iter_mut().zip(pieces) {
+            *to = libc::iovec { iov_base: piece.as_ptr().cast_mut().cast(), iov_len: piece.len() };
+            used += 1;
+            all += piece.len();
+        }
+        // SAFETY: all-zero is a valid msghdr; its vectors live through the call, and sendmsg only reads them.
+        let mut message: libc::msghdr = unsafe { mem::zeroed() };
+        message.msg_iov = vectors.as_mut_ptr();
+        message.msg_iovlen = used;
+        // SAFETY: as above; the pieces are borrowed through the call.
+        (unsafe { libc::sendmsg(fd, &message, flags) }, all)
+    };
+    usize::try_from(count).map(|count| (count, all)).map_err(|_| io::Error::last_os_error())
+}
+
+/// Drives a core until its handler stops.
+pub async fn drive<H: Handler>(core: Rc<RefCell<Core<H>>>, slices: Rc<Slices>) {
+    loop {
+        let next = core.borrow_mut().turn();
+        match next {
+            Ok(Next::Turn) => {}
+            Ok(Next::Slice) => slices.grant().await,
+            Ok(Next::Stop) => break,
+            Err(error) => panic!("epoll failed on core {}: {error}", core.borrow().net.core),
+        }
+    }
+    slices.stop();
+}

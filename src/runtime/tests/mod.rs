@@ -1,0 +1,4 @@
+//! Both engines, and the step-downs of io_uring, behind one face: every test runs on each.
+
+mod echo;
+mod support;

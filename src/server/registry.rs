@@ -1,0 +1,55 @@
+//! The registry: every family's rows in one table, and the functions bound to rows that need their core.
+
+use std::sync::Arc;
+
+use crate::commands::spec::{Row, Run};
+use crate::commands::{CommandTable, strings};
+use crate::net::dispatch::Bound;
+use crate::net::{connection, multi};
+
+/// Every family, in the order of their row numbers.
+const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS];
+
+/// Every subsystem's bindings, by full name.
+const BINDINGS: &[&[(&str, Bound)]] = &[multi::BINDINGS, connection::BINDINGS];
+
+/// The table of commands.
+pub fn table() -> Arc<CommandTable> {
+    Arc::new(CommandTable::new(FAMILIES))
+}
+
+/// The bound function of every row. Panics when a row and its binding do not fit: any test finds that.
+pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
+    let mut bound = vec![Bound::Plain; table.len()];
+    for (name, binding) in BINDINGS.iter().flat_map(|list| list.iter()) {
+        let id = table.find_full(name.as_bytes()).unwrap_or_else(|| panic!("{name} is bound but has no row"));
+        bound[id.index()] = *binding;
+    }
+    for (id, entry) in table.iter() {
+        let fits = matches!(
+            (entry.row.run, bound[id.index()]),
+            (Run::Bound | Run::Container, Bound::Here(_))
+                | (Run::Broadcast, Bound::Broadcast { .. })
+                | (
+                    Run::Container
+                        | Run::Local(_)
+                        | Run::OnShard(_)
+                        | Run::PerKey { .. }
+                        | Run::Hops { .. }
+                        | Run::AllShards { .. }
+                        | Run::AtShard { .. },
+                    Bound::Plain
+                )
+        );
+        assert!(fits, "the binding of {} does not fit how it runs", entry.full_name);
+    }
+    Arc::new(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_row_that_needs_its_core_is_bound() {
+        super::bind(&super::table());
+    }
+}

@@ -1,0 +1,167 @@
+#![allow(unsafe_code)]
+//! Whole pages from the kernel, and what to tell the kernel about them.
+//!
+//! For big buffers with a life of their own (receive rings, table segments by the gigabyte, stacks
+//! of signal handlers): zeroed, page-aligned, placed on the NUMA node of the thread that touches
+//! them first, and given back to the kernel when dropped. Ordinary values come from the allocator.
+
+use std::io;
+use std::ptr::NonNull;
+
+/// Size of the huge pages that x86-64 and most aarch64 kernels make of anonymous memory.
+pub const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// What to expect of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Use huge pages where the host's setting is `madvise` or `always`.
+    HugePages,
+    /// Never use huge pages.
+    SmallPages,
+    /// The contents are not needed any more; the next touch reads zeroes.
+    DontNeed,
+    /// Give it pages now, from this thread (kernel 5.14); else they come at first touch.
+    PopulateWrite,
+    /// Leave it out of core dumps.
+    DontDump,
+}
+
+/// An anonymous private mapping.
+///
+/// INVARIANT: `start` points at `len` mapped bytes that nothing else unmaps.
+#[derive(Debug)]
+pub struct Region {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a Region owns its bytes as a boxed slice does; nothing about it is tied to a thread.
+unsafe impl Send for Region {}
+// SAFETY: shared access only reads.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Maps `len` zero bytes, rounded up to whole pages. Costs address space until touched.
+    pub fn map(len: usize) -> io::Result<Region> {
+        Region::map_with(len, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn map_with(len: usize, protection: libc::c_int) -> io::Result<Region> {
+        let page = page_bytes();
+        let len = len.max(1).checked_next_multiple_of(page).ok_or(io::ErrorKind::OutOfMemory)?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).expect("the kernel never chooses address zero");
+        Ok(Region { start, len })
+    }
+
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: by the invariant; mapped bytes are initialised (zero until written).
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: by the invariant, and `&mut self` excludes every other slice of it.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+
+    /// Advises on the whole region. An error is worth a line in the log, never more.
+    pub fn advise(&mut self, advice: Advice) -> io::Result<()> {
+        // SAFETY: the range is ours; `&mut self` covers the one advice that changes contents.
+        unsafe { advise(self.start.as_ptr(), self.len, advice) }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant the range is mapped and ours, and nobody borrows it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Advises the kernel about whole pages inside `[start, start + len)`; the rest is left alone.
+///
+/// # Safety
+/// The range must be mapped and belong to the caller, and with `DontNeed` its contents must not be
+/// relied on afterwards.
+pub unsafe fn advise(start: *mut u8, len: usize, advice: Advice) -> io::Result<()> {
+    let page = page_bytes();
+    let skip = (start as usize).next_multiple_of(page) - start as usize;
+    let Some(whole) = len.checked_sub(skip).map(|len| len / page * page).filter(|&len| len > 0) else {
+        return Ok(());
+    };
+    let code = match advice {
+        Advice::HugePages => libc::MADV_HUGEPAGE,
+        Advice::SmallPages => libc::MADV_NOHUGEPAGE,
+        Advice::DontNeed => libc::MADV_DONTNEED,
+        Advice::PopulateWrite => libc::MADV_POPULATE_WRITE,
+        Advice::DontDump => libc::MADV_DONTDUMP,
+    };
+    // SAFETY: the caller owns the range; it was narrowed to whole pages inside of it.
+    let status = unsafe { libc::madvise(start.add(skip).cast(), whole, code) };
+    if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The size of an ordinary page.
+pub fn page_bytes() -> usize {
+    // SAFETY: sysconf only reads its argument.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_zeroed_writable_and_forgets_when_told() {
+        let mut region = Region::map(100_000).unwrap();
+        assert_eq!(region.len() % page_bytes(), 0);
+        assert!(region.as_slice().iter().all(|&byte| byte == 0));
+        region.as_mut_slice().fill(7);
+        region.advise(Advice::DontNeed).unwrap();
+        assert!(region.as_slice().iter().all(|&byte| byte == 0));
+        // Old kernels and kernels without huge pages may refuse these; nothing may break.
+        for advice in [Advice::HugePages, Advice::SmallPages, Advice::PopulateWrite, Advice::DontDump] {
+            let _ = region.advise(advice);
+        }
+        region.as_mut_slice()[0] = 1;
+        assert!(!region.is_empty());
+    }
+
+    #[test]
+    fn advice_keeps_to_whole_pages_inside() {
+        let mut region = Region::map(3 * page_bytes()).unwrap();
+        region.as_mut_slice().fill(1);
+        let page = page_bytes();
+        // SAFETY: the range lies inside the region, whose contents are only compared below.
+        unsafe { advise(region.as_ptr().add(1), 2 * page, Advice::DontNeed).unwrap() };
+        let bytes = region.as_slice();
+        assert_eq!((bytes[0], bytes[page], bytes[2 * page - 1], bytes[2 * page]), (1, 0, 0, 1));
+        // SAFETY: as above; nothing whole lies in ten bytes.
+        unsafe { advise(region.as_ptr(), 10, Advice::DontNeed).unwrap() };
+        assert_eq!(region.as_slice()[0], 1);
+    }
+
+    #[test]
+    fn absurd_lengths_are_errors() {
+        assert!(Region::map(usize::MAX).is_err());
+        assert!(Region::map(usize::MAX / 2).is_err());
+        assert_eq!(Region::map(0).unwrap().len(), page_bytes());
+    }
+}

@@ -1,0 +1,60 @@
+//! When two replies to one command count as the same.
+//!
+//! Byte for byte, unless the command promises less: an order that is free, a time that goes on
+//! between the two servers' answers, a choice that is random.
+
+use crate::support::Value;
+
+/// What a command promises about its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// These bytes.
+    Exact,
+    /// These elements, in any order.
+    Unordered,
+    /// This number, give or take so much.
+    Near(i64),
+    /// Nothing but the type of the reply.
+    Kind,
+    /// EXEC: an array of what was promised one by one.
+    Each(Vec<Promise>),
+}
+
+/// What the command promises. EXEC is the driver's to know.
+pub fn promise_of(arguments: &[Vec<u8>]) -> Promise {
+    let word = |at: usize| arguments.get(at).map(|a| a.to_ascii_uppercase()).unwrap_or_default();
+    match (word(0).as_slice(), word(1).as_slice()) {
+        (b"KEYS", _) => Promise::Unordered,
+        (b"TTL" | b"EXPIRETIME", _) => Promise::Near(3),
+        (b"PTTL" | b"PEXPIRETIME", _) => Promise::Near(3000),
+        (b"OBJECT", b"IDLETIME") => Promise::Near(10),
+        // Implementations share small integers or not, and may choose another representation.
+        (b"OBJECT", b"REFCOUNT") | (b"MEMORY", b"USAGE") => Promise::Kind,
+        // The version within differs; payloads are compared by restoring each in the other server.
+        (b"DUMP", _) => Promise::Kind,
+        (b"RANDOMKEY" | b"SCAN" | b"HELLO", _) => Promise::Kind,
+        // The whole table of commands, when a mistake left COMMAND alone.
+        (b"COMMAND", b"") => Promise::Kind,
+        _ => Promise::Exact,
+    }
+}
+
+/// The two replies are the same as far as the promise goes. Errors are always exact.
+pub fn same(promise: &Promise, ours: &Value, theirs: &Value) -> bool {
+    if ours == theirs {
+        return true;
+    }
+    match (promise, ours, theirs) {
+        (_, Value::Error(_), _) | (_, _, Value::Error(_)) => false,
+        (Promise::Unordered, Value::Array(_), Value::Array(_)) => ours.sorted() == theirs.sorted(),
+        // -1 and -2 say something else than a time.
+        (Promise::Near(by), Value::Int(a @ 0..), Value::Int(b @ 0..)) => (a - b).abs() <= *by,
+        (Promise::Kind, _, _) => std::mem::discriminant(ours) == std::mem::discriminant(theirs),
+        (Promise::Each(promises), Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len()
+                && a.len() == promises.len()
+                && promises.iter().zip(a.iter().zip(b)).all(|(promise, (a, b))| same(promise, a, b))
+        }
+        _ => false,
+    }
+}

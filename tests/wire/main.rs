@@ -1,0 +1,11 @@
+//! A real server over TCP: what clients see of each family of commands.
+//!
+//! One module per family. A case is a function that [`support::each_setup`] runs for RESP2 and RESP3
+//! with one shard and with three, or that [`support::each_placement`] runs with its keys on one shard
+//! and apart. The cases of the binary share two servers, one after the other, each from an empty
+//! keyspace.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod protocol;
