@@ -2,6 +2,7 @@
 
 mod node;
 mod recorded;
+mod rows;
 mod spanning;
 
 use node::Node;

@@ -20,7 +20,7 @@ pub struct Node {
     pub client: ClientView,
     pub db: DbIndex,
     pub placement: Placement,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     /// The last command needed several shards.
     pub spanned: bool,
     events: Vec<String>,
@@ -40,7 +40,7 @@ impl Node {
             client: ClientView::default(),
             db: DbIndex(0),
             placement: Placement::new(shards),
-            table: Arc::new(CommandTable::new(&[strings::ROWS, keys::ROWS])),
+            table: Box::leak(Box::new(CommandTable::new(&[strings::ROWS, keys::ROWS]))),
             spanned: false,
             events: Vec::new(),
         }
@@ -72,7 +72,7 @@ impl Node {
         {
             id = sub;
         }
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(id);
         if !entry.row.arity_accepts(words.len()) {
             let line = format!("-ERR wrong number of arguments for '{}' command\r\n", entry.full_name);
@@ -100,13 +100,13 @@ impl Node {
 
     fn span(&mut self, command: TxCommand, out: &mut Output) {
         self.spanned = true;
-        let table = self.table.clone();
-        let mut single = Single::new(command, table.clone(), self.placement, self.client.protocol).unwrap();
+        let table = self.table;
+        let mut single = Single::new(command, table, self.placement, self.client.protocol).unwrap();
         let mut parts = Vec::new();
         while let Some(stage) = single.next(std::mem::take(&mut parts)) {
             for (owner, work) in stage.works {
                 let shard = &mut self.shards[owner.index()];
-                let part = run_work(shard, &table, self.client, work);
+                let part = run_work(shard, table, self.client, work);
                 self.collect(owner);
                 parts.push((owner, part.unwrap_or_else(|error| Part::Failed(Box::new(error)))));
             }

@@ -1,0 +1,66 @@
+//! What is compared. Each scenario is one file with one public function.
+
+mod cores;
+mod cpu;
+mod equal;
+mod expiry;
+mod memory;
+mod remote;
+mod stall;
+mod startup;
+mod traffic;
+
+use std::io;
+
+use crate::lineup::Lineup;
+use crate::options::Options;
+use crate::report::Recorder;
+
+/// What a scenario is given.
+pub struct Bench {
+    pub options: Options,
+    pub recorder: Recorder,
+}
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&mut Bench) -> io::Result<()>,
+}
+
+pub const ALL: [Scenario; 9] = [
+    Scenario { name: "cpu", about: "server CPU per operation on one core, GET SET and 1:10", run: cpu::cpu },
+    Scenario { name: "multi", about: "the same for MSET and MGET of 10 keys", run: cpu::multi },
+    Scenario { name: "cores", about: "two shards and the load on the same two cores", run: cores::run },
+    Scenario { name: "remote", about: "CPU cost of an operation on another core's key", run: remote::run },
+    Scenario { name: "memory", about: "resident bytes per key, TTL, churn", run: memory::run },
+    Scenario {
+        name: "stall",
+        about: "worst stall during growth, FLUSHALL, UNLINK, eviction",
+        run: stall::run,
+    },
+    Scenario { name: "expiry", about: "how late keys are deleted after their deadline", run: expiry::run },
+    Scenario {
+        name: "startup",
+        about: "time to first PONG, CPU of 1,000 idle connections",
+        run: startup::run,
+    },
+    Scenario { name: "equal", about: "p99 and p99.9 at equal offered load", run: equal::run },
+];
+
+impl Bench {
+    /// Every rival, with one shard, on the server's CPU.
+    fn on_one_core(&mut self) -> io::Result<Lineup> {
+        let cpus = [self.options.server_cpu];
+        self.lineup(1, &cpus)
+    }
+
+    fn both_cpus(&self) -> [usize; 2] {
+        [self.options.server_cpu, self.options.load_cpu]
+    }
+
+    fn lineup(&mut self, threads: usize, cpus: &[usize]) -> io::Result<Lineup> {
+        let Options { rivals, port, .. } = &self.options;
+        Lineup::start(rivals, *port, threads, cpus, &mut self.recorder)
+    }
+}
