@@ -101,30 +101,31 @@ impl<'a> Keyspace<'a> {
 
     /// Looks a key up to tell something about it (EXISTS, TYPE, TTL, OBJECT): counts a hit or a miss, no access.
     pub fn read_untouched(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
-        let hash = self.hash(key);
-        if self.expire_if_due(hash, key) {
-            self.stats.misses += 1;
-            return None;
-        }
-        self.stats.hits += 1;
-        self.db.table.find(hash, key)
+        self.look(key, false, true)
     }
 
     /// Looks a key up that a write may be about to change: counts an access, neither hit nor miss.
     pub fn find_to_write(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
+        self.look(key, self.touch, false)
+    }
+
+    fn look(&mut self, key: &[u8], touch: bool, count: bool) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        if self.expire_if_due(hash, key) {
-            return None;
-        }
-        if self.touch {
-            let access = self.db.table.find(hash, key)?.access();
-            let rng = &mut *self.rng;
-            let touched = self.clock.touched(access, || rng.f64());
-            if touched != access {
-                self.db.table.touch(hash, key, touched);
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, .. } = self;
+        let entry = match db.table.find_if(hash, key, |entry| accept(entry, *clock, touch, rng)) {
+            Probed::Found(entry) => Some(entry),
+            Probed::Missing => None,
+            Probed::Refused(table) => {
+                expire(table, hash, key, graveyard, stats);
+                effects.record(*index, key, Event::EXPIRED);
+                None
             }
+        };
+        if count {
+            let counter = if entry.is_some() { &mut stats.hits } else { &mut stats.misses };
+            *counter += 1;
         }
-        self.db.table.find(hash, key)
+        entry
     }
 
     /// Looks a key up without counting a hit or an access.
@@ -287,7 +288,7 @@ impl<'a> Keyspace<'a> {
     /// Visits all keys that have not expired.
     pub fn for_each(&self, visit: &mut dyn FnMut(EntryView<'_>)) {
         let now_ms = self.clock.now_ms;
-        for entry in self.db.table.iter().filter(|entry| !has_passed(entry, now_ms)) {
+        for entry in self.db.table.iter().filter(|entry| !has_expired(entry, now_ms)) {
             visit(entry);
         }
     }
@@ -298,7 +299,7 @@ impl<'a> Keyspace<'a> {
         let now_ms = self.clock.now_ms;
         let mut due: Vec<Box<[u8]>> = Vec::new();
         let next = self.db.table.scan(cursor, count, &mut |entry| {
-            if has_passed(&entry, now_ms) {
+            if has_expired(&entry, now_ms) {
                 due.push(entry.key().into());
             } else {
                 visit(entry);
@@ -317,7 +318,7 @@ impl<'a> Keyspace<'a> {
             let rng = &mut *self.rng;
             let entry = self.db.table.random_entry(&mut || rng.u64(..))?;
             let key = entry.key().into();
-            if !has_passed(&entry, now_ms) {
+            if !has_expired(&entry, now_ms) {
                 break key;
             }
             self.exists(&key);
@@ -363,7 +364,7 @@ impl<'a> Keyspace<'a> {
     }
 }
 
-fn has_passed(entry: &EntryView<'_>, now_ms: u64) -> bool {
+fn has_expired(entry: &EntryView<'_>, now_ms: u64) -> bool {
     entry.expire_at_ms().is_some_and(|at| at <= now_ms)
 }
 

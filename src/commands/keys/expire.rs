@@ -72,19 +72,16 @@ fn expire_at(
     let at_ms = at_ms.ok_or(CommandError::InvalidExpire(unit.command))?;
 
     let mut keys = ctx.keys();
-    let current = keys.find_to_write(key).map(|entry| entry.expire_at_ms().map(|ms| ms as i64));
-    let done = match current {
-        Some(current) if conditions.allow(at_ms, current) => match u64::try_from(at_ms) {
-            Ok(at) if at_ms > now_ms => keys
-                .edit_with(key, |edit| {
-                    edit.set_expire(at);
-                    edit.commit(Event::EXPIRE);
-                })
-                .is_some(),
-            _ => keys.remove(key, Event::DEL),
-        },
-        _ => false,
-    };
+    let passed = at_ms <= now_ms;
+    let allowed = keys.edit_with(key, |edit| {
+        let allowed = conditions.allow(at_ms, edit.expire_at_ms().map(|ms| ms as i64));
+        if allowed && !passed {
+            edit.set_expire(at_ms as u64);
+            edit.commit(Event::EXPIRE);
+        }
+        allowed
+    });
+    let done = allowed == Some(true) && (!passed || keys.remove(key, Event::DEL));
     reply.int(i64::from(done));
     Ok(Outcome::Done)
 }
@@ -137,9 +134,10 @@ fn deadline(
     Ok(Outcome::Done)
 }
 
-/// Redis: rounds to the nearest second, and wraps where C does.
+/// Redis: rounds to the nearest second.
 fn seconds(ms: i64) -> i64 {
-    ms.wrapping_add(500) / 1000
+    // Unsigned, so that the last half second before the end of time rounds up too.
+    ((ms as u64 + 500) / 1000) as i64
 }
 
 pub fn ttl(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
@@ -172,15 +170,13 @@ pub fn persist(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
-    let mut keys = ctx.keys();
-    let has_deadline = keys.find_to_write(key).is_some_and(|entry| entry.expire_at_ms().is_some());
-    let done = has_deadline
-        && keys
-            .edit_with(key, |edit| {
-                edit.persist();
-                edit.commit(Event::PERSIST);
-            })
-            .is_some();
-    reply.int(i64::from(done));
+    let done = ctx.keys().edit_with(key, |edit| {
+        let had_deadline = edit.persist();
+        if had_deadline {
+            edit.commit(Event::PERSIST);
+        }
+        had_deadline
+    });
+    reply.int(i64::from(done == Some(true)));
     Ok(Outcome::Done)
 }

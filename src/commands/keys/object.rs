@@ -1,13 +1,11 @@
 //! OBJECT: how a value is kept and when it was used.
 
+use crate::commands::strings::encoding_of;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::access::Counting;
 use crate::shard::{EvictionPolicy, Shard, ValueView};
-use crate::types::Value;
 
-/// Redis keeps strings up to this long in one allocation with their header.
-const EMBSTR_MAX: usize = 44;
 /// Redis shares the objects of the integers below this, and shows the largest count for them.
 const SHARED_INTEGERS: i64 = 10_000;
 const SHARED_REFCOUNT: i64 = i32::MAX as i64;
@@ -33,20 +31,11 @@ pub fn encoding(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    match ctx.keys().read_untouched(args.take()?) {
-        Some(entry) => reply.bulk(encoding_of(entry.value()).as_bytes()),
+    match ctx.keys().read_untouched(args.take()?).and_then(|entry| encoding_of(entry.value())) {
+        Some(name) => reply.bulk(name.as_bytes()),
         None => reply.null(),
     }
     Ok(Outcome::Done)
-}
-
-/// The name of an encoding. Short strings on the heap are those that Redis would have as raw too.
-pub fn encoding_of(value: ValueView<'_>) -> &'static str {
-    match value {
-        ValueView::Int(_) => "int",
-        ValueView::Bytes(bytes) if bytes.len() <= EMBSTR_MAX => "embstr",
-        ValueView::Bytes(_) | ValueView::Heap(Value::String(_)) => "raw",
-    }
 }
 
 pub fn freq(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
