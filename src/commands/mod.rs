@@ -7,6 +7,7 @@
 pub mod args;
 pub mod context;
 pub mod error;
+pub mod introspect;
 pub mod keys_of;
 pub mod part;
 pub mod spec;
