@@ -162,13 +162,15 @@ impl Core {
             }
             let limits = if client.authenticated { &self.limits } else { &self.limits_unauthenticated };
             match parser.step(&bytes[at..], limits) {
-                Ok(Step::Request { consumed }) => match self.request(io, conn, parser.argv(&bytes[at..])) {
-                    Flow::Taken => at += consumed,
-                    Flow::Later => {
-                        parser.reset();
-                        break;
+                Ok(Step::Request { consumed }) => {
+                    match self.request(io, conn, parser.argv(&bytes[at..])) {
+                        Flow::Taken => at += consumed,
+                        Flow::Later => {
+                            parser.reset();
+                            break;
+                        }
                     }
-                },
+                }
                 Ok(Step::Skip { consumed }) => at += consumed,
                 Ok(Step::Incomplete { .. }) => break,
                 Err(error) => {
@@ -316,14 +318,7 @@ impl Core {
     }
 
     /// Does a command for this shard have to wait for a transaction?
-    pub fn must_queue(
-        &self,
-        from: ShardId,
-        token: Token,
-        entry: &Entry,
-        db: DbIndex,
-        argv: Argv<'_>,
-    ) -> bool {
+    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> bool {
         self.held.contains_key(&(from, token.index, token.generation))
             || self.queue.conflict(&self.intents_of(entry, db, argv))
     }
@@ -478,8 +473,7 @@ impl Core {
         if !client.authenticated {
             return self.refuse(conn, &CommandError::Line("NOAUTH Authentication required."));
         }
-        let shown =
-            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
+        let shown = |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
         let mut args = String::new();
         for arg in argv.iter().skip(1) {
             if args.len() >= 128 {
