@@ -8,6 +8,7 @@ pub mod args;
 pub mod context;
 pub mod error;
 pub mod keys;
+pub mod introspect;
 pub mod keys_of;
 pub mod part;
 pub mod spec;
