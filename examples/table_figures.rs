@@ -163,7 +163,9 @@ fn expire(count: u64) {
     for number in 0..count {
         put(&mut table, number, &[7; 64], Ttl::Set(base + random.u64(..60_000)));
     }
-    let (mut late, mut visits, mut most) = (Vec::new(), 0, 0);
+    let mut late: Vec<u64> = vec![1; count as usize];
+    late.clear();
+    let (mut visits, mut most) = (0, 0);
     let start = Instant::now();
     for now_ms in base..base + 60_010 {
         let slice = Instant::now();
@@ -204,6 +206,24 @@ fn collected_hash(hasher: &Hasher, keys: &[[u8; 16]]) -> u64 {
     keys.iter().map(|key| hasher.hash(&key[..])).fold(0, |sum, hash| sum ^ hash)
 }
 
+#[inline(never)]
+fn collected_writes(table: &mut Plain, what: &str, count: u64) {
+    for number in 0..count {
+        match what {
+            "inserts" => put(table, number + count, &[7; 64], Ttl::Clear),
+            "overwrites" => put(table, number, &[8; 64], Ttl::Clear),
+            _ => {
+                let key = key(number);
+                let hash = table.hasher().hash(&key);
+                table.remove(hash, &key);
+                if what == "churn" {
+                    put(table, number + count, &[7; 64], Ttl::Clear);
+                }
+            }
+        }
+    }
+}
+
 fn count_instructions(what: &str) {
     let mut table = Plain::new(Hasher::from_seed(1));
     let count = 100_000;
@@ -211,12 +231,14 @@ fn count_instructions(what: &str) {
         put(&mut table, number, &[7; 64], Ttl::Clear);
     }
     let first = if what == "misses" { count } else { 0 };
-    let keys: Vec<_> = (first..first + 100_000).map(key).collect();
+    let keys: Vec<_> = (first..first + count).map(key).collect();
     let hashes: Vec<u64> = keys.iter().map(|key| table.hasher().hash(key)).collect();
-    if what == "hash" {
-        println!("{}", collected_hash(table.hasher(), &keys));
-    } else {
-        println!("{} found of 100000", collected_hits(&table, &keys, &hashes));
+    match what {
+        "hash" => println!("{}", collected_hash(table.hasher(), &keys)),
+        "hits" | "misses" => {
+            println!("{} found of {count}", collected_hits(&table, &keys, &hashes))
+        }
+        _ => collected_writes(&mut table, what, count),
     }
 }
 
@@ -229,9 +251,12 @@ fn main() {
         Some("rss-ttl") => rss(number(1, 64) as usize, number(2, 3_000_000), true),
         Some("time") => time(number(1, 10_000_000)),
         Some("expire") => expire(number(1, 1_000_000)),
-        Some("hits") => count_instructions("hits"),
-        Some("misses") => count_instructions("misses"),
-        Some("hash") => count_instructions("hash"),
-        _ => println!("rss BYTES KEYS | rss-ttl BYTES KEYS | time KEYS | expire KEYS | hits | misses | hash"),
+        Some(what @ ("hits" | "misses" | "hash" | "inserts" | "overwrites" | "removes" | "churn")) => {
+            count_instructions(what)
+        }
+        _ => println!(
+            "rss BYTES KEYS | rss-ttl BYTES KEYS | time KEYS | expire KEYS | \
+             hits | misses | hash | inserts | overwrites | removes | churn"
+        ),
     }
 }

@@ -13,6 +13,8 @@ pub mod part;
 pub mod spec;
 pub mod strings;
 pub mod table;
+#[cfg(test)]
+pub mod testing;
 
 pub use args::Args;
 pub use context::Ctx;

@@ -183,7 +183,7 @@ impl Arena {
     }
 
     fn set_hole(&mut self, off: u16, size: usize, next: u16) {
-        debug_assert!(size >= HOLE_MIN && size <= CHUNK_BYTES);
+        debug_assert!((HOLE_MIN..=CHUNK_BYTES).contains(&size));
         // SAFETY: the hole lies in an allocated chunk, belongs to no entry and has four bytes.
         unsafe { self.at(off).cast::<[u16; 2]>().write_unaligned([size as u16, next]) }
     }

@@ -123,11 +123,11 @@ impl<T> Table<T> {
                 member = (*member).next;
             }
             let widest = if self.bits == 0 { (*member).bucket_count() } else { MAX_BUCKETS };
-            let bucket = ((second >> 32) * widest as u64 >> 32) as usize;
+            let bucket = (((second >> 32) * widest as u64) >> 32) as usize;
             if bucket >= (*member).bucket_count() {
                 return None;
             }
-            let slot = ((second & 0xFFFF_FFFF) * super::bucket::SLOTS as u64 >> 32) as usize;
+            let slot = (((second & 0xFFFF_FFFF) * super::bucket::SLOTS as u64) >> 32) as usize;
             let taken = (*member).bucket(bucket).occupied() >> slot & 1 == 1;
             taken.then(|| (*member).entry(Spot { bucket, slot }))
         }
@@ -202,7 +202,7 @@ impl<T> Table<T> {
         visit: &mut dyn FnMut(EntryRef<'_, T>),
     ) -> usize {
         let buckets = segment.bucket_count();
-        let start = ((random >> 32) * buckets as u64 >> 32) as usize;
+        let start = (((random >> 32) * buckets as u64) >> 32) as usize;
         // Starting at a random slot keeps the first slots from being favoured.
         let turn = (random as u32 % super::bucket::SLOTS as u32) as usize;
         let mut visited = 0;

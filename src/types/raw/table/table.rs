@@ -508,7 +508,7 @@ impl<T> Table<T> {
                 (*fresh).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
             }
             std::mem::swap(&mut old.heap_at, &mut (*fresh).heap_at);
-            std::mem::swap(old, &mut *fresh);
+            std::ptr::swap(member, fresh);
             // Members that the fresh one had to append go before those the old one had.
             let rest = std::mem::replace(&mut (*fresh).next, null_mut());
             Segment::free(fresh, &mut self.usage);
@@ -586,16 +586,19 @@ impl<T> Table<T> {
         }
     }
 
-    /// As [`Table::shrink`], after any number of removals.
-    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) {
+    /// As [`Table::shrink`], after any number of removals; true when segments were rewritten.
+    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) -> bool {
+        let segments = self.segments;
         // SAFETY: `member` is valid, and compacting keeps it in place.
         unsafe {
-            if (*member).arena.is_wasteful() {
+            let wasteful = (*member).arena.is_wasteful();
+            if wasteful {
                 self.compact(member);
             }
             if (*member).len < MERGE_LEN / 2 {
                 self.shrink_structure((*member).prefix);
             }
+            wasteful || segments != self.segments
         }
     }
 
@@ -669,11 +672,15 @@ impl<T> Table<T> {
         // SAFETY: the entry is live; its former heap value is moved out before being overwritten.
         unsafe {
             (*at.segment).stamp(hash, self.epoch);
-            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             if let Access::Set(access) = access {
                 entry::set_access(at.p, access);
             }
             let had_ttl = entry::expire(at.p).is_some();
+            let untouched = ttl == Ttl::Keep || ttl == Ttl::Clear && !had_ttl;
+            if untouched && entry::overwrite_same_length(at.p, payload) {
+                return None;
+            }
+            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             let stays = match ttl {
                 Ttl::Keep => true,
                 Ttl::Clear => !had_ttl,

@@ -222,7 +222,7 @@ fn pop(pair: &mut Pair, now_ms: u64) {
             },
             &mut |_| dropped += 1,
         );
-        assert!(popped.expired <= 100 + 18 && popped.visits <= 50);
+        assert!(popped.expired <= 100 + 18 && popped.visits <= 50 + 32);
         if !popped.more {
             break;
         }
