@@ -87,6 +87,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Room for requests parsed ahead.
+    pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
@@ -358,6 +360,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,
