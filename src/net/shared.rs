@@ -7,6 +7,15 @@ use crate::config::Config;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
 
+/// What a core's clients cost, for `maxmemory-clients`.
+#[derive(Default)]
+pub struct ClientMemory {
+    /// Bytes of all of them.
+    pub total: AtomicU64,
+    /// Bytes of the largest that may be closed.
+    pub largest: AtomicU64,
+}
+
 /// One per process.
 pub struct Shared {
     pub shards: usize,
@@ -43,6 +52,9 @@ pub struct Shared {
     pub engine: (String, String),
     /// TCP port as bound (`port 0` picks one).
     pub port: AtomicUsize,
+    /// Per core; meaningful while `maxmemory-clients` is set.
+    pub client_memory: Vec<ClientMemory>,
+    pub evicted_clients: AtomicU64,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
 }

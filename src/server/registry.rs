@@ -5,13 +5,13 @@ use std::sync::{Arc, LazyLock};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, strings};
 use crate::net::dispatch::Bound;
-use crate::net::{connection, multi};
+use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS];
+const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, client_commands::ROWS];
 
 /// Every subsystem's bindings, by full name.
-const BINDINGS: &[&[(&str, Bound)]] = &[multi::BINDINGS, connection::BINDINGS];
+const BINDINGS: &[&[(&str, Bound)]] = &[multi::BINDINGS, connection::BINDINGS, client_commands::BINDINGS];
 
 /// The table of commands, which lives as long as the process.
 pub fn table() -> &'static CommandTable {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use super::registry;
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
+use crate::net::shared::ClientMemory;
 use crate::net::{Core, Shared};
 use crate::runtime::engine::{self, Kind, Wanted};
 use crate::runtime::face::Listener;
@@ -91,6 +92,8 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         run_id: entropy::run_id(),
         engine: (choice.kind.name().to_owned(), choice.reason.clone()),
         port: AtomicUsize::new(0),
+        client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
+        evicted_clients: AtomicU64::new(0),
         rejected_connections: AtomicU64::new(0),
         total_connections: AtomicU64::new(0),
     });

@@ -46,6 +46,8 @@ pub struct Keyspace<'a> {
     pub(super) clock: AccessClock,
     /// Reads count as access.
     pub(super) touch: bool,
+    /// Expired keys stay.
+    pub(super) stands_still: bool,
 }
 
 impl<'a> Keyspace<'a> {
@@ -67,7 +69,8 @@ impl<'a> Keyspace<'a> {
             None => return true,
             Some(entry) => entry.expire_at_ms().is_some_and(|at| at <= self.clock.now_ms),
         };
-        if due {
+        // While the data set stands still, an expired key is not seen and stays.
+        if due && !self.stands_still {
             self.drop_entry(hash, key);
             self.stats.expired += 1;
             self.effects.record(self.index, key, Event::EXPIRED);

@@ -4,7 +4,7 @@ use crate::commands::{Args, CommandError};
 use crate::net::client::{Client, ReplyMode};
 use crate::net::core::Core;
 use crate::net::dispatch::After;
-use crate::net::info::{Line, Request};
+use crate::net::info::{Line, Running};
 use crate::resp::Reply;
 use crate::runtime::face::{ConnId, NetIo};
 
@@ -42,9 +42,9 @@ pub fn info(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
-    let (now_ms, core_index) = (core.now_ms, core.me.index());
+    let (now_ms, index, table) = (core.now_ms, core.me.index(), core.table);
     let client = core.clients.at(conn.index);
-    let mut line = Line { client, now_ms, core: core_index, running: Some(Request::of(args.argv())) }.to_bytes();
+    let mut line = Line { client, table, now_ms, core: index, running: Some(Running::of(args.argv())) }.to_bytes();
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(After::Done)
