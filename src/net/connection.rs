@@ -311,8 +311,9 @@ fn select(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
-    // Redis: an index beyond 32 bits is no integer.
-    let index = args.int().ok().and_then(|index| i32::try_from(index).ok()).ok_or(CommandError::NotInteger)?;
+    let index = i32::try_from(args.int()?).map_err(|_| {
+        CommandError::Line("ERR value is out of range, value must between -2147483648 and 2147483647")
+    })?;
     let index = usize::try_from(index).ok().filter(|index| *index < core.shard.dbs.len());
     let index = index.ok_or(CommandError::DbOutOfRange)?;
     core.clients.at(conn.index).db = DbIndex(index as u16);

@@ -29,7 +29,8 @@ impl Core {
     /// client, so it must be possible to reach it.
     pub fn output_stall_limit(&self) -> usize {
         let limit = self.config.output_limit(ClientClass::Normal);
-        OUTPUT_STALL_BYTES.max(limit.hard_bytes).max(limit.soft_bytes).saturating_add(OWN_OUTPUT_BYTES as u64) as usize
+        OUTPUT_STALL_BYTES.max(limit.hard_bytes).max(limit.soft_bytes).saturating_add(OWN_OUTPUT_BYTES as u64)
+            as usize
     }
 
     /// Are a client's unsent replies over the limits of its class? Notes when the soft limit was passed.

@@ -43,7 +43,9 @@ impl Core {
     /// Does CLIENT PAUSE hold this command of this client?
     #[inline]
     pub fn pause_holds(&mut self, conn: ConnId, entry: &Entry) -> bool {
-        self.shared.pause_until_ms.load(Ordering::Relaxed) != 0 && self.is_paused() && self.would_hold(conn, entry)
+        self.shared.pause_until_ms.load(Ordering::Relaxed) != 0
+            && self.is_paused()
+            && self.would_hold(conn, entry)
     }
 
     #[cold]
@@ -53,14 +55,18 @@ impl Core {
         self.shared.pause_all.load(Ordering::Relaxed)
             || may_write(entry)
             || (entry.full_name == "exec"
-                && self.clients.at(conn.index).multi.as_deref().is_some_and(|multi| {
-                    multi.commands.iter().any(|(row, _)| may_write(table.entry(*row)))
-                }))
+                && self
+                    .clients
+                    .at(conn.index)
+                    .multi
+                    .as_deref()
+                    .is_some_and(|multi| multi.commands.iter().any(|(row, _)| may_write(table.entry(*row)))))
     }
 
     /// When paused clients may go on.
     pub fn pause_deadline_ns(&self) -> Option<u64> {
         let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
-        (!self.paused.is_empty()).then(|| self.now_ns + (until - self.now_ms as i64).max(0) as u64 * 1_000_000)
+        (!self.paused.is_empty())
+            .then(|| self.now_ns + (until - self.now_ms as i64).max(0) as u64 * 1_000_000)
     }
 }

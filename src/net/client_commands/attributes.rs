@@ -44,7 +44,8 @@ pub fn info(
 ) -> Result<After, CommandError> {
     let (now_ms, index, table) = (core.now_ms, core.me.index(), core.table);
     let client = core.clients.at(conn.index);
-    let mut line = Line { client, table, now_ms, core: index, running: Some(Running::of(args.argv())) }.to_bytes();
+    let mut line =
+        Line { client, table, now_ms, core: index, running: Some(Running::of(args.argv())) }.to_bytes();
     line.push(b'\n');
     reply.verbatim("txt", &line);
     Ok(After::Done)

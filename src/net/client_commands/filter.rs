@@ -94,7 +94,9 @@ impl Filter {
             let word = if negated { &word[4..] } else { word };
             let test = parse_test(word, negated, args, databases, ids_error)?;
             let kind = std::mem::discriminant(&test);
-            filter.tests.retain(|(known, turned)| std::mem::discriminant(known) != kind || *turned != negated);
+            filter
+                .tests
+                .retain(|(known, turned)| std::mem::discriminant(known) != kind || *turned != negated);
             filter.tests.push((test, negated));
         }
         Ok(filter)
@@ -189,8 +191,21 @@ fn parse_ids(first: &[u8], args: &mut Args<'_>, error: &'static str) -> Result<V
 
 fn is_filter(word: &[u8]) -> bool {
     const NAMES: [&[u8]; 15] = [
-        b"id", b"type", b"user", b"addr", b"laddr", b"ip", b"name", b"lib-name", b"lib-ver", b"maxage", b"idle",
-        b"flags", b"capa", b"db", b"skipme",
+        b"id",
+        b"type",
+        b"user",
+        b"addr",
+        b"laddr",
+        b"ip",
+        b"name",
+        b"lib-name",
+        b"lib-ver",
+        b"maxage",
+        b"idle",
+        b"flags",
+        b"capa",
+        b"db",
+        b"skipme",
     ];
     let word = word.to_ascii_lowercase();
     let word = word.strip_prefix(b"not-").unwrap_or(&word);
@@ -239,14 +254,17 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_a_syntax_error() {
-        for words in ["id", "not-maxage 1", "not-skipme yes", "not- 1", "skipme maybe", "foo bar", "id 1 addr"] {
+        for words in
+            ["id", "not-maxage 1", "not-skipme yes", "not- 1", "skipme maybe", "foo bar", "id 1 addr"]
+        {
             assert_eq!(parse(words), Err(CommandError::Syntax), "{words}");
         }
     }
 
     #[test]
     fn lines_of_ids_come_as_asked() {
-        let lines = || vec![(ClientId(3), b"c".to_vec()), (ClientId(1), b"a".to_vec()), (ClientId(2), b"b".to_vec())];
+        let lines =
+            || vec![(ClientId(3), b"c".to_vec()), (ClientId(1), b"a".to_vec()), (ClientId(2), b"b".to_vec())];
         assert_eq!(in_order(lines(), None), b"abc");
         assert_eq!(in_order(lines(), Some(&[3, 9, 1, 3])), b"cac");
     }

@@ -26,12 +26,18 @@ fn kill_filter(core: &Core, argv: Argv<'_>) -> Result<Filter, CommandError> {
     }
 }
 
-pub fn list_each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
+pub fn list_each(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
     let filter = list_filter(core, argv)?;
     let (now_ms, index, table) = (core.now_ms, core.me.index(), core.table);
     let mut lines = Vec::new();
     for client in core.clients.iter() {
-        if client.id != asker.client && client.kind != ListenerKind::Metrics && filter.passes(client, now_ms) {
+        if client.id != asker.client && client.kind != ListenerKind::Metrics && filter.passes(client, now_ms)
+        {
             let mut line = Line { client, table, now_ms, core: index, running: None }.to_bytes();
             line.push(b'\n');
             lines.push((client.id, line));
@@ -66,7 +72,12 @@ pub fn list_merge(
     Ok(After::Done)
 }
 
-pub fn kill_each(core: &mut Core, io: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
+pub fn kill_each(
+    core: &mut Core,
+    io: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
     let filter = kill_filter(core, argv)?;
     let now_ms = core.now_ms;
     let meant = core.clients.iter().filter(|client| {

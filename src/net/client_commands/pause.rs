@@ -11,7 +11,12 @@ use crate::net::dispatch::After;
 use crate::resp::{Argv, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 
-pub fn pause_each(core: &mut Core, _: &mut dyn NetIo, _: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
+pub fn pause_each(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    _: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
     let mut args = Args::new(argv, 2);
     let timeout = args.int();
     let all = match args.left() {
@@ -19,7 +24,11 @@ pub fn pause_each(core: &mut Core, _: &mut dyn NetIo, _: Asker, argv: Argv<'_>) 
         1 if args.token("write") => false,
         1 if args.token("all") => true,
         1 => return Err(CommandError::Line("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(CommandError::Line("ERR unknown subcommand or wrong number of arguments for 'pause'. Try CLIENT HELP.")),
+        _ => {
+            return Err(CommandError::Line(
+                "ERR unknown subcommand or wrong number of arguments for 'pause'. Try CLIENT HELP.",
+            ));
+        }
     };
     let timeout = timeout.map_err(|_| CommandError::Line("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {
