@@ -119,10 +119,31 @@ impl Core {
 
     fn begin_turn(&mut self) {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
+        self.take_over_config();
+    }
+
+    /// Takes over the process's configuration if it is another now.
+    pub fn take_over_config(&mut self) {
         let version = self.shared.config_version.load(Ordering::Acquire);
         if version != self.config_version {
             self.config_version = version;
             self.apply_config();
+        }
+    }
+
+    /// CONFIG RESETSTAT: this core's counters start anew.
+    pub fn reset_stats(&mut self) {
+        self.stats.fill_with(CommandStats::default);
+        self.shard.stats = Default::default();
+        self.observe.reset();
+    }
+
+    /// Do `enable-debug-command` and its like allow this to a client of this core?
+    pub fn is_allowed(&self, permission: id::ChoiceId, client: ClientId) -> bool {
+        match self.config.choice(permission).as_str() {
+            "yes" => true,
+            "local" => self.clients.iter().any(|known| known.id == client && known.is_local()),
+            _ => false,
         }
     }
 
@@ -410,5 +431,14 @@ impl Handler for Core {
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
         crate::tx::finish::finish(&mut self.shard);
         more
+    }
+}
+
+impl Core {
+    /// Forgets for the rest of the turn that transactions are in flight: a fault that the simulation plants to prove
+    /// that it would be found.
+    #[doc(hidden)]
+    pub fn ignore_transactions(&mut self) {
+        self.tx_mode = false;
     }
 }

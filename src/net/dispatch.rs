@@ -27,6 +27,11 @@ const OUTSTANDING_MAX: usize = 4096;
 /// Unconsumed request bytes at which a stalled connection's receiving pauses.
 const QUERY_PAUSE_BYTES: usize = 256 * 1024;
 
+const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+     local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+
 /// What a bound handler leaves to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
@@ -200,7 +205,6 @@ impl Core {
     #[inline]
     fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
         let table = self.table;
-        let client = self.clients.at(conn.index);
         let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
         if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
@@ -217,14 +221,18 @@ impl Core {
             let line = CommandError::WrongArity(entry.full_name);
             return self.reject(conn, row, &line);
         }
-        if !client.authenticated && !entry.row.flags.has(Flags::NO_AUTH) && self.requires_password() {
+        let client = self.clients.at(conn.index);
+        let (asker, authenticated, in_multi) = (client.id, client.authenticated, client.multi.is_some());
+        if entry.row.flags.has(Flags::PROTECTED) && !self.is_allowed(id::ENABLE_DEBUG_COMMAND, asker) {
+            return self.reject(conn, row, &DEBUG_NOT_ALLOWED);
+        }
+        if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) && self.requires_password() {
             return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
         }
         if self.pause_holds(conn, entry) {
             return self.stall(conn, Stall::Paused);
         }
-        let client = self.clients.at(conn.index);
-        if client.multi.is_some() && !super::multi::runs_inside_multi(entry.full_name) {
+        if in_multi && !super::multi::runs_inside_multi(entry.full_name) {
             return self.queue_in_multi(conn, row, argv);
         }
         self.start(io, conn, row, argv)

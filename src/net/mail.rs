@@ -356,7 +356,7 @@ impl Core {
         exec: Option<u32>,
     ) {
         let client = self.clients.at(token.index);
-        let asker = Asker { client: client.id, db: client.db, authenticated: client.authenticated };
+        let asker = Asker::of(client, self.me);
         let cores = self.shared.shards;
         let slot = match self.broadcasts.iter().position(Option::is_none) {
             Some(slot) => slot,

@@ -50,6 +50,12 @@ impl CoreObserve {
         };
     }
 
+    /// CONFIG RESETSTAT: the counters start anew.
+    pub fn reset(&mut self) {
+        let slow_cycles = self.slow_cycles;
+        *self = CoreObserve { slow_cycles, ..CoreObserve::default() };
+    }
+
     /// Counts an error reply.
     pub fn count_error(&mut self, error: &CommandError) {
         let line = error.to_string();
