@@ -8,4 +8,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
+mod connection;
 mod protocol;
