@@ -73,7 +73,7 @@ pub struct Core {
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// To be opened in the first turn.
-    pub listeners: Vec<crate::runtime::face::Listener>,
+    pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
     pub port: Port<Box<Batch>>,
     pub outgoing: Vec<Option<Box<Batch>>>,
@@ -236,6 +236,15 @@ impl Core {
         self.ready.push_back(conn);
     }
 
+    /// The first turn: from here on this core serves.
+    #[cold]
+    fn serve(&mut self, io: &mut dyn NetIo, listeners: Vec<crate::runtime::face::Listener>) {
+        for listener in listeners {
+            io.listen(listener).expect("a bound socket can be listened on");
+        }
+        self.shared.ready.one_more();
+    }
+
     fn cron(&mut self, io: &mut dyn NetIo) {
         if self.now_ms < self.next_cron_ms {
             return;
@@ -302,7 +311,7 @@ impl Core {
             short_of_credit: Vec::new(),
             turned_away: Vec::new(),
             active_expire: true,
-            listeners: Vec::new(),
+            listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
             spare: Vec::new(),
@@ -349,8 +358,8 @@ impl Handler for Core {
     fn turn(&mut self, io: &mut dyn NetIo) -> Turn {
         self.rise(io);
         self.read_clocks(io);
-        for listener in std::mem::take(&mut self.listeners) {
-            io.listen(listener).expect("a bound socket can be listened on");
+        if let Some(listeners) = self.listeners.take() {
+            self.serve(io, listeners);
         }
         let mut busy = self.flush(io);
         // Between here and the mail no command runs: this is where a turn ends and the next one begins.

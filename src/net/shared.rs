@@ -9,6 +9,28 @@ use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
 
+/// Waits for all cores to serve.
+pub struct Ready {
+    missing: AtomicUsize,
+    then: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Ready {
+    /// Calls `then` on the last of `cores` cores that is ready.
+    pub fn new(cores: usize, then: impl FnOnce() + Send + 'static) -> Ready {
+        Ready { missing: AtomicUsize::new(cores), then: Mutex::new(Some(Box::new(then))) }
+    }
+
+    /// One core more listens. To be called once per core.
+    pub fn one_more(&self) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(then) = self.then.lock().expect("no holder panics").take()
+        {
+            then();
+        }
+    }
+}
+
 /// One per process.
 pub struct Shared {
     pub shards: usize,
@@ -51,6 +73,8 @@ pub struct Shared {
     pub pending_listeners: Mutex<Vec<Option<Vec<Listener>>>>,
     /// The kernel's out-of-memory score as the process found it.
     pub oom_score_base: Option<i32>,
+    /// Told by every core when it serves.
+    pub ready: Ready,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
 }

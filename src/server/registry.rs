@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::commands::{command, config, debug, shutdown};
+use super::commands::{about, command, config, debug, lolwut, shutdown};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, strings};
 use crate::net::dispatch::Bound;
@@ -20,6 +20,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     config::BINDINGS,
     debug::BINDINGS,
     shutdown::BINDINGS,
+    lolwut::BINDINGS,
 ];
 
 /// The table of commands.
