@@ -9,8 +9,17 @@ use crate::net::dispatch::Bound;
 use crate::net::{connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] =
-    &[strings::ROWS, multi::ROWS, connection::ROWS, command::ROWS, config::ROWS, debug::ROWS, shutdown::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    strings::ROWS,
+    multi::ROWS,
+    connection::ROWS,
+    command::ROWS,
+    config::ROWS,
+    debug::ROWS,
+    shutdown::ROWS,
+    about::ROWS,
+    lolwut::ROWS,
+];
 
 /// Every subsystem's bindings, by full name.
 const BINDINGS: &[&[(&str, Bound)]] = &[
