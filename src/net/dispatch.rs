@@ -148,6 +148,7 @@ impl Core {
 
     /// Runs the requests at the start of `bytes`; returns how many bytes they took.
     fn run_requests(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) -> usize {
+        self.start_clock();
         let client = self.clients.at(conn.index);
         let mut parser = std::mem::take(&mut client.parser);
         if client.out.bytes.capacity() == 0 {
@@ -198,7 +199,7 @@ impl Core {
     /// One request: the gates in Redis's order, then on its way.
     #[inline]
     fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
-        let table = &*self.table;
+        let table = self.table;
         let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
         if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
@@ -231,7 +232,7 @@ impl Core {
 
     /// Runs a command that has passed the gates.
     fn start(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) -> Flow {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(row);
         if self.pause_applies(entry) && self.is_paused() {
             return self.stall(conn, Stall::Paused);
@@ -300,21 +301,29 @@ impl Core {
                 return self.queue_command(self.me, token, row, db, view, argv);
             }
         }
-        let begun = clock::cycles();
         let client = self.clients.at(conn.index);
         let ok = run_here(&mut self.shard, entry, db, view, argv, client.output());
-        let spent = clock::cycles() - begun;
-        self.ran(row, spent, ok, Some(conn), argv);
+        self.ran(row, ok, Some(conn), argv);
     }
 
-    /// Counts a command that ran here.
+    /// Counts a command that ran here since the last one did, or since [`Core::start_clock`]. One reading of the
+    /// counter per command: the parsing of a pipelined command is part of its time.
     #[inline]
-    pub fn ran(&mut self, row: RowId, cycles: u64, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
+    pub fn ran(&mut self, row: RowId, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
+        let now = clock::cycles();
+        let cycles = now - self.clock_mark;
+        self.clock_mark = now;
         let stats = &mut self.stats[row.index()];
         stats.record(cycles, ok);
         if cycles > self.observe.slow_cycles {
             self.note_slow(row, cycles, conn, argv);
         }
+    }
+
+    /// From now on time counts for the next command.
+    #[inline]
+    pub fn start_clock(&mut self) {
+        self.clock_mark = clock::cycles();
     }
 
     /// Does a command for this shard have to wait for a transaction?
@@ -362,13 +371,11 @@ impl Core {
 
     /// Runs a command that needs this core, or nothing at all.
     fn run_bound(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
-        let begun = clock::cycles();
         let protocol = self.clients.at(conn.index).protocol;
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
-        let spent = clock::cycles() - begun;
         let ok = result.is_ok();
-        self.ran(row, spent, ok, Some(conn), argv);
+        self.ran(row, ok, Some(conn), argv);
         let Some(client) = self.clients.get(conn) else { return };
         let after = match result {
             Ok(after) => after,
@@ -422,8 +429,8 @@ impl Core {
         let (view, protocol) = (client.view(), client.protocol);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let hasher = &self.shard.hasher;
-        let planned = claims_of(&command, &self.table, self.placement, hasher).and_then(|claims| {
-            Ok((claims, Single::new(command, self.table.clone(), self.placement, protocol)?))
+        let planned = claims_of(&command, self.table, self.placement, hasher).and_then(|claims| {
+            Ok((claims, Single::new(command, self.table, self.placement, protocol)?))
         });
         match planned {
             Err(error) => {

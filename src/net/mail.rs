@@ -12,7 +12,6 @@ use crate::commands::{CommandError, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
-use crate::sys::clock;
 use crate::tx::execute::{run_here, run_work, write_error};
 use crate::tx::message::{Addressed, Token, TxMessage, Work};
 use crate::tx::multi::Plan;
@@ -76,7 +75,7 @@ impl Core {
         if batch.commands.list.is_empty() {
             return;
         }
-        let table = self.table.clone();
+        let table = self.table;
         for command in &batch.commands.list {
             let key = table.entry(command.row).single_key;
             if key != 0 {
@@ -86,6 +85,7 @@ impl Core {
         }
         // The replies are written into the batch that goes back; taken out so that the shard can be borrowed too.
         let mut replies = std::mem::take(&mut self.batch_to(from).replies);
+        self.start_clock();
         for command in &batch.commands.list {
             let entry = table.entry(command.row);
             let argv = batch.commands.argv(command);
@@ -93,10 +93,9 @@ impl Core {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
                 continue;
             }
-            let begun = clock::cycles();
             let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
             replies.end(command.token);
-            self.ran(command.row, clock::cycles() - begun, ok, None, argv);
+            self.ran(command.row, ok, None, argv);
         }
         self.batch_to(from).replies = replies;
     }
@@ -285,7 +284,7 @@ impl Core {
         let Runnable { tx, origin, work, conclude } = runnable;
         match work {
             ShardWork::Tx { slot, client, work } => {
-                let part = run_work(&mut self.shard, &self.table, client, work)
+                let part = run_work(&mut self.shard, self.table, client, work)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
                 if conclude {
                     self.queue.release(tx);
@@ -296,12 +295,12 @@ impl Core {
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
                 self.unhold(origin, token);
-                let table = self.table.clone();
+                let table = self.table;
                 let mut output = Output::default();
-                let begun = clock::cycles();
+                self.start_clock();
                 let ok =
                     run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
-                self.ran(row, clock::cycles() - begun, ok, None, request.argv());
+                self.ran(row, ok, None, request.argv());
                 if origin == self.me {
                     self.deliver(token, &mut output);
                 } else {

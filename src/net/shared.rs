@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::config::Config;
+use crate::config::{Config, id};
 use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
@@ -80,6 +80,38 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What a process of `shards` cores with this configuration shares; who runs it fills in who it is.
+    pub fn new(shards: usize, config: Config) -> Shared {
+        Shared {
+            shards,
+            port: AtomicUsize::new(config.integer(id::PORT) as usize),
+            config: RwLock::new(Arc::new(config)),
+            config_version: AtomicU64::new(1),
+            config_file: None,
+            config_change: Mutex::new(()),
+            grace: Grace::new(shards),
+            tx_counter: Arc::new(AtomicU64::new(0)),
+            memory: MemoryBoard::new(shards),
+            next_client: AtomicU64::new(1),
+            connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            connections_total: AtomicUsize::new(0),
+            monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            monitor_count: AtomicUsize::new(0),
+            pause_until_ms: AtomicI64::new(0),
+            pause_all: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            started_ms: 0,
+            run_id: String::new(),
+            engine: (String::new(), String::new()),
+            addresses: Mutex::new(Vec::new()),
+            pending_listeners: Mutex::new(Vec::new()),
+            oom_score_base: None,
+            ready: Ready::new(shards, || {}),
+            rejected_connections: AtomicU64::new(0),
+            total_connections: AtomicU64::new(0),
+        }
+    }
+
     /// The configuration as it is now.
     pub fn config(&self) -> Arc<Config> {
         self.config.read().expect("no holder panics").clone()

@@ -1,16 +1,17 @@
 //! The registry: every family's rows in one table, and the functions bound to rows that need their core.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::commands::{about, command, config, debug, lolwut, shutdown};
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, strings};
+use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
+    keys::ROWS,
     multi::ROWS,
     connection::ROWS,
     command::ROWS,
@@ -32,9 +33,10 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     lolwut::BINDINGS,
 ];
 
-/// The table of commands.
-pub fn table() -> Arc<CommandTable> {
-    Arc::new(CommandTable::new(FAMILIES))
+/// The table of commands, which lives as long as the process.
+pub fn table() -> &'static CommandTable {
+    static TABLE: LazyLock<CommandTable> = LazyLock::new(|| CommandTable::new(FAMILIES));
+    &TABLE
 }
 
 /// The bound function of every row. Panics when a row and its binding do not fit: any test finds that.
@@ -69,6 +71,6 @@ pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
 mod tests {
     #[test]
     fn every_row_that_needs_its_core_is_bound() {
-        super::bind(&super::table());
+        super::bind(super::table());
     }
 }

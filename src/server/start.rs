@@ -5,8 +5,8 @@
 
 use std::cell::RefCell;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
 
@@ -22,9 +22,7 @@ use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
 use crate::runtime::wake::Waker;
 use crate::shard::Shard;
-use crate::shard::memory::MemoryBoard;
 use crate::sys::{clock, crash, entropy, limits, signals};
-use crate::tx::Grace;
 use crate::types::ShardId;
 use crate::types::raw::table::Hasher;
 
@@ -142,34 +140,14 @@ fn share(
     oom_score_base: Option<i32>,
     ready: Ready,
 ) -> Arc<Shared> {
-    let shards = cores.count;
     Arc::new(Shared {
-        shards,
-        config: RwLock::new(Arc::new(config.clone())),
-        config_version: AtomicU64::new(1),
         config_file,
-        config_change: Mutex::new(()),
-        grace: Grace::new(shards),
-        tx_counter: Arc::new(AtomicU64::new(0)),
-        memory: MemoryBoard::new(shards),
-        next_client: AtomicU64::new(1),
-        connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        connections_total: AtomicUsize::new(0),
-        monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        monitor_count: AtomicUsize::new(0),
-        pause_until_ms: AtomicI64::new(0),
-        pause_all: AtomicBool::new(false),
-        stop: AtomicBool::new(false),
         started_ms: clock::realtime_ms(),
         run_id: entropy::run_id(),
         engine: (choice.kind.name().to_owned(), choice.reason.clone()),
-        port: AtomicUsize::new(config.integer(id::PORT) as usize),
-        addresses: Mutex::new(Vec::new()),
-        pending_listeners: Mutex::new(Vec::new()),
         oom_score_base,
         ready,
-        rejected_connections: AtomicU64::new(0),
-        total_connections: AtomicU64::new(0),
+        ..Shared::new(cores.count, config.clone())
     })
 }
 
@@ -212,7 +190,7 @@ fn builder(
     let sockets = Mutex::new(sockets.into_iter().map(Some).collect::<Vec<_>>());
     let ports = Mutex::new(mesh(shared.shards).into_iter().map(Some).collect::<Vec<_>>());
     let table = registry::table();
-    let bound = registry::bind(&table);
+    let bound = registry::bind(table);
     let databases = config.integer(id::DATABASES) as usize;
     let seed = entropy::seed();
     let hasher = Hasher::from_seed(seed);
@@ -226,7 +204,7 @@ fn builder(
         let mut handler = Core::new(Parts {
             me,
             shared: shared.clone(),
-            table: table.clone(),
+            table,
             bound: bound.clone(),
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),

@@ -1,5 +1,6 @@
 //! DEBUG OBJECT: the line about one value, in Redis's form.
 
+use crate::rdb::lzf::Compressor;
 use crate::shard::access::AccessClock;
 use crate::shard::{EntryView, ValueView};
 use crate::types::Value;
@@ -63,8 +64,8 @@ fn string_bytes(bytes: &[u8]) -> usize {
     if bytes.len() <= LZF_MIN_BYTES {
         return plain;
     }
-    match lzf::compress(bytes) {
-        Ok(packed) if packed.len() + 4 < bytes.len() => {
+    match Compressor::default().compress(bytes, bytes.len() - 4) {
+        Some(packed) => {
             1 + length_bytes(packed.len()) + length_bytes(bytes.len()) + packed.len()
         }
         _ => plain,
