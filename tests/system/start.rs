@@ -74,7 +74,7 @@ fn sigterm_and_sigint_end_it_with_status_0_and_leave_nothing() {
         );
         assert_eq!(std::fs::read_to_string(&pid_file).expect("it is there"), format!("{}\n", server.pid()));
         assert!(socket.exists());
-        let mut client = server.client(Protocol::Resp3);
+        let mut client = server.client(Protocol::Resp2);
         client.expect("SET k v", ok());
         server.signal(signal);
         let status = server.wait_for_exit(PATIENCE);
@@ -139,7 +139,7 @@ fn a_port_in_use_is_an_error() {
 #[test]
 fn an_optional_address_may_be_missing_and_another_may_not() {
     let server = Server::start_with(&Options::threads(1).with("bind", "127.0.0.1 -192.0.2.1"));
-    server.client(Protocol::Resp3).expect("PING", simple("PONG"));
+    server.client(Protocol::Resp2).expect("PING", simple("PONG"));
     let place = folder();
     fails(place.path(), &["--port", "1", "--bind", "192.0.2.1"], "", &["192.0.2.1"]);
 }
@@ -237,22 +237,22 @@ fn debug_is_closed_unless_it_is_opened() {
                    run it from a local connection, otherwise you need to set this option in the configuration \
                    file, and then restart the server.";
     let server = Server::start_with(&Options::threads(2).with("enable-debug-command", "no"));
-    let mut client = server.client(Protocol::Resp3);
+    let mut client = server.client(Protocol::Resp2);
     client.expect("DEBUG SLEEP 0", err(refusal));
     client.expect("DEBUG", err("ERR wrong number of arguments for 'debug' command"));
     let server = Server::start_with(&Options::threads(2).with("enable-debug-command", "local"));
-    server.client(Protocol::Resp3).expect("DEBUG SLEEP 0", ok());
+    server.client(Protocol::Resp2).expect("DEBUG SLEEP 0", ok());
 }
 
 #[test]
 fn protected_settings_are_closed_unless_they_are_opened() {
     let server = Server::start(2);
-    server.client(Protocol::Resp3).expect(
+    server.client(Protocol::Resp2).expect(
         "CONFIG SET dbfilename x",
         err("ERR CONFIG SET failed (possibly related to argument 'dbfilename') - can't set protected config"),
     );
     let server = Server::start_with(&Options::threads(2).with("enable-protected-configs", "local"));
-    server.client(Protocol::Resp3).expect("CONFIG SET dbfilename x", ok());
+    server.client(Protocol::Resp2).expect("CONFIG SET dbfilename x", ok());
 }
 
 #[test]

@@ -8,4 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod command;
+mod config;
 mod protocol;
+mod server;
