@@ -40,12 +40,17 @@ fn plural(count: usize, noun: &str) -> String {
 
 fn memory(config: &Config, cores: &Cores) -> String {
     let resources = &cores.resources;
-    let limit = resources.memory_limit_bytes.map(|bytes| format!("{} ({})", size(bytes), resources.memory_origin));
+    let limit =
+        resources.memory_limit_bytes.map(|bytes| format!("{} ({})", size(bytes), resources.memory_origin));
     match (config.memory(id::MAXMEMORY), limit) {
         (0, Some(limit)) if matches!(resources.memory_origin, MemoryOrigin::Cgroup { .. }) => {
-            format!("Memory: maxmemory is not set, so nothing is evicted before the kernel's limit of {limit} ends the server")
+            format!(
+                "Memory: maxmemory is not set, so nothing is evicted before the kernel's limit of {limit} ends the server"
+            )
         }
-        (0, limit) => format!("Memory: no maxmemory; limit {}", limit.unwrap_or_else(|| "unknown".to_owned())),
+        (0, limit) => {
+            format!("Memory: no maxmemory; limit {}", limit.unwrap_or_else(|| "unknown".to_owned()))
+        }
         (bytes, limit) => format!(
             "Memory: maxmemory {}, {}; limit {}",
             size(bytes),
@@ -69,7 +74,9 @@ fn size(bytes: u64) -> String {
 
 fn warn_of_backlog(config: &Config) {
     let wanted = config.integer(id::TCP_BACKLOG);
-    if let Some(granted) = host::sysctl(Path::new("/"), "net/core/somaxconn").filter(|granted| *granted < wanted) {
+    if let Some(granted) =
+        host::sysctl(Path::new("/"), "net/core/somaxconn").filter(|granted| *granted < wanted)
+    {
         log::warning(format!(
             "WARNING: The TCP backlog setting of {wanted} cannot be enforced because /proc/sys/net/core/somaxconn \
              is set to the lower value of {granted}."

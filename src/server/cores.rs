@@ -26,7 +26,9 @@ impl Cores {
     /// containers with a quota, say) would pin themselves to the same CPUs and leave the others idle.
     pub fn choose(config: &Config) -> Result<Cores> {
         if let Some(list) = config.optional(id::SERVER_CPULIST) {
-            let Some(cpus) = parse_cpu_list(list) else { bail!("server-cpulist '{list}' is not a list of CPUs") };
+            let Some(cpus) = parse_cpu_list(list) else {
+                bail!("server-cpulist '{list}' is not a list of CPUs")
+            };
             topology::set_affinity(&cpus).with_context(|| format!("server-cpulist '{list}'"))?;
         }
         let mut resources = Resources::detect();
@@ -39,10 +41,9 @@ impl Cores {
         };
         let usable = resources.cpus.len();
         let pinned = config.flag(id::PIN_CORES) && count >= usable && usable > 0;
-        let cpu_of = |core: usize| resources.cpus.get(core % usable).filter(|_| pinned).map(|cpu| cpu.id);
-        let cpus: Vec<Option<usize>> = (0..count).map(|core| if pinned { cpu_of(core) } else { None }).collect();
-        let taken = &resources.cpus[..usable.min(if pinned { count } else { usable })];
-        let node_count = topology::node_count(taken).max(1);
+        let cpus = (0..count).map(|core| pinned.then(|| resources.cpus[core % usable].id)).collect();
+        // Unpinned cores may lie on any of them.
+        let node_count = topology::node_count(&resources.cpus).max(1);
         Ok(Cores { count, cpus, why, pinned, node_count, resources })
     }
 }

@@ -28,7 +28,8 @@ fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
 #[track_caller]
 fn fails(folder: &Path, arguments: &[&str], input: &str, said: &[&str]) {
     let output = run(folder, arguments, input);
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{text}");
     for words in said {
         assert!(text.contains(words), "'{words}' is missing in:\n{text}");
@@ -98,7 +99,8 @@ fn shutdown_ends_it_and_answers_nothing() {
 #[test]
 fn a_wrong_directive_stops_the_start_and_says_where() {
     let place = folder();
-    std::fs::write(place.path().join("bad.conf"), "port 0\nmaxmemory 10zz\n").expect("the folder is writable");
+    std::fs::write(place.path().join("bad.conf"), "port 0\nmaxmemory 10zz\n")
+        .expect("the folder is writable");
     fails(place.path(), &["bad.conf"], "", &["bad.conf, line 2", "'maxmemory 10zz'", "expected"]);
     fails(place.path(), &["-"], "no-such-thing yes\n", &["line 1", "no-such-thing"]);
     fails(place.path(), &["--maxmemory", "much"], "", &["maxmemory", "expected"]);
@@ -172,7 +174,18 @@ fn it_goes_to_the_background_with_a_log_and_a_pid_file() {
     let port_text = port.to_string();
     let output = run(
         place.path(),
-        &["--port", &port_text, "--threads", "1", "--daemonize", "yes", "--logfile", "log", "--pidfile", "pid"],
+        &[
+            "--port",
+            &port_text,
+            "--threads",
+            "1",
+            "--daemonize",
+            "yes",
+            "--logfile",
+            "log",
+            "--pidfile",
+            "pid",
+        ],
         "",
     );
     assert_eq!(output.status.code(), Some(0));
@@ -222,7 +235,9 @@ fn a_crash_leaves_a_report_without_data() {
         let status = server.wait_for_exit(PATIENCE);
         assert_eq!(status.signal(), Some(signal));
         let log = server.log();
-        for words in [&format!("CRASH REPORT: {kind}"), "shard:    ", "commands: debug", "END OF CRASH REPORT"] {
+        for words in
+            [&format!("CRASH REPORT: {kind}"), "shard:    ", "commands: debug", "END OF CRASH REPORT"]
+        {
             assert!(log.contains(words), "'{words}' is missing in:\n{log}");
         }
         assert!(!log.contains("shard:    none"), "{log}");

@@ -78,7 +78,7 @@ fn every_core_runs_by_the_new_values_when_the_reply_comes() {
         let mut setter = s.client();
         let mut clients: Vec<Client> = (0..6).map(|_| s.client()).collect();
         for size in ["1mb", "2mb", "3mb"] {
-            setter.expect(["CONFIG", "SET", "proto-max-bulk-len", size], ok());
+            setter.expect(&["CONFIG", "SET", "proto-max-bulk-len", size], ok());
             let limit: usize = size[..1].parse::<usize>().expect("a digit") << 20;
             for c in &mut clients {
                 c.send_raw(format!("*2\r\n$4\r\nECHO\r\n${limit}\r\n"));
@@ -118,12 +118,12 @@ fn a_change_of_port_keeps_clients_and_moves_the_door() {
         let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let taken = probe.local_addr().expect("it is bound").port();
         c.expect(
-            ["CONFIG", "SET", "port", &taken.to_string()],
+ &["CONFIG", "SET", "port", &taken.to_string()],
             err("ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. \
                  Check server logs."),
         );
         drop(probe);
-        c.expect(["CONFIG", "SET", "port", &taken.to_string()], ok());
+        c.expect(&["CONFIG", "SET", "port", &taken.to_string()], ok());
         let mut moved = Client::connect(([127, 0, 0, 1], taken).into(), Protocol::Resp2);
         moved.expect("PING", simple("PONG"));
         c.expect("PING", simple("PONG"));
@@ -132,7 +132,7 @@ fn a_change_of_port_keeps_clients_and_moves_the_door() {
             err("ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified \
                  addresses."),
         );
-        moved.expect(["CONFIG", "SET", "bind", "127.0.0.1 -192.0.2.1"], ok());
+        moved.expect(&["CONFIG", "SET", "bind", "127.0.0.1 -192.0.2.1"], ok());
         Client::connect(([127, 0, 0, 1], taken).into(), Protocol::Resp2).expect("PING", simple("PONG"));
     });
 }
@@ -146,7 +146,7 @@ fn without_a_password_everybody_is_in() {
             known.expect("AUTH secret", ok());
             let mut waiting: Vec<Client> = (0..4).map(|_| s.raw_client()).collect();
             waiting.iter_mut().for_each(|c| c.expect("PING", err("NOAUTH Authentication required.")));
-            known.expect(["CONFIG", "SET", "requirepass", ""], ok());
+            known.expect(&["CONFIG", "SET", "requirepass", ""], ok());
             waiting.iter_mut().for_each(|c| c.expect("PING", simple("PONG")));
             known.expect("CONFIG SET requirepass other", ok());
             // Who is in stays in.

@@ -9,7 +9,7 @@ fn protocol_shows_every_type() {
         let three = || vec![int(0), int(1), int(2)];
         c.expect("DEBUG PROTOCOL string", bulk("Hello World"));
         c.expect("DEBUG PROTOCOL integer", int(12345));
-        c.expect("DEBUG PROTOCOL double", double(3.141));
+        c.expect("DEBUG PROTOCOL double", double("3.141"));
         c.expect("DEBUG PROTOCOL bignum", big_number("1234567999999999999999999999999999999"));
         c.expect("DEBUG PROTOCOL null", nil());
         c.expect("DEBUG PROTOCOL array", Value::Array(three()));
@@ -17,7 +17,10 @@ fn protocol_shows_every_type() {
         c.expect("DEBUG PROTOCOL true", boolean(true));
         c.expect("DEBUG PROTOCOL false", boolean(false));
         c.expect("DEBUG PROTOCOL verbatim", verbatim("txt", "This is a verbatim\nstring"));
-        c.expect_error("DEBUG PROTOCOL nosuch", "ERR Wrong protocol type name. Please use one of the following: ");
+        c.expect_error(
+            "DEBUG PROTOCOL nosuch",
+            "ERR Wrong protocol type name. Please use one of the following: ",
+        );
         if c.protocol() == Protocol::Resp2 {
             c.expect("DEBUG PROTOCOL push", err("ERR RESP2 is not supported by this command"));
             c.expect("DEBUG PROTOCOL attrib", bulk("Some real reply following the attribute"));
@@ -42,7 +45,11 @@ fn digests_are_those_of_redis() {
         c.expect("DEBUG DIGEST", simple("3445b3ade7e069e070df54836e7abbee6fe90449"));
         c.expect(
             "DEBUG DIGEST-VALUE a b c",
-            array([simple("b4fc66738120fba0b5aa500ab5c2bf89cea1c5da"), simple("36b23a1456b2dce2c3ed252c456761301dba8060"), simple("d037c4eb8a8b36b602fbced4000daeab0714c1e3")]),
+            array([
+                simple("b4fc66738120fba0b5aa500ab5c2bf89cea1c5da"),
+                simple("36b23a1456b2dce2c3ed252c456761301dba8060"),
+                simple("d037c4eb8a8b36b602fbced4000daeab0714c1e3"),
+            ]),
         );
     });
 }
@@ -70,12 +77,16 @@ fn object_describes_a_value() {
     each_setup(|s| {
         let mut c = s.client();
         let long = "x".repeat(100);
-        for (value, encoding, length) in
-            [("12", "int", 2), ("300", "int", 3), ("100000", "int", 5), ("hello", "embstr", 6), (&long, "raw", 13)]
-        {
+        for (value, encoding, length) in [
+            ("12", "int", 2),
+            ("300", "int", 3),
+            ("100000", "int", 5),
+            ("hello", "embstr", 6),
+            (&long, "raw", 13),
+        ] {
             let key = s.key("k");
-            c.expect(args!["SET", key, value], ok());
-            let line = c.call(args!["DEBUG", "OBJECT", key]).text();
+            c.expect(&args!["SET", key, value], ok());
+            let line = c.call(&args!["DEBUG", "OBJECT", key]).text();
             assert!(line.starts_with("Value at:0x"), "{line}");
             assert!(line.contains(&format!(" encoding:{encoding} serializedlength:{length} lru:")), "{line}");
             assert!(line.ends_with(" lru_seconds_idle:0"), "{line}");
@@ -89,10 +100,9 @@ fn what_debug_does_not_know_or_cannot_do() {
     each_setup(|s| {
         let mut c = s.client();
         for word in ["NOSUCH", "JMAP", "SLEEP", "OBJECT"] {
-            let text = format!(
-                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
-            );
-            c.expect(["DEBUG", word], err(&text));
+            let text =
+                format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP.");
+            c.expect(&["DEBUG", word], err(&text));
         }
         c.expect_error("DEBUG RELOAD", "ERR this version keeps data in memory only");
         c.expect_error("DEBUG CHANGE-REPL-ID", "ERR this version does not replicate");
@@ -118,7 +128,8 @@ fn time_role_wait_and_lolwut() {
         let time = c.call("TIME").elements();
         assert_eq!(time.len(), 2);
         let seconds: u64 = time[0].text().parse().expect("a number");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
         assert!(now.abs_diff(seconds) < 60, "{seconds}");
         assert!(time[1].text().parse::<u32>().expect("a number") < 1_000_000);
         c.expect("TIME x", err("ERR wrong number of arguments for 'time' command"));
