@@ -300,13 +300,16 @@ impl Core {
         busy |= self.flush(io);
         self.send_replies(io);
         self.cron(io);
-        self.shard.publish_memory();
+        if self.shard.publish_memory() {
+            // The process is over its limit: cores that sleep may have what is to be evicted.
+            (0..self.shared.shards).for_each(|core| io.wake(core));
+        }
         busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
         let deadlines = [
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
-            self.shard.next_expiry_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+            self.shard.next_background_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),

@@ -295,7 +295,7 @@ impl Core {
         let (db, view) = (client.db, client.view());
         if !self.queue.is_idle() {
             let token = Token { index: conn.index, generation: conn.generation, seq: 0 };
-            if self.must_queue(self.me, token, entry, db, argv) {
+            if self.must_queue(self.me, token, entry, argv) {
                 let client = self.clients.at(conn.index);
                 let token = await_token(client, self.me);
                 return self.queue_command(self.me, token, row, db, view, argv);
@@ -327,13 +327,13 @@ impl Core {
     }
 
     /// Does a command for this shard have to wait for a transaction?
-    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> bool {
+    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, argv: Argv<'_>) -> bool {
         self.held.contains_key(&(from, token.index, token.generation))
-            || self.queue.conflict(&self.intents_of(entry, db, argv))
+            || self.queue.conflict(&self.intents_of(entry, argv))
     }
 
     /// The intents of a command that runs on this shard alone.
-    pub fn intents_of(&self, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> IntentSet {
+    pub fn intents_of(&self, entry: &Entry, argv: Argv<'_>) -> IntentSet {
         let mut set = IntentSet::default();
         match entry.row.run {
             Run::AllShards { .. } => {
@@ -344,7 +344,7 @@ impl Core {
             _ => {
                 for key in keys_of(entry.row, argv).iter().flatten() {
                     let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
-                    set.add(db, self.shard.hasher.hash(argv.get(key.index)), mode);
+                    set.add(self.shard.hasher.hash(argv.get(key.index)), mode);
                 }
             }
         }
@@ -361,7 +361,7 @@ impl Core {
         client: ClientView,
         argv: Argv<'_>,
     ) {
-        let intents = self.intents_of(self.table.entry(row), db, argv);
+        let intents = self.intents_of(self.table.entry(row), argv);
         *self.held.entry((from, token.index, token.generation)).or_insert(0) += 1;
         let request = Request::from(argv);
         let work = ShardWork::Command { token, row, db, client, request };

@@ -89,7 +89,7 @@ impl Core {
         for command in &batch.commands.list {
             let entry = table.entry(command.row);
             let argv = batch.commands.argv(command);
-            if !self.queue.is_idle() && self.must_queue(from, command.token, entry, command.db, argv) {
+            if !self.queue.is_idle() && self.must_queue(from, command.token, entry, argv) {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
                 continue;
             }

@@ -5,10 +5,10 @@
 
 use super::shard::Shard;
 
-const DROP_NS: u64 = 50;
-const EXPIRE_NS: u64 = 300;
+const DROP_NS: u64 = 25;
+const EXPIRE_NS: u64 = 800;
 const EVICT_NS: u64 = 1_000;
-const AGE_NS: u64 = 100;
+const AGE_NS: u64 = 50;
 const KINDS: u64 = 4;
 
 impl Shard {

@@ -54,8 +54,8 @@ impl Graveyard {
 
     /// Takes a flushed table.
     pub fn bury_table(&mut self, table: Doomed<Value>) {
-        let bytes = table.usage().total_bytes();
-        if table.len() == 0 {
+        let (keys, bytes) = (table.len(), table.usage().total_bytes());
+        if keys == 0 {
             return;
         }
         self.bytes += bytes;
