@@ -10,4 +10,7 @@ mod support;
 
 mod client;
 mod connection;
+mod command;
+mod config;
 mod protocol;
+mod server;

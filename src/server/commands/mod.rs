@@ -1,10 +1,12 @@
 //! Commands about the server itself.
 
+pub mod about;
 pub mod command;
 pub mod config;
 pub mod debug;
 mod digest;
 mod help;
+pub mod lolwut;
 mod object;
 pub mod shutdown;
 
