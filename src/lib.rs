@@ -13,3 +13,6 @@ pub mod shard;
 pub mod sys;
 pub mod tx;
 pub mod types;
+
+/// The version of Redis that clients may take this server for.
+pub const REDIS_VERSION: &str = "7.2.4";

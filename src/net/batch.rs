@@ -24,7 +24,10 @@ pub struct Batch {
 impl Batch {
     /// True when there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.commands.list.is_empty() && self.replies.ends.is_empty() && self.tx.is_empty() && self.control.is_empty()
+        self.commands.list.is_empty()
+            && self.replies.ends.is_empty()
+            && self.tx.is_empty()
+            && self.control.is_empty()
     }
 
     /// Makes it ready to be filled again.
@@ -57,4 +60,6 @@ pub enum Control {
     Unwatch(Vec<WatchedKey>),
     /// A line for the receiver's monitors.
     Monitor(Arc<Vec<u8>>),
+    /// A command of a client of the receiver, for its logs.
+    Noted(Box<super::observe::Noted>),
 }

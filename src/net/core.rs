@@ -221,6 +221,7 @@ impl Core {
         }
         self.next_cron_ms = self.now_ms + CRON_MS;
         self.check_clients(io);
+        self.observe_cron();
     }
 
     /// Clients that were paused or short of credit try again.

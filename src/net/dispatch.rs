@@ -4,6 +4,7 @@ use super::batch::Asker;
 use super::client::{Client, ReplyMode, Stall};
 use super::core::Core;
 use super::mail::ShardWork;
+use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
@@ -157,15 +158,13 @@ impl Core {
             }
             let limits = if client.authenticated { &self.limits } else { &self.limits_unauthenticated };
             match parser.step(&bytes[at..], limits) {
-                Ok(Step::Request { consumed }) => {
-                    match self.request(io, conn, parser.argv(&bytes[at..])) {
-                        Flow::Taken => at += consumed,
-                        Flow::Later => {
-                            parser.reset();
-                            break;
-                        }
+                Ok(Step::Request { consumed }) => match self.request(io, conn, parser.argv(&bytes[at..])) {
+                    Flow::Taken => at += consumed,
+                    Flow::Later => {
+                        parser.reset();
+                        break;
                     }
-                }
+                },
                 Ok(Step::Skip { consumed }) => at += consumed,
                 Ok(Step::Incomplete { .. }) => break,
                 Err(error) => {
@@ -293,23 +292,26 @@ impl Core {
         }
         let begun = clock::cycles();
         let client = self.clients.at(conn.index);
-        let ok = run_here(&mut self.shard, entry, db, view, argv, client.output());
-        let spent = clock::cycles() - begun;
-        self.ran(row, spent, ok, Some(conn), argv);
-    }
-
-    /// Counts a command that ran here.
-    #[inline]
-    pub fn ran(&mut self, row: RowId, cycles: u64, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
-        let stats = &mut self.stats[row.index()];
-        stats.record(cycles, ok);
-        if cycles > self.observe.slow_cycles {
-            self.note_slow(row, cycles, conn, argv);
+        let out = client.output();
+        let (from, before) = (out.bytes.len(), out.len());
+        let ok = run_here(&mut self.shard, entry, db, view, argv, out);
+        let cycles = clock::cycles() - begun;
+        let reply_bytes = out.len() - before;
+        if !ok {
+            self.observe.errors.count(&out.bytes[from..]);
         }
+        self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
     }
 
     /// Does a command for this shard have to wait for a transaction?
-    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> bool {
+    pub fn must_queue(
+        &self,
+        from: ShardId,
+        token: Token,
+        entry: &Entry,
+        db: DbIndex,
+        argv: Argv<'_>,
+    ) -> bool {
         self.held.contains_key(&(from, token.index, token.generation))
             || self.queue.conflict(&self.intents_of(entry, db, argv))
     }
@@ -357,9 +359,16 @@ impl Core {
         let protocol = self.clients.at(conn.index).protocol;
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
-        let spent = clock::cycles() - begun;
-        let ok = result.is_ok();
-        self.ran(row, spent, ok, Some(conn), argv);
+        let cycles = clock::cycles() - begun;
+        self.count_result(&result);
+        if !matches!(result, Ok(After::Later)) {
+            self.ran(
+                row,
+                Caller::Here(conn),
+                argv,
+                Ran { cycles, ok: result.is_ok(), reply_bytes: out.len() },
+            );
+        }
         let Some(client) = self.clients.get(conn) else { return };
         let after = match result {
             Ok(after) => after,
@@ -425,7 +434,6 @@ impl Core {
                 let token = await_token(client, self.me);
                 client.stall = Stall::Transaction;
                 self.coordinator.begin(token, view, claims, Plan::One(Box::new(single)));
-                self.stats[row.index()].calls += 1;
             }
         }
     }
@@ -464,7 +472,8 @@ impl Core {
         if !client.authenticated {
             return self.refuse(conn, &CommandError::Line("NOAUTH Authentication required."));
         }
-        let shown = |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
+        let shown =
+            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
         let mut args = String::new();
         for arg in argv.iter().skip(1) {
             if args.len() >= 128 {
@@ -492,10 +501,4 @@ pub fn await_token(client: &mut Client, shard: ShardId) -> Token {
     client.outstanding += 1;
     client.outstanding_at = shard;
     Token { index: client.conn.index, generation: client.conn.generation, seq: client.await_reply() }
-}
-
-impl Core {
-    /// Records a slow command.
-    #[cold]
-    pub fn note_slow(&mut self, _row: RowId, _cycles: u64, _conn: Option<ConnId>, _argv: Argv<'_>) {}
 }

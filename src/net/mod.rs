@@ -10,6 +10,7 @@ pub mod http;
 pub mod info;
 pub mod mail;
 pub mod multi;
+pub mod observe;
 pub mod output;
 pub mod settings;
 pub mod shared;

@@ -4,6 +4,7 @@ use super::batch::Asker;
 use super::client::Multi;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
+use super::observe::{Caller, Ran};
 use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part, RowId};
 use crate::resp::writer::QUEUED;
@@ -217,7 +218,11 @@ fn exec(
         && claims.iter().all(|(_, claim)| core.queue.is_idle() || !core.queue.conflict(&claim.intents));
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
-        if unchanged { core.exec_here(io, conn, steps, reply) } else { reply.null_array() };
+        if unchanged {
+            core.exec_here(io, conn, steps, reply)
+        } else {
+            reply.null_array()
+        };
         After::Done
     } else {
         let client = core.clients.at(conn.index);
@@ -252,7 +257,12 @@ impl Core {
     }
 
     /// Queues a command of a MULTI block.
-    pub(super) fn queue_in_multi(&mut self, conn: ConnId, row: RowId, argv: Argv<'_>) -> super::dispatch::Flow {
+    pub(super) fn queue_in_multi(
+        &mut self,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+    ) -> super::dispatch::Flow {
         let entry = self.table.entry(row);
         let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
             Some(CommandError::Line("ERR Command not allowed inside a transaction"))
@@ -300,7 +310,8 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added = add_claims(&step.command, &self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added =
+                    add_claims(&step.command, &self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {
@@ -344,14 +355,25 @@ impl Core {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                self.ran(step.command.row, crate::sys::clock::cycles() - begun, ok, Some(conn), argv);
+                let cycles = crate::sys::clock::cycles() - begun;
+                if !ok {
+                    self.count_error_reply(out, 0);
+                }
+                self.ran(
+                    step.command.row,
+                    Caller::Here(conn),
+                    argv,
+                    Ran { cycles, ok, reply_bytes: out.len() },
+                );
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
             Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
         };
-        let spent = crate::sys::clock::cycles() - begun;
-        self.ran(step.command.row, spent, result.is_ok(), Some(conn), argv);
+        let cycles = crate::sys::clock::cycles() - begun;
+        self.count_result(&result);
+        let ran = Ran { cycles, ok: result.is_ok(), reply_bytes: out.len() };
+        self.ran(step.command.row, Caller::Here(conn), argv, ran);
         match result {
             Ok(After::Close) => self.clients.at(conn.index).close_after_reply = true,
             Ok(_) => {}
@@ -384,7 +406,9 @@ impl Core {
     /// Does the step of an EXEC that needs this core. False when its answer comes later.
     pub(super) fn do_caller_step(&mut self, io: &mut dyn NetIo, slot: u32, token: Token) -> bool {
         let conn = ConnId { index: token.index, generation: token.generation };
-        let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("only EXEC asks for its caller") };
+        let Plan::Exec(exec) = self.coordinator.program(slot) else {
+            unreachable!("only EXEC asks for its caller")
+        };
         let (_, step) = exec.caller_step();
         let step = Step { command: step.command.clone(), route: step.route.clone() };
         let gone = self.clients.get(conn).is_none();

@@ -45,6 +45,7 @@ pub struct Shared {
     pub port: AtomicUsize,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
+    pub observe: crate::observe::Words,
 }
 
 impl Shared {

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use super::commands::{info, slowlog};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS];
+const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, info::ROWS, slowlog::ROWS];
 
 /// Every subsystem's bindings, by full name.
-const BINDINGS: &[&[(&str, Bound)]] = &[multi::BINDINGS, connection::BINDINGS];
+const BINDINGS: &[&[(&str, Bound)]] =
+    &[multi::BINDINGS, connection::BINDINGS, info::BINDINGS, slowlog::BINDINGS];
 
 /// The table of commands.
 pub fn table() -> Arc<CommandTable> {

@@ -93,6 +93,7 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         port: AtomicUsize::new(0),
         rejected_connections: AtomicU64::new(0),
         total_connections: AtomicU64::new(0),
+        observe: Default::default(),
     });
     let listeners = listeners(&config, &shared)?;
     let listeners = Mutex::new(listeners.into_iter().map(Some).collect::<Vec<_>>());
