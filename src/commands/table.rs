@@ -41,6 +41,8 @@ pub struct CommandTable {
     entries: Vec<Entry>,
     /// Top-level names, lower case.
     by_name: HashMap<&'static str, RowId, ahash::RandomState>,
+    /// Names of up to eight bytes by [`word_of`], in an open-addressing table: most requests stop here.
+    short: Vec<(u64, RowId)>,
     /// Subcommands: container and word.
     by_word: HashMap<(RowId, &'static str), RowId, ahash::RandomState>,
 }
@@ -48,10 +50,16 @@ pub struct CommandTable {
 impl CommandTable {
     /// Builds the table. Panics when two rows share a name: that is a programmer's error, found by any test.
     pub fn new(families: &[&'static [Row]]) -> CommandTable {
-        let mut table = CommandTable { entries: Vec::new(), by_name: HashMap::default(), by_word: HashMap::default() };
+        let mut table = CommandTable {
+            entries: Vec::new(),
+            by_name: HashMap::default(),
+            short: vec![(0, RowId(0)); SHORT_SLOTS],
+            by_word: HashMap::default(),
+        };
         for row in families.iter().flat_map(|rows| rows.iter()) {
             let id = table.add(row, row.name, None);
             assert!(table.by_name.insert(row.name, id).is_none(), "two rows are named {}", row.name);
+            table.add_short(row.name, id);
             for sub in row.subcommands {
                 let full_name: &'static str = Box::leak(format!("{}|{}", row.name, sub.name).into_boxed_str());
                 let child = table.add(sub, full_name, Some(id));
@@ -74,6 +82,18 @@ impl CommandTable {
             deny_oom: row.flags.has(Flags::DENYOOM),
         });
         id
+    }
+
+    fn add_short(&mut self, name: &str, id: RowId) {
+        if name.len() > 8 {
+            return;
+        }
+        let word = word_of(name.as_bytes());
+        let mut at = slot_of_word(word);
+        while self.short[at].0 != 0 {
+            at = (at + 1) % SHORT_SLOTS;
+        }
+        self.short[at] = (word, id);
     }
 
     /// The row of a number.
@@ -100,6 +120,24 @@ impl CommandTable {
     /// The top-level command of a name in any case.
     #[inline]
     pub fn find(&self, name: &[u8]) -> Option<RowId> {
+        if name.len() <= 8 {
+            let word = word_of(name);
+            let mut at = slot_of_word(word);
+            loop {
+                let (known, id) = self.short[at];
+                if known == word && self.entry(id).row.name.as_bytes().eq_ignore_ascii_case(name) {
+                    return Some(id);
+                }
+                if known == 0 {
+                    return None;
+                }
+                at = (at + 1) % SHORT_SLOTS;
+            }
+        }
+        self.find_long(name)
+    }
+
+    fn find_long(&self, name: &[u8]) -> Option<RowId> {
         let mut lower = [0u8; NAME_MAX_BYTES];
         self.by_name.get(lowered(name, &mut lower)?).copied()
     }
@@ -117,6 +155,23 @@ impl CommandTable {
             None => self.find(name),
         }
     }
+}
+
+/// Slots for short names: several times as many as there are commands.
+const SHORT_SLOTS: usize = 2048;
+
+/// Up to eight bytes as one word, letters in lower case (and some other bytes changed: compare afterwards). Never 0
+/// for a name.
+#[inline]
+fn word_of(name: &[u8]) -> u64 {
+    let mut bytes = [0u8; 8];
+    bytes[..name.len()].copy_from_slice(name);
+    u64::from_le_bytes(bytes) | 0x2020_2020_2020_2020
+}
+
+#[inline]
+fn slot_of_word(word: u64) -> usize {
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize
 }
 
 fn lowered<'a>(name: &[u8], lower: &'a mut [u8; NAME_MAX_BYTES]) -> Option<&'a str> {

@@ -24,6 +24,19 @@ pub const ROWS: &[Row] = &[
         ..Row::BLANK
     },
     Row {
+        name: "echo",
+        arity: 2,
+        flags: Flags::FAST,
+        group: Group::Connection,
+        since: "1.0.0",
+        summary: "Answers what it was given.",
+        complexity: "O(1)",
+        args: &[Arg::new("message", ArgKind::String)],
+        reply: Shape::Bulk,
+        run: Run::Local(echo),
+        ..Row::BLANK
+    },
+    Row {
         name: "select",
         arity: 2,
         flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
@@ -46,6 +59,11 @@ fn ping(args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandEr
         1 => reply.bulk(args.take()?),
         _ => return Err(CommandError::WrongArity("ping")),
     }
+    Ok(Outcome::Done)
+}
+
+fn echo(args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    reply.bulk(args.take()?);
     Ok(Outcome::Done)
 }
 

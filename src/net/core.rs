@@ -48,7 +48,7 @@ pub struct Core {
     pub shared: Arc<Shared>,
     pub config: Arc<Config>,
     pub config_version: u64,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub limits: Limits,
     pub limits_unauthenticated: Limits,
@@ -87,6 +87,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Counter reading from which the next command's time counts.
+    pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
     pub observe: crate::observe::CoreObserve,
 }
@@ -245,11 +247,52 @@ impl Core {
     }
 }
 
+/// The two halves of [`Handler::turn`], apart so that the simulation can put other cores' steps between them.
+impl Core {
+    /// The end of a turn: its batches leave.
+    pub fn end_turn(&mut self, io: &mut dyn NetIo) -> bool {
+        self.rise(io);
+        self.read_clocks(io);
+        for listener in std::mem::take(&mut self.listeners) {
+            io.listen(listener).expect("a bound socket can be listened on");
+        }
+        self.flush(io)
+    }
+
+    /// The beginning of the next turn: mail, transactions, clients that may go on, replies.
+    pub fn next_turn(&mut self, io: &mut dyn NetIo, flushed: bool) -> Turn {
+        // Everything of the last turn is in its inbox, and no command has run since.
+        self.shared.grace.end_turn(self.me.index());
+        self.begin_turn();
+        let mut busy = flushed | self.take_mail(io);
+        self.step_transactions(io);
+        self.retry();
+        busy |= self.resume_ready(io);
+        busy |= self.flush(io);
+        self.send_replies(io);
+        self.cron(io);
+        self.shard.publish_memory();
+        busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
+        let deadlines = [
+            (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
+            self.coordinator.deadline_ns(),
+            self.pause_deadline_ns(),
+            self.shard.next_expiry_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+        ];
+        Turn {
+            busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
+            background: self.shard.has_background(),
+            deadline_ns: deadlines.into_iter().flatten().min(),
+            stop: self.shared.stop.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// What a core is made of, built by `server`.
 pub struct Parts {
     pub me: ShardId,
     pub shared: Arc<Shared>,
-    pub table: Arc<CommandTable>,
+    pub table: &'static CommandTable,
     pub bound: Arc<Vec<Bound>>,
     pub shard: Shard,
     pub port: Port<Box<Batch>>,
@@ -292,6 +335,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,
         };
@@ -327,37 +371,8 @@ impl Handler for Core {
     }
 
     fn turn(&mut self, io: &mut dyn NetIo) -> Turn {
-        self.rise(io);
-        self.read_clocks(io);
-        for listener in std::mem::take(&mut self.listeners) {
-            io.listen(listener).expect("a bound socket can be listened on");
-        }
-        let mut busy = self.flush(io);
-        // Between here and the mail no command runs: this is where a turn ends and the next one begins.
-        self.shared.grace.end_turn(self.me.index());
-        self.begin_turn();
-        busy |= self.take_mail(io);
-        self.step_transactions(io);
-        self.retry();
-        busy |= self.resume_ready(io);
-        busy |= self.flush(io);
-        self.send_replies(io);
-        self.cron(io);
-        self.shard.publish_memory();
-        busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
-        let entering = self.coordinator.is_entering();
-        let deadlines = [
-            (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
-            self.coordinator.deadline_ns(),
-            self.pause_deadline_ns(),
-            self.shard.next_expiry_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
-        ];
-        Turn {
-            busy: busy || entering || !self.short_of_credit.is_empty(),
-            background: self.shard.has_background(),
-            deadline_ns: deadlines.into_iter().flatten().min(),
-            stop: self.shared.stop.load(Ordering::Relaxed),
-        }
+        let flushed = self.end_turn(io);
+        self.next_turn(io, flushed)
     }
 
     fn has_mail(&self) -> bool {
@@ -374,5 +389,14 @@ impl Handler for Core {
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
         crate::tx::finish::finish(&mut self.shard);
         more
+    }
+}
+
+impl Core {
+    /// Forgets for the rest of the turn that transactions are in flight: a fault that the simulation plants to prove
+    /// that it would be found.
+    #[doc(hidden)]
+    pub fn ignore_transactions(&mut self) {
+        self.tx_mode = false;
     }
 }

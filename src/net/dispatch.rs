@@ -144,6 +144,7 @@ impl Core {
 
     /// Runs the requests at the start of `bytes`; returns how many bytes they took.
     fn run_requests(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) -> usize {
+        self.start_clock();
         let client = self.clients.at(conn.index);
         let mut parser = std::mem::take(&mut client.parser);
         if client.out.bytes.capacity() == 0 {
@@ -192,7 +193,7 @@ impl Core {
     /// One request: the gates in Redis's order, then on its way.
     #[inline]
     fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
-        let table = &*self.table;
+        let table = self.table;
         let client = self.clients.at(conn.index);
         let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
@@ -221,7 +222,7 @@ impl Core {
 
     /// Runs a command that has passed the gates.
     fn start(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) -> Flow {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(row);
         if self.pause_applies(entry) && self.is_paused() {
             return self.stall(conn, Stall::Paused);
@@ -290,17 +291,30 @@ impl Core {
                 return self.queue_command(self.me, token, row, db, view, argv);
             }
         }
-        let begun = clock::cycles();
         let client = self.clients.at(conn.index);
         let out = client.output();
         let (from, before) = (out.bytes.len(), out.len());
         let ok = run_here(&mut self.shard, entry, db, view, argv, out);
-        let cycles = clock::cycles() - begun;
         let reply_bytes = out.len() - before;
         if !ok {
             self.observe.errors.count(&out.bytes[from..]);
         }
+        let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
+    }
+
+    /// Cycles since the last command here ended, or since [`Core::start_clock`]. One reading of the counter per
+    /// command: the parsing of a pipelined command is part of its time.
+    #[inline]
+    pub fn lap(&mut self) -> u64 {
+        let now = clock::cycles();
+        now - std::mem::replace(&mut self.clock_mark, now)
+    }
+
+    /// From now on time counts for the next command.
+    #[inline]
+    pub fn start_clock(&mut self) {
+        self.clock_mark = clock::cycles();
     }
 
     /// Does a command for this shard have to wait for a transaction?
@@ -355,19 +369,13 @@ impl Core {
 
     /// Runs a command that needs this core, or nothing at all.
     fn run_bound(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
-        let begun = clock::cycles();
         let protocol = self.clients.at(conn.index).protocol;
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
-        let cycles = clock::cycles() - begun;
         self.count_result(&result);
         if !matches!(result, Ok(After::Later)) {
-            self.ran(
-                row,
-                Caller::Here(conn),
-                argv,
-                Ran { cycles, ok: result.is_ok(), reply_bytes: out.len() },
-            );
+            let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
+            self.ran(row, Caller::Here(conn), argv, ran);
         }
         let Some(client) = self.clients.get(conn) else { return };
         let after = match result {
@@ -422,8 +430,8 @@ impl Core {
         let (view, protocol) = (client.view(), client.protocol);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let hasher = &self.shard.hasher;
-        let planned = claims_of(&command, &self.table, self.placement, hasher).and_then(|claims| {
-            Ok((claims, Single::new(command, self.table.clone(), self.placement, protocol)?))
+        let planned = claims_of(&command, self.table, self.placement, hasher).and_then(|claims| {
+            Ok((claims, Single::new(command, self.table, self.placement, protocol)?))
         });
         match planned {
             Err(error) => {

@@ -79,7 +79,7 @@ impl Core {
         if batch.commands.list.is_empty() {
             return;
         }
-        let table = self.table.clone();
+        let table = self.table;
         for command in &batch.commands.list {
             let key = table.entry(command.row).single_key;
             if key != 0 {
@@ -89,6 +89,7 @@ impl Core {
         }
         // The replies are written into the batch that goes back; taken out so that the shard can be borrowed too.
         let mut replies = std::mem::take(&mut self.batch_to(from).replies);
+        self.start_clock();
         for command in &batch.commands.list {
             let entry = table.entry(command.row);
             let argv = batch.commands.argv(command);
@@ -96,16 +97,15 @@ impl Core {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
                 continue;
             }
-            let begun = clock::cycles();
             let (at, before) = (replies.output.bytes.len(), replies.output.len());
             let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
-            let cycles = clock::cycles() - begun;
             let reply_bytes = replies.output.len() - before;
             if !ok {
                 self.count_error_reply(&replies.output, at);
             }
             replies.end(command.token);
-            self.ran(command.row, Caller::Of(from, command.client.id), argv, Ran { cycles, ok, reply_bytes });
+            let ran = Ran { cycles: self.lap(), ok, reply_bytes };
+            self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
         }
         self.batch_to(from).replies = replies;
     }
@@ -298,7 +298,7 @@ impl Core {
         match work {
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();
-                let part = run_work(&mut self.shard, &self.table, client, work, &mut done)
+                let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
                 self.ran_in_work(origin, client.id, done);
                 if conclude {
@@ -310,15 +310,14 @@ impl Core {
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
                 self.unhold(origin, token);
-                let table = self.table.clone();
+                let table = self.table;
                 let mut output = Output::default();
-                let begun = clock::cycles();
+                self.start_clock();
                 let ok = run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
-                let cycles = clock::cycles() - begun;
                 if !ok {
                     self.count_error_reply(&output, 0);
                 }
-                let ran = Ran { cycles, ok, reply_bytes: output.len() };
+                let ran = Ran { cycles: self.lap(), ok, reply_bytes: output.len() };
                 self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
                 if origin == self.me {
                     self.deliver(token, &mut output);

@@ -227,7 +227,7 @@ fn exec(
     } else {
         let client = core.clients.at(conn.index);
         let token = await_token(client, core.me);
-        let exec = Exec::new(steps, core.table.clone(), core.placement, protocol);
+        let exec = Exec::new(steps, core.table, core.placement, protocol);
         core.coordinator.begin(token, view, claims, Plan::Exec(Box::new(exec)));
         After::Later
     };
@@ -310,8 +310,7 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added =
-                    add_claims(&step.command, &self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added = add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {
@@ -345,34 +344,28 @@ impl Core {
     }
 
     fn run_step(&mut self, io: &mut dyn NetIo, conn: ConnId, step: &Step, out: &mut Output) {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(step.command.row);
         let argv = step.command.request.argv();
         let Some(client) = self.clients.get(conn) else { return };
         let (view, protocol) = (client.view(), client.protocol);
-        let begun = crate::sys::clock::cycles();
+        self.start_clock();
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                let cycles = crate::sys::clock::cycles() - begun;
                 if !ok {
                     self.count_error_reply(out, 0);
                 }
-                self.ran(
-                    step.command.row,
-                    Caller::Here(conn),
-                    argv,
-                    Ran { cycles, ok, reply_bytes: out.len() },
-                );
+                let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
+                self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
             Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
         };
-        let cycles = crate::sys::clock::cycles() - begun;
         self.count_result(&result);
-        let ran = Ran { cycles, ok: result.is_ok(), reply_bytes: out.len() };
+        let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
         self.ran(step.command.row, Caller::Here(conn), argv, ran);
         match result {
             Ok(After::Close) => self.clients.at(conn.index).close_after_reply = true,

@@ -121,7 +121,7 @@ impl Core {
     /// Looks closer at a command that took long or was large.
     #[cold]
     fn note(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
-        let table = self.table.clone();
+        let table = self.table;
         let entry = table.entry(row);
         let us = clock::cycles_to_ns(ran.cycles) / 1000;
         let at_s = self.now_ms / 1000;

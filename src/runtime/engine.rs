@@ -118,14 +118,18 @@ where
                 Some(features) => {
                     let executor = uring::executor();
                     pin(cpu);
-                    let engine =
-                        executor.and_then(|executor| uring::Engine::new(executor, core, waker, features, make(core)));
-                    await_start(engine, &ready, &started).map(uring::Engine::run);
+                    let engine = executor
+                        .and_then(|executor| uring::Engine::new(executor, core, waker, features, make(core)));
+                    if let Some(engine) = await_start(engine, &ready, &started) {
+                        engine.run();
+                    }
                 }
                 None => {
                     pin(cpu);
                     let engine = epoll::Engine::new(core, waker, make(core));
-                    await_start(engine, &ready, &started).map(epoll::Engine::run);
+                    if let Some(engine) = await_start(engine, &ready, &started) {
+                        engine.run();
+                    }
                 }
             }
         };
@@ -153,7 +157,11 @@ where
 }
 
 /// Reports whether a core is set up, and waits for the word that all are. `None`: the core must not run.
-fn await_start<E>(engine: io::Result<E>, ready: &Sender<io::Result<()>>, started: &Receiver<()>) -> Option<E> {
+fn await_start<E>(
+    engine: io::Result<E>,
+    ready: &Sender<io::Result<()>>,
+    started: &Receiver<()>,
+) -> Option<E> {
     let (engine, report) = match engine {
         Ok(engine) => (Some(engine), Ok(())),
         Err(error) => (None, Err(error)),

@@ -99,7 +99,8 @@ pub trait Handler {
     fn accepted(&mut self, io: &mut dyn NetIo, socket: Socket);
     /// Bytes came in. They live in the engine's receive buffer and are gone after the call.
     fn received(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]);
-    /// Everything handed to [`NetIo::send`] for this connection has left.
+    /// Everything handed to [`NetIo::send`] for this connection has left. Told at once while receiving is paused
+    /// or the peer has ended; else it may come as late as the next turn that happens for another reason.
     fn sent(&mut self, io: &mut dyn NetIo, conn: ConnId);
     /// The peer sends no more; all it sent has been handed over. True keeps the connection, because replies are
     /// still owed: the handler closes it then. False: what is queued leaves, and `closed` follows.
@@ -131,7 +132,8 @@ pub trait NetIo {
     fn pause_receive(&mut self, conn: ConnId);
     /// Receives again. A no-op when not paused.
     fn resume_receive(&mut self, conn: ConnId);
-    /// Closes now; queued bytes that did not leave are dropped. To send a last reply first, wait for `sent`.
+    /// Closes now; queued bytes that did not leave are dropped. To send a last reply first,
+    /// pause receiving and wait for `sent`.
     fn close(&mut self, conn: ConnId);
     /// Starts accepting on a listener (at start, or when CONFIG SET changes port or bind).
     fn listen(&mut self, listener: Listener) -> io::Result<()>;

@@ -10,6 +10,7 @@
 //! taken from a client ([`Port::has_credit`]). Replies and transaction messages need no credit: there are at most
 //! as many as commands that were taken.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,7 +60,15 @@ pub struct Port<B> {
     outboxes: Vec<Sender<Envelope<B>>>,
     sent: Vec<u64>,
     unpublished: bool,
+    /// In the simulation: what was sent and published and has not happened yet.
+    held: Option<VecDeque<Held<B>>>,
     shared: Arc<Shared>,
+}
+
+/// A step of a flush that the simulation lets happen later.
+enum Held<B> {
+    Send { to: usize, envelope: Envelope<B> },
+    Publish { turn: u64 },
 }
 
 /// Connects `cores` cores with each other.
@@ -82,6 +91,7 @@ pub fn mesh<B: Send>(cores: usize) -> Vec<Port<B>> {
             outboxes: outboxes.clone(),
             sent: vec![0; cores],
             unpublished: false,
+            held: None,
             shared: shared.clone(),
         })
         .collect()
@@ -102,17 +112,40 @@ impl<B: Send> Port<B> {
     pub fn send(&mut self, to: usize, body: B) {
         self.sent[to] += 1;
         self.unpublished = true;
-        // A receiver that has shut down no longer needs its mail.
-        let _ = self.outboxes[to].send(Envelope { from: self.me, turn: self.turn, body });
+        let envelope = Envelope { from: self.me, turn: self.turn, body };
+        match &mut self.held {
+            Some(held) => held.push_back(Held::Send { to, envelope }),
+            // A receiver that has shut down no longer needs its mail.
+            None => drop(self.outboxes[to].send(envelope)),
+        }
     }
 
     /// Declares that all batches of this turn are sent. Free when there were none.
     pub fn publish(&mut self) {
         if self.unpublished {
-            self.shared.published[self.me].0.store(self.turn, Ordering::Release);
+            match &mut self.held {
+                Some(held) => held.push_back(Held::Publish { turn: self.turn }),
+                None => self.shared.published[self.me].0.store(self.turn, Ordering::Release),
+            }
             self.turn += 1;
             self.unpublished = false;
         }
+    }
+
+    /// From now on sends and publications wait for [`Port::let_happen`]: the simulation puts other cores' steps
+    /// between them.
+    pub fn hold(&mut self) {
+        self.held = Some(VecDeque::new());
+    }
+
+    /// Lets the next held send or publication happen. False when none is left.
+    pub fn let_happen(&mut self) -> bool {
+        match self.held.as_mut().and_then(VecDeque::pop_front) {
+            Some(Held::Send { to, envelope }) => drop(self.outboxes[to].send(envelope)),
+            Some(Held::Publish { turn }) => self.shared.published[self.me].0.store(turn, Ordering::Release),
+            None => return false,
+        }
+        true
     }
 
     /// Takes the next batch that is allowed to run.

@@ -71,6 +71,11 @@ impl Outbox {
         self.flying.len() - self.landed
     }
 
+    /// How many bytes are in flight.
+    pub fn flight_bytes(&self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
     /// `count` bytes of the flight have left. True when that was all of it.
     pub fn advance(&mut self, mut count: usize, pool: &mut Pool) -> bool {
         while count > 0 && self.landed < self.flying.len() {

@@ -35,7 +35,10 @@ pub fn listen_unix(path: &Path, perm: Option<u32>) -> io::Result<Listener> {
     // SAFETY: an all-zero sockaddr_un is a valid value.
     let mut addr: libc::sockaddr_un = unsafe { zeroed() };
     if bytes.is_empty() || bytes.len() >= addr.sun_path.len() || bytes.contains(&0) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path of a Unix socket must have 1 to 107 bytes"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the path of a Unix socket must have 1 to 107 bytes",
+        ));
     }
     addr.sun_family = libc::AF_UNIX as libc::sa_family_t;
     for (to, from) in addr.sun_path.iter_mut().zip(bytes) {
@@ -81,7 +84,9 @@ pub(super) fn accepted(fd: OwnedFd, kind: ListenerKind) -> Socket {
     let raw = fd.as_raw_fd();
     let (peer, local) = match kind {
         ListenerKind::Unix => (None, None),
-        ListenerKind::Tcp | ListenerKind::Metrics => (name(raw, libc::getpeername), name(raw, libc::getsockname)),
+        ListenerKind::Tcp | ListenerKind::Metrics => {
+            (name(raw, libc::getpeername), name(raw, libc::getsockname))
+        }
     };
     Socket { fd, kind, peer, local }
 }
@@ -123,7 +128,12 @@ fn set_flag(fd: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::
     set_option(fd, level, option, 1)
 }
 
-fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let len = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is a live c_int and its length is given.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), len) })?;

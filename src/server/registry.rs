@@ -1,6 +1,6 @@
 //! The registry: every family's rows in one table, and the functions bound to rows that need their core.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::commands::{info, slowlog};
 use crate::commands::spec::{Row, Run};
@@ -15,9 +15,10 @@ const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, info
 const BINDINGS: &[&[(&str, Bound)]] =
     &[multi::BINDINGS, connection::BINDINGS, info::BINDINGS, slowlog::BINDINGS];
 
-/// The table of commands.
-pub fn table() -> Arc<CommandTable> {
-    Arc::new(CommandTable::new(FAMILIES))
+/// The table of commands, which lives as long as the process.
+pub fn table() -> &'static CommandTable {
+    static TABLE: LazyLock<CommandTable> = LazyLock::new(|| CommandTable::new(FAMILIES));
+    &TABLE
 }
 
 /// The bound function of every row. Panics when a row and its binding do not fit: any test finds that.
@@ -52,6 +53,6 @@ pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
 mod tests {
     #[test]
     fn every_row_that_needs_its_core_is_bound() {
-        super::bind(&super::table());
+        super::bind(super::table());
     }
 }

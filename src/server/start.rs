@@ -98,7 +98,7 @@ fn serve(startup: Startup) -> Result<ExitCode> {
     let listeners = listeners(&config, &shared)?;
     let listeners = Mutex::new(listeners.into_iter().map(Some).collect::<Vec<_>>());
     let table = registry::table();
-    let bound = registry::bind(&table);
+    let bound = registry::bind(table);
     let ports = Mutex::new(mesh(shards).into_iter().map(Some).collect::<Vec<_>>());
     let databases = config.integer(id::DATABASES) as usize;
     let seed = entropy::seed();
@@ -134,7 +134,7 @@ fn serve(startup: Startup) -> Result<ExitCode> {
             let mut handler = Core::new(Parts {
                 me: ShardId(core as u16),
                 shared: shared.clone(),
-                table: table.clone(),
+                table,
                 bound: bound.clone(),
                 shard,
                 port,

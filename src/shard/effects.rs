@@ -94,6 +94,15 @@ impl Effects {
         }
     }
 
+    /// Records another notification of the change recorded last (SET with an expiry is `set` and `expire`, and
+    /// still one change).
+    #[inline]
+    pub fn also(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        if self.followers > 0 {
+            self.pending.push(Effect { db, key: key.into(), event });
+        }
+    }
+
     /// True when nothing waits to be drained.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -3,12 +3,13 @@
 //! INVARIANT (one door): every change of a key goes through a method here that takes the [`Event`] to report, and
 //! records exactly one effect for it. The table itself is not handed to commands for writing.
 
-use super::access::AccessClock;
+use super::access::{AccessClock, Counting};
 use super::db::Db;
 use super::effects::{Effects, Event};
 use super::graveyard::Graveyard;
 use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
+use crate::types::raw::table::{Probe, Probed, Table};
 use crate::types::raw::table::{Value as TableValue, ValueRef};
 use crate::types::{DbIndex, Value};
 
@@ -63,50 +64,54 @@ impl<'a> Keyspace<'a> {
     /// Removes the key if its deadline has passed. True when it is (now) not there.
     #[inline]
     fn expire_if_due(&mut self, hash: u64, key: &[u8]) -> bool {
-        let due = match self.db.table.find(hash, key) {
-            None => return true,
-            Some(entry) => entry.expire_at_ms().is_some_and(|at| at <= self.clock.now_ms),
-        };
-        if due {
-            self.drop_entry(hash, key);
-            self.stats.expired += 1;
-            self.effects.record(self.index, key, Event::EXPIRED);
+        let now_ms = self.clock.now_ms;
+        match self.db.table.find_if(hash, key, |entry| !is_due(entry, now_ms)) {
+            Probed::Found(_) => false,
+            Probed::Missing => true,
+            Probed::Refused(table) => {
+                expire(table, hash, key, self.graveyard, self.stats);
+                self.effects.record(self.index, key, Event::EXPIRED);
+                true
+            }
         }
-        due
     }
 
     /// Looks a key up to read its value: expires it, counts a hit or a miss, counts as access.
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Some(entry) = self.db.table.find(hash, key) else {
-            self.stats.misses += 1;
-            return None;
-        };
-        let access = entry.access();
-        if entry.expire_at_ms().is_some_and(|at| at <= self.clock.now_ms) {
-            self.expire_if_due(hash, key);
-            self.stats.misses += 1;
-            return None;
-        }
-        self.stats.hits += 1;
-        if self.touch {
-            let rng = &mut *self.rng;
-            let touched = self.clock.touched(access, || rng.f64());
-            if touched != access {
-                self.db.table.touch(hash, key, touched);
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        match db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
+            Probed::Found(entry) => {
+                stats.hits += 1;
+                Some(entry)
+            }
+            Probed::Missing => {
+                stats.misses += 1;
+                None
+            }
+            Probed::Refused(table) => {
+                stats.misses += 1;
+                expire(table, hash, key, graveyard, stats);
+                effects.record(*index, key, Event::EXPIRED);
+                None
             }
         }
-        self.db.table.find(hash, key)
     }
 
     /// Looks a key up without counting a hit or an access (TYPE, TTL, OBJECT …).
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        if self.expire_if_due(hash, key) {
-            return None;
+        let Keyspace { db, index, effects, stats, graveyard, clock, .. } = self;
+        match db.table.find_if(hash, key, |entry| !is_due(entry, clock.now_ms)) {
+            Probed::Found(entry) => Some(entry),
+            Probed::Missing => None,
+            Probed::Refused(table) => {
+                expire(table, hash, key, graveyard, stats);
+                effects.record(*index, key, Event::EXPIRED);
+                None
+            }
         }
-        self.db.table.find(hash, key)
     }
 
     /// Is the key there? Counts neither hit nor access.
@@ -116,18 +121,42 @@ impl<'a> Keyspace<'a> {
     }
 
     /// Stores a value, whatever the key held. True when the key existed.
+    #[inline]
     pub fn set(&mut self, key: &[u8], value: NewValue<'_>, ttl: Ttl, event: Event) -> bool {
         let hash = self.hash(key);
-        if ttl == Ttl::Keep {
-            self.expire_if_due(hash, key);
-        }
+        let access = match self.clock.counting {
+            // Without deadlines in this database nothing can be due, and one probe does it all.
+            Counting::Lru if self.db.table.expires_count() == 0 => Access::Set(self.clock.fresh()),
+            counting => self.prepare(hash, key, counting),
+        };
         let value = self.table_value(value);
-        let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(self.clock.fresh()));
+        let replaced = self.db.table.replace(hash, key, value, ttl, access);
         if let Some(old) = replaced.old {
             self.bury(old);
         }
         self.effects.record(self.index, key, event);
         replaced.existed
+    }
+
+    /// Expires what is about to be overwritten, and says what becomes of its access metadata.
+    ///
+    /// Redis: overwriting counts as an access, and with LFU the new value inherits the counter.
+    fn prepare(&mut self, hash: u64, key: &[u8], counting: Counting) -> Access {
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        let found = db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng));
+        if let Probed::Refused(table) = found {
+            expire(table, hash, key, graveyard, stats);
+            effects.record(*index, key, Event::EXPIRED);
+        }
+        match counting {
+            Counting::Lru => Access::Set(clock.fresh()),
+            Counting::Lfu { .. } => Access::KeepOr(clock.fresh()),
+        }
+    }
+
+    /// Reports a further notification of the change that was just made to a key.
+    pub fn also(&mut self, key: &[u8], event: Event) {
+        self.effects.also(self.index, key, event);
     }
 
     fn table_value<'v>(&mut self, value: NewValue<'v>) -> TableValue<'v, Value> {
@@ -213,16 +242,23 @@ impl<'a> Keyspace<'a> {
         self.effects.record(self.index, key, event);
     }
 
-    /// Opens a key for a change that depends on what it holds. Counts neither hit nor access.
+    /// Opens a key for a change that depends on what it holds. Counts as access, neither as hit nor as miss.
+    #[inline]
     pub fn edit<'k>(&mut self, key: &'k [u8]) -> Option<Edit<'_, 'k>> {
         let hash = self.hash(key);
-        if self.expire_if_due(hash, key) {
-            return None;
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        match db.table.find_mut_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
+            Probed::Found(entry) => {
+                let heap_bytes = heap_bytes(entry.value());
+                Some(Edit { key, index: *index, entry, effects, graveyard, heap_bytes })
+            }
+            Probed::Missing => None,
+            Probed::Refused(table) => {
+                expire(table, hash, key, graveyard, stats);
+                effects.record(*index, key, Event::EXPIRED);
+                None
+            }
         }
-        let Keyspace { db, effects, graveyard, index, .. } = self;
-        let entry = db.table.entry_mut(hash, key)?;
-        let heap_bytes = heap_bytes(entry.value());
-        Some(Edit { key, index: *index, entry, effects, graveyard, heap_bytes, buried: 0 })
     }
 
     /// Reports how the bytes behind heap values changed in an edit.
@@ -233,6 +269,7 @@ impl<'a> Keyspace<'a> {
     }
 
     /// Runs an edit and keeps the accounts: the only way to finish one.
+    #[inline]
     pub fn edit_with<R>(&mut self, key: &[u8], change: impl FnOnce(&mut Edit<'_, '_>) -> R) -> Option<R> {
         let mut edit = self.edit(key)?;
         let result = change(&mut edit);
@@ -242,6 +279,39 @@ impl<'a> Keyspace<'a> {
     }
 }
 
+#[inline]
+fn is_due(entry: &Probe<'_, Value>, now_ms: u64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at <= now_ms)
+}
+
+/// Refuses an entry whose deadline has passed, and counts the access of another.
+#[inline]
+fn accept(entry: &mut Probe<'_, Value>, clock: AccessClock, touch: bool, rng: &mut fastrand::Rng) -> bool {
+    if is_due(entry, clock.now_ms) {
+        return false;
+    }
+    if touch {
+        let access = entry.access();
+        let touched = clock.touched(access, || rng.f64());
+        if touched != access {
+            entry.set_access(touched);
+        }
+    }
+    true
+}
+
+/// Takes out a key whose deadline has passed; the caller records the effect.
+#[cold]
+fn expire(table: &mut Table<Value>, hash: u64, key: &[u8], graveyard: &mut Graveyard, stats: &mut KeyStats) {
+    let removed = table.remove(hash, key);
+    if let Some(value) = removed.and_then(|removed| removed.heap) {
+        table.report_heap_bytes(-(value.heap_bytes() as isize));
+        graveyard.bury(value);
+    }
+    stats.expired += 1;
+}
+
+#[inline]
 fn heap_bytes(value: ValueView<'_>) -> usize {
     match value {
         ValueRef::Heap(value) => value.heap_bytes(),
@@ -257,7 +327,6 @@ pub struct Edit<'a, 'k> {
     effects: &'a mut Effects,
     graveyard: &'a mut Graveyard,
     heap_bytes: usize,
-    buried: usize,
 }
 
 impl Edit<'_, '_> {
@@ -288,7 +357,6 @@ impl Edit<'_, '_> {
             NewValue::Value(value) => TableValue::Heap(value),
         };
         if let Some(old) = self.entry.set_value(value) {
-            self.buried += old.heap_bytes();
             self.graveyard.bury(old);
         }
     }
@@ -311,6 +379,11 @@ impl Edit<'_, '_> {
     /// Reports the change.
     pub fn commit(&mut self, event: Event) {
         self.effects.record(self.index, self.key, event);
+    }
+
+    /// Reports a further notification of the change that was committed.
+    pub fn also(&mut self, event: Event) {
+        self.effects.also(self.index, self.key, event);
     }
 
     fn heap_change(&self) -> isize {

@@ -113,9 +113,14 @@ fn run_hops(
     finish: FinishFn,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let keys = keys_of(entry.row, argv).map_err(|_| invalid_keys())?;
-    let mine: Vec<usize> = (0..keys.len()).collect();
     let mut gathered = Gathered::default();
+    let Ok(keys) = keys_of(entry.row, argv) else {
+        // The first hop, given no keys, finds the same fault in the arguments and words it.
+        let Some(first) = hops.first() else { return Err(invalid_keys()) };
+        (first.run)(ctx, argv, &[], &mut gathered)?;
+        return Err(invalid_keys());
+    };
+    let mine: Vec<usize> = (0..keys.len()).collect();
     for hop in hops {
         let one;
         let mine = match hop.on {

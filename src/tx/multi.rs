@@ -4,8 +4,6 @@
 //! over several shards is a stage (or more) of its own; what needs the connection's core is done by the caller
 //! in between. All intents are held from the first to the last command.
 
-use std::sync::Arc;
-
 use super::coordinator::{Next, Program, Stage};
 use super::execute::write_error;
 use super::message::{TxCommand, Work};
@@ -25,7 +23,7 @@ pub struct Step {
 
 /// A MULTI block that runs.
 pub struct Exec {
-    table: Arc<CommandTable>,
+    table: &'static CommandTable,
     placement: Placement,
     protocol: Protocol,
     steps: Vec<Step>,
@@ -41,7 +39,7 @@ pub struct Exec {
 }
 
 impl Exec {
-    pub fn new(steps: Vec<Step>, table: Arc<CommandTable>, placement: Placement, protocol: Protocol) -> Exec {
+    pub fn new(steps: Vec<Step>, table: &'static CommandTable, placement: Placement, protocol: Protocol) -> Exec {
         let replies = steps.iter().map(|_| Output::default()).collect();
         Exec {
             table,
@@ -122,8 +120,7 @@ impl Exec {
             let Some(step) = self.steps.get(self.at) else { return Next::Done };
             match &step.route {
                 Ok(Route::Several) => {
-                    let planned =
-                        Single::new(step.command.clone(), self.table.clone(), self.placement, self.protocol);
+                    let planned = Single::new(step.command.clone(), self.table, self.placement, self.protocol);
                     match planned {
                         Ok(single) => self.single = Some(single),
                         Err(error) => self.refuse(&error),

@@ -1,7 +1,5 @@
 //! One command over several shards, as stages: key by key, in hops, or on all shards.
 
-use std::sync::Arc;
-
 use super::coordinator::{Claim, Stage};
 use super::execute::{merge_each, write_error};
 use super::intents::Mode;
@@ -76,7 +74,7 @@ pub fn claim_on(claims: &mut Vec<(ShardId, Claim)>, shard: ShardId) -> &mut Clai
 /// The stages of one command.
 pub struct Single {
     command: TxCommand,
-    table: Arc<CommandTable>,
+    table: &'static CommandTable,
     placement: Placement,
     protocol: Protocol,
     owners: KeysByOwner,
@@ -91,7 +89,7 @@ impl Single {
     /// Plans a command whose route is `Several` (or which an EXEC runs as a stage of its own).
     pub fn new(
         command: TxCommand,
-        table: Arc<CommandTable>,
+        table: &'static CommandTable,
         placement: Placement,
         protocol: Protocol,
     ) -> Result<Single, CommandError> {

@@ -224,7 +224,7 @@ fn apfloat_from_hex<F: Float>(text: &[u8], is_zero: bool) -> Option<F> {
 const MAX_LONG_DOUBLE_CHARS: usize = 5 * 1024;
 
 /// An 80-bit float: 64 bits of mantissa, the `long double` of x86.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct LongDouble(X87DoubleExtended);
 
 impl LongDouble {
@@ -259,8 +259,22 @@ impl LongDouble {
         LongDouble((self.0 + other.0).value)
     }
 
+    #[allow(clippy::should_implement_trait)]
+    pub fn sub(self, other: LongDouble) -> LongDouble {
+        LongDouble((self.0 - other.0).value)
+    }
+
     pub fn is_finite(self) -> bool {
         self.0.is_finite()
+    }
+
+    /// The largest finite value of the same sign instead of an infinity.
+    pub fn clamp_finite(self) -> LongDouble {
+        if !self.0.is_infinite() {
+            return self;
+        }
+        let largest = X87DoubleExtended::largest();
+        LongDouble(if self.0.is_negative() { -largest } else { largest })
     }
 
     /// Writes the value with at most 17 decimals and no zeros at their end, as Redis does for people.

@@ -221,25 +221,32 @@ impl<H: Handler> Core<H> {
         }
         self.accept_at_ns = None;
         for index in mem::take(&mut self.net.accepts) {
-            for _ in 0..ACCEPTS_PER_TURN {
-                // The handler may unlisten in between.
-                let Some(listening) = &self.net.listeners[index as usize] else { break };
-                let kind = listening.kind;
-                match accept(listening.fd.as_raw_fd()) {
-                    Ok(fd) => self.handler.accepted(&mut self.net, socket::accepted(fd, kind)),
-                    Err(error) => match error.raw_os_error() {
-                        Some(libc::EAGAIN) => break,
-                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                            self.accept_at_ns = Some(self.net.now_ns + ACCEPT_REST_NS);
-                            self.net.accepts.push(index);
-                            break;
-                        }
-                        // This connection failed before it was accepted; the next may be sound.
-                        _ => {}
-                    },
-                }
+            if !self.accept_some(index) {
+                self.net.accepts.push(index);
             }
         }
+    }
+
+    /// Accepts a bounded number of connections. False when more may wait.
+    fn accept_some(&mut self, index: u32) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            // The handler may unlisten in between.
+            let Some(listening) = &self.net.listeners[index as usize] else { return true };
+            let kind = listening.kind;
+            match accept(listening.fd.as_raw_fd()) {
+                Ok(fd) => self.handler.accepted(&mut self.net, socket::accepted(fd, kind)),
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => return true,
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        self.accept_at_ns = Some(self.net.now_ns + ACCEPT_REST_NS);
+                        return false;
+                    }
+                    // This connection failed before it was accepted; the next may be sound.
+                    _ => {}
+                },
+            }
+        }
+        false
     }
 
     /// Writes what was queued, once per connection.

@@ -12,7 +12,7 @@ use crate::runtime::socket;
 use crate::runtime::wake::Waker;
 
 /// How long a test waits for something that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every handler of a test gets.
 #[derive(Clone)]

@@ -55,7 +55,8 @@ impl Buffers {
         assert!(cut.count.is_power_of_two());
         let head = (usize::from(cut.count) * size_of::<BufRingEntry>()).next_multiple_of(4096);
         let mapped = head + usize::from(cut.count) * cut.size as usize;
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
         // SAFETY: a fresh anonymous mapping.
         let base = unsafe { libc::mmap(ptr::null_mut(), mapped, protection, flags, -1, 0) };
         if base == libc::MAP_FAILED {

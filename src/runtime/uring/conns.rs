@@ -12,6 +12,9 @@ use super::send::Message;
 use crate::runtime::face::ConnId;
 use crate::runtime::outbox::Outbox;
 
+/// The largest flight that is sent quietly.
+const QUIET_BYTES: usize = 16 * 1024;
+
 /// What the kernel is doing with a connection's output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flight {
@@ -61,6 +64,12 @@ pub struct Conn {
 }
 
 impl Conn {
+    /// True when nobody is in a hurry to hear that the flight has left. A quiet send is confirmed when the core
+    /// next wakes up for something else; who is paused, or ending, or holds much memory, is told at once.
+    pub fn may_send_quietly(&self) -> bool {
+        !self.paused && self.ending == Ending::No && self.outbox.flight_bytes() <= QUIET_BYTES
+    }
+
     /// True when the kernel holds no request of this connection.
     pub fn is_settled(&self) -> bool {
         !self.armed && self.flight == Flight::None

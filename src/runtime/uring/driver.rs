@@ -355,6 +355,7 @@ impl<H: Handler> Core<H> {
         conn.listed = false;
         if !conn.open {
             if conn.is_settled() {
+                conn.outbox.reset(&mut self.net.pool);
                 self.net.conns.remove(index);
                 return;
             }
@@ -376,7 +377,8 @@ impl<H: Handler> Core<H> {
         }
         let conn = self.net.conns.at(index);
         if conn.flight == Flight::None && conn.outbox.launch() {
-            self.start_send(index, self.features.quiet_sends);
+            let quiet = self.features.quiet_sends && conn.may_send_quietly();
+            self.start_send(index, quiet);
         }
     }
 
@@ -417,7 +419,9 @@ impl<H: Handler> Core<H> {
     fn cancel(&mut self, target: u64) {
         // SAFETY: the request points at nothing. It is carried out while it is submitted, so it never finds a
         // later request of the same tag.
-        unsafe { self.ring.push(&opcode::AsyncCancel::new(target).build().user_data(tag(Op::Ignored, NOBODY))) };
+        unsafe {
+            self.ring.push(&opcode::AsyncCancel::new(target).build().user_data(tag(Op::Ignored, NOBODY)))
+        };
     }
 
     fn arm_bell(&mut self) {

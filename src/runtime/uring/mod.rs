@@ -65,7 +65,8 @@ impl<H: Handler + 'static> Engine<H> {
             let tasks = glommio::executor();
             let latency = Latency::Matters(Duration::from_millis(1));
             let commands = tasks.create_task_queue(Shares::Static(900), latency, "commands");
-            let background = tasks.create_task_queue(Shares::Static(100), Latency::NotImportant, "background");
+            let background =
+                tasks.create_task_queue(Shares::Static(100), Latency::NotImportant, "background");
             let slices = Rc::new(Slices::default());
             let slicer = spawn_into(slicer(core.clone(), slices.clone()), background);
             spawn_into(driver::drive(core, slices), commands).await;

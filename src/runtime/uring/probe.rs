@@ -105,7 +105,9 @@ fn best_setup(missing: &mut Vec<&'static str>) -> Result<(Setup, Ring), String> 
     }
     Err(match last.raw_os_error() {
         Some(libc::ENOSYS) => "the kernel has no io_uring, or a seccomp profile hides it".into(),
-        Some(libc::EPERM | libc::EACCES) => format!("io_uring is blocked, by seccomp or kernel.io_uring_disabled ({last})"),
+        Some(libc::EPERM | libc::EACCES) => {
+            format!("io_uring is blocked, by seccomp or kernel.io_uring_disabled ({last})")
+        }
         _ => format!("io_uring cannot be set up ({last})"),
     })
 }
@@ -114,14 +116,11 @@ fn best_setup(missing: &mut Vec<&'static str>) -> Result<(Setup, Ring), String> 
 fn try_receive(setup: Setup, missing: &mut Vec<&'static str>) -> Result<(Cut, bool), String> {
     for (cut, lacks) in [(Cut::INCREMENTAL, "incremental buffers"), (Cut::WHOLE, "provided-buffer rings")] {
         for multishot in [true, false] {
-            match receive_once(setup, cut, multishot) {
-                Ok(true) => {
-                    if !multishot {
-                        missing.push("multishot receive");
-                    }
-                    return Ok((cut, multishot));
+            if receive_once(setup, cut, multishot).unwrap_or(false) {
+                if !multishot {
+                    missing.push("multishot receive");
                 }
-                Ok(false) | Err(_) => {}
+                return Ok((cut, multishot));
             }
         }
         missing.push(lacks);
@@ -150,7 +149,9 @@ fn receive_once(setup: Setup, cut: Cut, multishot: bool) -> io::Result<bool> {
     let works = completion.is_some_and(|completion| {
         let right = buffers.received(&completion) == Some(b"probe");
         buffers.release(&completion);
-        right && cqueue::more(completion.flags()) == multishot && cqueue::buffer_more(completion.flags()) == cut.incremental
+        right
+            && cqueue::more(completion.flags()) == multishot
+            && cqueue::buffer_more(completion.flags()) == cut.incremental
     });
     drop(ring);
     drop(buffers);

@@ -4,6 +4,9 @@
 //! post a completion only if it fell short. So the outcome of every quiet send is known when the entry that
 //! submitted it returns, at no completion at all for the common case, and the wait for the next request is
 //! not ended early by a completion nobody waits for. What falls short continues as an *awaited* send.
+//!
+//! PERF: one request per turn instead of one per two turns with a single client, 1.5 instead of 1.2 with fifty
+//! (redis-benchmark, GET, P=1, counting the handler's turns): half the entries into the kernel at light load.
 #![allow(unsafe_code)]
 
 use std::mem::zeroed;

@@ -1,0 +1,73 @@
+//! GET and reading that also changes: GETEX, GETDEL.
+
+use super::expiry::Expiry;
+use super::reply_string;
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::Event;
+
+pub fn get(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    match ctx.keys().read(args.take()?) {
+        Some(entry) => reply_string(entry.value(), reply)?,
+        None => reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+pub fn getex(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let mut expiry = Expiry::Unsaid;
+    while !args.is_done() {
+        if !expiry.option(args, "PERSIST", Expiry::Persist) {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let now_ms = ctx.now_ms();
+    let mut keys = ctx.keys();
+    // Redis: the number is looked at only when there is a string to give back.
+    match keys.read(key) {
+        Some(entry) => reply_string(entry.value(), reply)?,
+        None => {
+            reply.null();
+            return Ok(Outcome::Done);
+        }
+    }
+    match expiry.deadline(now_ms, "getex")? {
+        Some(at) if at <= now_ms => {
+            keys.remove(key, Event::DEL);
+        }
+        Some(at) => {
+            keys.edit_with(key, |edit| {
+                edit.set_expire(at);
+                edit.commit(Event::EXPIRE);
+            });
+        }
+        None if expiry == Expiry::Persist => {
+            keys.edit_with(key, |edit| {
+                if edit.persist() {
+                    edit.commit(Event::PERSIST);
+                }
+            });
+        }
+        None => {}
+    }
+    Ok(Outcome::Done)
+}
+
+pub fn getdel(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let mut keys = ctx.keys();
+    match keys.read(key) {
+        Some(entry) => reply_string(entry.value(), reply)?,
+        None => {
+            reply.null();
+            return Ok(Outcome::Done);
+        }
+    }
+    keys.remove(key, Event::DEL);
+    Ok(Outcome::Done)
+}

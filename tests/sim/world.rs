@@ -1,0 +1,438 @@
+//! N cores on one thread, clients that pipeline, and a scheduler that picks every step from a seed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, RwLock};
+
+use coreshard::config::Config;
+use coreshard::net::core::Parts;
+use coreshard::net::{Core, Shared};
+use coreshard::runtime::face::{Closed, ConnId, Handler};
+use coreshard::runtime::mesh::mesh;
+use coreshard::server::registry;
+use coreshard::shard::Shard;
+use coreshard::shard::memory::MemoryBoard;
+use coreshard::tx::Grace;
+use coreshard::types::ShardId;
+use coreshard::types::raw::table::Hasher;
+
+use crate::history::{Operation, Step, token_text, tokens};
+use crate::io::{SLICE, SimIo};
+use crate::reply::{Value, take_value};
+
+/// Faults that the simulation can plant, to prove that it finds them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planted {
+    Nothing,
+    /// Pipelines fly to several shards beside transactions (rule (e) is not kept).
+    NoTransactionMode,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Half {
+    /// Bytes may come in.
+    Open,
+    /// `end_turn` was called; its sends have not all happened.
+    Ended(bool),
+    /// `next_turn` was called; its sends have not all happened.
+    Begun,
+    /// Asleep.
+    Resting,
+}
+
+struct SimCore {
+    core: Core,
+    io: SimIo,
+    half: Half,
+}
+
+/// What a client waits for.
+enum Expect {
+    /// The reply of one operation, with the operation's index.
+    Operation(usize),
+    /// `+OK`, `+QUEUED` and the like of MULTI, WATCH and queued commands.
+    Acknowledgement,
+}
+
+struct SimClient {
+    core: usize,
+    conn: ConnId,
+    /// Bytes not yet given to the core, cut where the scheduler likes; with the operations that end at each cut.
+    to_send: VecDeque<(Vec<u8>, Vec<usize>)>,
+    expect: VecDeque<Expect>,
+    gone: bool,
+}
+
+/// Everything.
+pub struct World {
+    cores: Vec<SimCore>,
+    clients: Vec<SimClient>,
+    pub operations: Vec<Operation>,
+    rng: fastrand::Rng,
+    step: u64,
+    keys: usize,
+    next_token: u64,
+    planted: Planted,
+}
+
+impl World {
+    pub fn new(seed: u64, planted: Planted) -> World {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let shards = rng.usize(2..=5);
+        let shared = shared(shards);
+        let table = registry::table();
+        let bound = registry::bind(table);
+        let hasher = Hasher::from_seed(seed);
+        let cores = mesh(shards)
+            .into_iter()
+            .enumerate()
+            .map(|(me, mut port)| {
+                port.hold();
+                let shard =
+                    Shard::new(ShardId(me as u16), 16, hasher.clone(), seed + me as u64, shared.memory.clone());
+                let (shared, bound) = (shared.clone(), bound.clone());
+                let core = Core::new(Parts { me: ShardId(me as u16), shared, table, bound, shard, port });
+                SimCore { core, io: SimIo::default(), half: Half::Open }
+            })
+            .collect();
+        let keys = rng.usize(2..=6);
+        let mut world = World {
+            cores,
+            clients: Vec::new(),
+            operations: Vec::new(),
+            rng,
+            step: 0,
+            keys,
+            next_token: 1,
+            planted,
+        };
+        for _ in 0..world.rng.usize(2..=6) {
+            world.connect();
+        }
+        world
+    }
+
+    fn connect(&mut self) {
+        let core = self.rng.usize(0..self.cores.len());
+        let sim = &mut self.cores[core];
+        let before = sim.io.wires.len();
+        sim.core.adopt(&mut sim.io, SimIo::socket());
+        assert_eq!(sim.io.wires.len(), before + 1, "a socket was adopted");
+        let conn = sim.io.wires.last_key_value().expect("just adopted").1.0;
+        self.clients.push(SimClient { core, conn, to_send: VecDeque::new(), expect: VecDeque::new(), gone: false });
+    }
+
+    /// Runs until `operations` were begun and all of them are over. Returns the keys' final tokens.
+    pub fn run(&mut self, operations: usize) -> Vec<Vec<u64>> {
+        while self.operations.len() < operations {
+            self.random_step(true);
+        }
+        let mut idle = 0;
+        while idle < 2000 {
+            self.random_step(false);
+            let waiting = self.clients.iter().any(|client| {
+                !client.gone && (!client.expect.is_empty() || !client.to_send.is_empty())
+            });
+            idle = if waiting { 0 } else { idle + 1 };
+            assert!(self.step < 3_000_000, "clients wait for ever for {} operations", operations);
+        }
+        self.finals()
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    fn random_step(&mut self, begin: bool) {
+        self.step += 1;
+        let pick = self.rng.usize(0..100);
+        match pick {
+            0..8 if begin => self.begin_operations(),
+            0..30 => self.give_bytes(),
+            30..31 if begin && self.rng.u8(0..20) == 0 => self.leave(),
+            31..36 => self.confirm_send(),
+            36..38 => self.background(),
+            _ => self.step_core(),
+        }
+        self.read_replies();
+    }
+
+    /// One step of a random core: a half turn, or one send of its flush.
+    fn step_core(&mut self) {
+        let core = self.rng.usize(0..self.cores.len());
+        let step_ns = self.step * 1000;
+        let sim = &mut self.cores[core];
+        sim.io.now_ns = step_ns;
+        match sim.half {
+            Half::Open | Half::Resting => {
+                sim.half = Half::Ended(sim.core.end_turn(&mut sim.io));
+            }
+            Half::Ended(flushed) => {
+                if !sim.core.port.let_happen() {
+                    sim.core.next_turn(&mut sim.io, flushed);
+                    sim.half = Half::Begun;
+                }
+            }
+            Half::Begun => {
+                if !sim.core.port.let_happen() {
+                    sim.half = Half::Open;
+                    if self.rng.u8(0..4) == 0 && !sim.core.has_mail() {
+                        sim.half = Half::Resting;
+                    }
+                }
+            }
+        }
+    }
+
+    fn background(&mut self) {
+        let core = self.rng.usize(0..self.cores.len());
+        let sim = &mut self.cores[core];
+        if matches!(sim.half, Half::Open) {
+            sim.core.background(&mut sim.io, SLICE);
+        }
+    }
+
+    fn confirm_send(&mut self) {
+        let core = self.rng.usize(0..self.cores.len());
+        let sim = &mut self.cores[core];
+        if !matches!(sim.half, Half::Open | Half::Resting) {
+            return;
+        }
+        let conn = sim.io.wires.values().find(|(_, wire)| wire.unconfirmed && !wire.closed).map(|(conn, _)| *conn);
+        if let Some(conn) = conn {
+            sim.io.wire(conn).expect("found above").unconfirmed = false;
+            sim.half = Half::Open;
+            sim.core.sent(&mut sim.io, conn);
+        }
+    }
+
+    /// A client goes away with whatever it has under way, and another comes.
+    fn leave(&mut self) {
+        let index = self.rng.usize(0..self.clients.len());
+        let client = &mut self.clients[index];
+        let sim = &mut self.cores[client.core];
+        if client.gone || !matches!(sim.half, Half::Open | Half::Resting) {
+            return;
+        }
+        client.gone = true;
+        client.to_send.clear();
+        sim.half = Half::Open;
+        sim.core.closed(&mut sim.io, client.conn, Closed::Peer);
+        sim.io.wire(client.conn).expect("it was open").closed = true;
+        self.connect();
+    }
+
+    /// Gives a client's next bytes to its core.
+    fn give_bytes(&mut self) {
+        let index = self.rng.usize(0..self.clients.len());
+        let client = &mut self.clients[index];
+        let sim = &mut self.cores[client.core];
+        let paused = sim.io.wire(client.conn).is_none_or(|wire| wire.receive_paused);
+        if client.gone || paused || !matches!(sim.half, Half::Open | Half::Resting) {
+            return;
+        }
+        let Some((bytes, ending)) = client.to_send.pop_front() else { return };
+        for operation in ending {
+            self.operations[operation].sent_at = self.step;
+        }
+        sim.half = Half::Open;
+        sim.io.now_ns = self.step * 1000;
+        if self.planted == Planted::NoTransactionMode {
+            sim.core.ignore_transactions();
+        }
+        sim.core.received(&mut sim.io, client.conn, &bytes);
+    }
+
+    // --- what clients do ----------------------------------------------------------------------------------------
+
+    fn key(&mut self) -> usize {
+        self.rng.usize(0..self.keys)
+    }
+
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token - 1
+    }
+
+    /// A client writes a pipeline of a few operations.
+    fn begin_operations(&mut self) {
+        let index = self.rng.usize(0..self.clients.len());
+        if self.clients[index].gone {
+            return;
+        }
+        let mut bytes = Vec::new();
+        let first = self.operations.len();
+        for _ in 0..self.rng.usize(1..=4) {
+            match self.rng.u8(0..10) {
+                0..3 => self.append(index, &mut bytes),
+                3..5 => self.get(index, &mut bytes),
+                5..7 => self.mget(index, &mut bytes),
+                7..9 => self.exec(index, &mut bytes, false),
+                _ => self.exec(index, &mut bytes, true),
+            }
+        }
+        let begun = (first..self.operations.len()).collect();
+        self.clients[index].to_send.push_back((bytes, begun));
+    }
+
+    fn new_operation(&mut self, client: usize, steps: Vec<Step>, text: String) {
+        let index = self.operations.len();
+        self.operations.push(Operation {
+            client,
+            steps,
+            sent_at: u64::MAX,
+            answered_at: None,
+            refused: false,
+            text,
+        });
+        self.clients[client].expect.push_back(Expect::Operation(index));
+    }
+
+    fn append(&mut self, client: usize, bytes: &mut Vec<u8>) {
+        let (key, token) = (self.key(), self.token());
+        command(bytes, &["APPEND", &key_name(key), &token_text(token)]);
+        self.new_operation(client, vec![Step::Append { key, token, length: None }], format!("APPEND {key}"));
+    }
+
+    fn get(&mut self, client: usize, bytes: &mut Vec<u8>) {
+        let key = self.key();
+        command(bytes, &["GET", &key_name(key)]);
+        self.new_operation(client, vec![Step::Read { key, seen: None }], format!("GET {key}"));
+    }
+
+    fn mget(&mut self, client: usize, bytes: &mut Vec<u8>) {
+        let keys: Vec<usize> = (0..self.rng.usize(1..=4)).map(|_| self.key()).collect();
+        let names: Vec<String> = keys.iter().map(|key| key_name(*key)).collect();
+        let mut words = vec!["MGET"];
+        words.extend(names.iter().map(String::as_str));
+        command(bytes, &words);
+        let steps = keys.iter().map(|key| Step::Read { key: *key, seen: None }).collect();
+        self.new_operation(client, steps, format!("MGET {keys:?}"));
+    }
+
+    fn exec(&mut self, client: usize, bytes: &mut Vec<u8>, watch: bool) {
+        if watch {
+            let key = self.key();
+            command(bytes, &["WATCH", &key_name(key)]);
+            self.clients[client].expect.push_back(Expect::Acknowledgement);
+            self.get(client, bytes);
+        }
+        command(bytes, &["MULTI"]);
+        self.clients[client].expect.push_back(Expect::Acknowledgement);
+        let mut steps = Vec::new();
+        for _ in 0..self.rng.usize(1..=4) {
+            let key = self.key();
+            if self.rng.bool() {
+                let token = self.token();
+                command(bytes, &["APPEND", &key_name(key), &token_text(token)]);
+                steps.push(Step::Append { key, token, length: None });
+            } else {
+                command(bytes, &["GET", &key_name(key)]);
+                steps.push(Step::Read { key, seen: None });
+            }
+            self.clients[client].expect.push_back(Expect::Acknowledgement);
+        }
+        command(bytes, &["EXEC"]);
+        self.new_operation(client, steps, format!("EXEC watch={watch}"));
+    }
+
+    /// Takes the replies that are complete.
+    fn read_replies(&mut self) {
+        let step = self.step;
+        for client in self.clients.iter_mut().filter(|client| !client.gone) {
+            let Some(wire) = self.cores[client.core].io.wire(client.conn) else { continue };
+            let mut at = 0;
+            while let Some((value, used)) = take_value(&wire.received[at..]) {
+                at += used;
+                match client.expect.pop_front().expect("a reply that nobody asked for") {
+                    Expect::Acknowledgement => assert!(matches!(value, Value::Simple(_)), "{value:?}"),
+                    Expect::Operation(index) => settle(&mut self.operations[index], value, step),
+                }
+            }
+            wire.received.drain(..at);
+        }
+    }
+
+    /// Reads every key from its shard.
+    fn finals(&mut self) -> Vec<Vec<u64>> {
+        (0..self.keys)
+            .map(|key| {
+                let name = key_name(key);
+                let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
+                let shard = &mut self.cores[owner.index()].core.shard;
+                let mut keys = shard.keyspace(coreshard::types::DbIndex(0), false);
+                keys.peek(name.as_bytes()).map_or_else(Vec::new, |entry| tokens(&string_of(entry.value())))
+            })
+            .collect()
+    }
+}
+
+fn string_of(value: coreshard::shard::ValueView<'_>) -> Vec<u8> {
+    use coreshard::shard::ValueView;
+    use coreshard::types::Value;
+    match value {
+        ValueView::Int(value) => value.to_string().into_bytes(),
+        ValueView::Bytes(bytes) => bytes.to_vec(),
+        ValueView::Heap(Value::String(bytes)) => bytes.to_vec(),
+    }
+}
+
+fn settle(operation: &mut Operation, value: Value, step: u64) {
+    operation.answered_at = Some(step);
+    let values = match value {
+        Value::Array(values) => values,
+        Value::NullArray => {
+            operation.refused = true;
+            return;
+        }
+        one => vec![one],
+    };
+    assert_eq!(values.len(), operation.steps.len(), "a reply of the wrong shape: {values:?} {operation:?}");
+    for (part, value) in operation.steps.iter_mut().zip(values) {
+        match (part, value) {
+            (Step::Append { length, .. }, Value::Int(now)) => *length = Some(now as usize),
+            (Step::Read { seen, .. }, Value::Bulk(bytes)) => *seen = Some(tokens(&bytes)),
+            (Step::Read { seen, .. }, Value::Null) => *seen = Some(Vec::new()),
+            (part, value) => panic!("a reply of the wrong type: {part:?} {value:?}"),
+        }
+    }
+}
+
+fn key_name(key: usize) -> String {
+    format!("key:{key}")
+}
+
+fn command(bytes: &mut Vec<u8>, words: &[&str]) {
+    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        bytes.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+}
+
+fn shared(shards: usize) -> Arc<Shared> {
+    Arc::new(Shared {
+        shards,
+        config: RwLock::new(Arc::new(Config::default())),
+        config_version: AtomicU64::new(1),
+        config_file: None,
+        config_change: Mutex::new(()),
+        grace: Grace::new(shards),
+        tx_counter: Arc::new(AtomicU64::new(0)),
+        memory: MemoryBoard::new(shards),
+        next_client: AtomicU64::new(1),
+        connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+        connections_total: AtomicUsize::new(0),
+        monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+        monitor_count: AtomicUsize::new(0),
+        pause_until_ms: AtomicI64::new(0),
+        pause_all: AtomicBool::new(false),
+        stop: AtomicBool::new(false),
+        started_ms: 0,
+        run_id: String::new(),
+        engine: ("sim".into(), String::new()),
+        port: AtomicUsize::new(0),
+        rejected_connections: AtomicU64::new(0),
+        total_connections: AtomicU64::new(0),
+    })
+}
