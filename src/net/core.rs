@@ -184,7 +184,10 @@ impl Core {
                 client.fd = fd;
                 client.authenticated = self.config.secret(id::REQUIREPASS).is_none_or(|pass| pass.is_empty());
                 self.clients.insert(client);
+                self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
+            // Scrapers are not counted among the connections.
+            Err(_) if kind == ListenerKind::Metrics => {}
             Err(_) => {
                 counters.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
                 counters.connections_total.fetch_sub(1, Ordering::Relaxed);
@@ -195,6 +198,10 @@ impl Core {
     /// Forgets a client whose connection is gone.
     pub fn forget(&mut self, conn: ConnId) {
         let Some(mut client) = self.clients.remove(conn) else { return };
+        if client.kind == ListenerKind::Metrics {
+            self.observe.http_clients -= 1;
+            return;
+        }
         self.shared.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
         self.shared.connections_total.fetch_sub(1, Ordering::Relaxed);
         if client.monitor {

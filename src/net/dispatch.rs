@@ -11,7 +11,7 @@ use crate::commands::spec::{Access, Flags, Run};
 use crate::commands::{Args, CommandError, Entry, Part, RowId};
 use crate::config::id;
 use crate::resp::{Argv, Output, Reply, Request, Step};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::sys::clock;
 use crate::tx::Route;
 use crate::tx::execute::{args_of, run_here, write_error};
@@ -78,7 +78,8 @@ impl Core {
         client.bytes_in += bytes.len() as u64;
         client.active_ms = now_ms;
         self.observe.net_in += bytes.len() as u64;
-        if client.kind == crate::runtime::face::ListenerKind::Metrics {
+        self.observe.reads += 1;
+        if client.kind == ListenerKind::Metrics {
             client.query.extend_from_slice(bytes);
             return super::http::serve(self, io, conn);
         }
@@ -101,6 +102,9 @@ impl Core {
         client.stall = Stall::None;
         if client.is_stalled() {
             return;
+        }
+        if client.kind == ListenerKind::Metrics {
+            return super::http::serve(self, io, conn);
         }
         self.run_query(io, conn);
         let Some(client) = self.clients.get(conn) else { return };
@@ -260,9 +264,41 @@ impl Core {
         client.begin_command();
         client.commands += 1;
         client.last_command = Some(row);
-        if self.has_monitors() && !entry.row.flags.has(Flags::SKIP_MONITOR) {
-            self.feed_monitors(conn, argv);
+        if self.has_monitors() {
+            return self.start_shown(io, conn, row, way, argv);
         }
+        self.run(io, conn, row, entry, way, argv);
+        Flow::Taken
+    }
+
+    /// Runs a command while there are monitors.
+    #[cold]
+    fn start_shown(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, way: Route, argv: Argv<'_>) -> Flow {
+        let entry = self.table.entry(row);
+        let about_keys = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
+        if self.clients.at(conn.index).monitor && about_keys.iter().any(|flag| entry.row.flags.has(*flag)) {
+            // Redis: a monitor counts as a replica.
+            return self.reject(conn, row, &CommandError::Line("ERR Replica can't interact with the keyspace"));
+        }
+        // Redis: what administrators do is not shown.
+        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
+        let after = matches!(way, Route::Bound | Route::Local);
+        let db = self.clients.at(conn.index).db;
+        if shown && !after {
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        self.run(io, conn, row, entry, way, argv);
+        if shown && after && entry.full_name != "exec" && let Some(client) = self.clients.get(conn) {
+            let db = client.db;
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        Flow::Taken
+    }
+
+    /// Sends a command on its way.
+    #[inline]
+    fn run(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, way: Route, argv: Argv<'_>) {
         match way {
             Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
             Route::Shard(shard) => {
@@ -275,7 +311,6 @@ impl Core {
             Route::Several => self.begin_single(conn, row, entry, argv),
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }
-        Flow::Taken
     }
 
     /// Runs a command on this core's own shard, or queues it behind a transaction.

@@ -198,7 +198,22 @@ fn exec(
     core: &mut Core,
     io: &mut dyn NetIo,
     conn: ConnId,
-    _: &mut Args<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let result = exec_block(core, io, conn, args.argv(), reply);
+    if core.has_monitors() && !matches!(result, Ok(After::Later)) {
+        let db = core.clients.at(conn.index).db;
+        core.feed_monitors(conn, db, "exec", args.argv());
+    }
+    result
+}
+
+fn exec_block(
+    core: &mut Core,
+    io: &mut dyn NetIo,
+    conn: ConnId,
+    argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
     let client = core.clients.at(conn.index);
@@ -227,7 +242,7 @@ fn exec(
     } else {
         let client = core.clients.at(conn.index);
         let token = await_token(client, core.me);
-        let exec = Exec::new(steps, core.table, core.placement, protocol);
+        let exec = Exec::new(Request::from(argv), steps, core.table, core.placement, protocol);
         core.coordinator.begin(token, view, claims, Plan::Exec(Box::new(exec)));
         After::Later
     };
@@ -340,6 +355,16 @@ impl Core {
             let mut out = Output::default();
             self.run_step(io, conn, &step, &mut out);
             reply.out.append(&mut out);
+            self.show_step(conn, &step.command);
+        }
+    }
+
+    /// Shows a command of a block to the monitors.
+    pub(super) fn show_step(&mut self, conn: ConnId, command: &TxCommand) {
+        let entry = self.table.entry(command.row);
+        let hidden = entry.row.flags.has(Flags::SKIP_MONITOR) || entry.row.flags.has(Flags::ADMIN);
+        if self.has_monitors() && !hidden && self.clients.get(conn).is_some() {
+            self.feed_monitors(conn, command.db, entry.full_name, command.request.argv());
         }
     }
 
@@ -362,7 +387,14 @@ impl Core {
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
-            Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
+            Ok(_) => {
+                self.clients.at(conn.index).in_exec = true;
+                let result = self.call_bound(io, conn, step.command.row, entry, argv, out, protocol);
+                if let Some(client) = self.clients.get(conn) {
+                    client.in_exec = false;
+                }
+                result
+            }
         };
         self.count_result(&result);
         let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };

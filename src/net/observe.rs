@@ -107,12 +107,13 @@ impl Core {
                 }
                 let cycles = exec.spent();
                 if let Some(row) = self.table.find(b"exec") {
-                    self.ran(
-                        row,
-                        Caller::Here(conn),
-                        Argv { buf: &[], spans: &[] },
-                        Ran { cycles, ok: true, reply_bytes },
-                    );
+                    let ran = Ran { cycles, ok: true, reply_bytes };
+                    self.ran(row, Caller::Here(conn), exec.request().argv(), ran);
+                }
+                if self.has_monitors() {
+                    exec.commands().for_each(|command| self.show_step(conn, command));
+                    let db = self.clients.at(conn.index).db;
+                    self.feed_monitors(conn, db, "exec", exec.request().argv());
                 }
             }
         }

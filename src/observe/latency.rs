@@ -66,8 +66,14 @@ impl Events {
         self.by_name.iter().map(|(name, series)| (*name, series))
     }
 
-    pub fn get(&self, name: &[u8]) -> Option<&Series> {
-        self.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, series)| series)
+    /// An event by its exact name.
+    pub fn find(&self, name: &[u8]) -> Option<(&'static str, &Series)> {
+        self.iter().find(|(known, _)| known.as_bytes() == name)
+    }
+
+    #[cfg(test)]
+    fn get(&self, name: &[u8]) -> Option<&Series> {
+        self.find(name).map(|(_, series)| series)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -228,7 +234,7 @@ mod tests {
         events.add("command", 5, 10);
         events.add("command", 5, 30);
         events.add("command", 6, 20);
-        let series = events.get(b"COMMAND").expect("it was recorded");
+        let series = events.get(b"command").expect("it was recorded");
         assert_eq!(series.samples, [Sample { at_s: 5, ms: 30 }, Sample { at_s: 6, ms: 20 }]);
         assert_eq!(series.max_ms, 30);
         for at_s in 10..300 {

@@ -2,6 +2,8 @@
 
 pub mod info;
 pub mod latency;
+pub mod memory;
+pub mod metrics;
 pub mod rates;
 pub mod report;
 pub mod slowlog;

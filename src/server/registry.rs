@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{info, slowlog};
+use super::commands::{info, latency, memory, monitor, slowlog};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, info::ROWS, slowlog::ROWS];
+const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, info::ROWS, slowlog::ROWS, latency::ROWS, memory::ROWS, monitor::ROWS];
 
 /// Every subsystem's bindings, by full name.
 const BINDINGS: &[&[(&str, Bound)]] =
-    &[multi::BINDINGS, connection::BINDINGS, info::BINDINGS, slowlog::BINDINGS];
+    &[multi::BINDINGS, connection::BINDINGS, info::BINDINGS, slowlog::BINDINGS, latency::BINDINGS, memory::BINDINGS, monitor::BINDINGS];
 
 /// The table of commands, which lives as long as the process.
 pub fn table() -> &'static CommandTable {

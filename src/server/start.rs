@@ -181,6 +181,7 @@ fn listeners(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> {
         }
     }
     shared.port.store(usize::from(port), Ordering::Relaxed);
+    cores[0].extend(super::metrics::listener(config)?);
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         let perm = config.integer(id::UNIXSOCKETPERM);
         let perm = (perm != 0).then_some(perm as u32);

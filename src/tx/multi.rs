@@ -10,7 +10,7 @@ use super::message::{TxCommand, Work};
 use super::route::Route;
 use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::Placement;
 use crate::sys::clock;
 use crate::types::ShardId;
@@ -23,6 +23,8 @@ pub struct Step {
 
 /// A MULTI block that runs.
 pub struct Exec {
+    /// EXEC as it was sent.
+    request: Request,
     table: &'static CommandTable,
     placement: Placement,
     protocol: Protocol,
@@ -39,9 +41,10 @@ pub struct Exec {
 }
 
 impl Exec {
-    pub fn new(steps: Vec<Step>, table: &'static CommandTable, placement: Placement, protocol: Protocol) -> Exec {
+    pub fn new(request: Request, steps: Vec<Step>, table: &'static CommandTable, placement: Placement, protocol: Protocol) -> Exec {
         let replies = steps.iter().map(|_| Output::default()).collect();
         Exec {
+            request,
             table,
             placement,
             protocol,
@@ -138,6 +141,11 @@ impl Exec {
     fn refuse(&mut self, error: &CommandError) {
         write_error(error, &mut Reply::new(&mut self.replies[self.at], self.protocol));
         self.at += 1;
+    }
+
+    /// EXEC as it was sent.
+    pub fn request(&self) -> &Request {
+        &self.request
     }
 
     /// The commands of the block, unless watched keys had changed.

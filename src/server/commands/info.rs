@@ -3,11 +3,11 @@
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run, Shape};
 use crate::commands::{CommandError, Part};
 use crate::net::dispatch::{After, Bound};
-use crate::net::{Asker, Core};
+use crate::net::{Asker, Core, http};
 use crate::observe::CoreReport;
 use crate::observe::info::{Wanted, text};
 use crate::resp::{Argv, Reply};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 
 /// The row of INFO.
 pub const ROWS: &[Row] = &[Row {
@@ -55,13 +55,20 @@ pub fn gathered<T: 'static>(parts: Vec<Part>) -> Vec<T> {
 fn merge(
     core: &mut Core,
     _: &mut dyn NetIo,
-    _: ConnId,
+    conn: ConnId,
     argv: Argv<'_>,
     parts: Vec<Part>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
     let cores = reports(parts);
     let facts = core.facts(&CoreReport::sum(&cores));
+    // The metrics port asks the same and shows it differently.
+    if let Some(client) = core.clients.get(conn)
+        && client.kind == ListenerKind::Metrics
+    {
+        let close = http::write_page(client, &facts, &cores, reply);
+        return Ok(if close { After::Close } else { After::Done });
+    }
     reply.verbatim("txt", text(wanted(argv), &facts, &cores).as_bytes());
     Ok(After::Done)
 }

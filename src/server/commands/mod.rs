@@ -2,4 +2,7 @@
 
 mod help;
 pub mod info;
+pub mod latency;
+pub mod memory;
+pub mod monitor;
 pub mod slowlog;
