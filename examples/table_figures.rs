@@ -43,7 +43,7 @@ fn rss(value_len: usize, count: u64, with_ttl: bool) {
     let before = rss_bytes();
     let mut table = Plain::new(Hasher::from_seed(1));
     let mut live: Vec<u64> = Vec::new();
-    let mut report = |what: &str, table: &Plain, extra: usize| {
+    let report = |what: &str, table: &Plain, extra: usize| {
         let rss = rss_bytes() - before - extra;
         let usage = table.usage();
         println!(
@@ -56,7 +56,7 @@ fn rss(value_len: usize, count: u64, with_ttl: bool) {
         );
         rss
     };
-    let mut worst = 0;
+
     for number in 0..count {
         let value = value_of(&mut random, value_len);
         let ttl = if with_ttl { Ttl::Set(1_700_000_000_000 + random.u64(..60_000)) } else { Ttl::Clear };
@@ -64,7 +64,6 @@ fn rss(value_len: usize, count: u64, with_ttl: bool) {
         if number >= count * 5 / 8 && number % (count / 16) == 0 {
             report("  growing", &table, 0);
         }
-        worst = worst.max(number);
     }
     let full = report("full", &table, 0);
     live.extend(0..count);
@@ -98,7 +97,16 @@ fn time(count: u64) {
     println!("insert {:.0} ns each", all.elapsed().as_nanos() as f64 / count as f64);
     slow.sort_unstable();
     let at = |part: f64| slow[((count - 1) as f64 * part) as usize];
-    println!("insert p50 {} p99 {} p99.9 {} p99.99 {} p99.999 {} p99.9999 {} max {} ns", at(0.5), at(0.99), at(0.999), at(0.9999), at(0.99999), at(0.999999), at(1.0));
+    println!(
+        "insert p50 {} p99 {} p99.9 {} p99.99 {} p99.999 {} p99.9999 {} max {} ns",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(0.9999),
+        at(0.99999),
+        at(0.999999),
+        at(1.0)
+    );
     drop(slow);
     let mut random = fastrand::Rng::with_seed(1);
     let keys: Vec<[u8; 16]> = (0..2_000_000).map(|_| key(random.u64(..count))).collect();
@@ -118,7 +126,10 @@ fn time(count: u64) {
     println!("hit, prefetched in sixteens {:.1} ns", start.elapsed().as_nanos() as f64 / keys.len() as f64);
     let start = Instant::now();
     let missed = (0..2_000_000u64)
-        .filter(|&number| { let key = key(number + count); table.find(hash(&key), &key).is_none() })
+        .filter(|&number| {
+            let key = key(number + count);
+            table.find(hash(&key), &key).is_none()
+        })
         .count();
     println!("miss {:.1} ns", start.elapsed().as_nanos() as f64 / missed as f64);
     let start = Instant::now();
@@ -152,7 +163,9 @@ fn expire(count: u64) {
     for number in 0..count {
         put(&mut table, number, &[7; 64], Ttl::Set(base + random.u64(..60_000)));
     }
-    let (mut late, mut visits, mut most) = (Vec::new(), 0, 0);
+    let mut late: Vec<u64> = vec![1; count as usize];
+    late.clear();
+    let (mut visits, mut most) = (0, 0);
     let start = Instant::now();
     for now_ms in base..base + 60_010 {
         let slice = Instant::now();
@@ -193,6 +206,24 @@ fn collected_hash(hasher: &Hasher, keys: &[[u8; 16]]) -> u64 {
     keys.iter().map(|key| hasher.hash(&key[..])).fold(0, |sum, hash| sum ^ hash)
 }
 
+#[inline(never)]
+fn collected_writes(table: &mut Plain, what: &str, count: u64) {
+    for number in 0..count {
+        match what {
+            "inserts" => put(table, number + count, &[7; 64], Ttl::Clear),
+            "overwrites" => put(table, number, &[8; 64], Ttl::Clear),
+            _ => {
+                let key = key(number);
+                let hash = table.hasher().hash(&key);
+                table.remove(hash, &key);
+                if what == "churn" {
+                    put(table, number + count, &[7; 64], Ttl::Clear);
+                }
+            }
+        }
+    }
+}
+
 fn count_instructions(what: &str) {
     let mut table = Plain::new(Hasher::from_seed(1));
     let count = 100_000;
@@ -200,28 +231,32 @@ fn count_instructions(what: &str) {
         put(&mut table, number, &[7; 64], Ttl::Clear);
     }
     let first = if what == "misses" { count } else { 0 };
-    let keys: Vec<_> = (first..first + 100_000).map(key).collect();
+    let keys: Vec<_> = (first..first + count).map(key).collect();
     let hashes: Vec<u64> = keys.iter().map(|key| table.hasher().hash(key)).collect();
-    if what == "hash" {
-        println!("{}", collected_hash(table.hasher(), &keys));
-    } else {
-        println!("{} found of 100000", collected_hits(&table, &keys, &hashes));
+    match what {
+        "hash" => println!("{}", collected_hash(table.hasher(), &keys)),
+        "hits" | "misses" => {
+            println!("{} found of {count}", collected_hits(&table, &keys, &hashes))
+        }
+        _ => collected_writes(&mut table, what, count),
     }
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let number = |at: usize, default: u64| {
-        words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default)
-    };
+    let number =
+        |at: usize, default: u64| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(default);
     match words.first().map(String::as_str) {
         Some("rss") => rss(number(1, 64) as usize, number(2, 3_000_000), false),
         Some("rss-ttl") => rss(number(1, 64) as usize, number(2, 3_000_000), true),
         Some("time") => time(number(1, 10_000_000)),
         Some("expire") => expire(number(1, 1_000_000)),
-        Some("hits") => count_instructions("hits"),
-        Some("misses") => count_instructions("misses"),
-        Some("hash") => count_instructions("hash"),
-        _ => println!("rss BYTES KEYS | rss-ttl BYTES KEYS | time KEYS | expire KEYS | hits | misses | hash"),
+        Some(what @ ("hits" | "misses" | "hash" | "inserts" | "overwrites" | "removes" | "churn")) => {
+            count_instructions(what)
+        }
+        _ => println!(
+            "rss BYTES KEYS | rss-ttl BYTES KEYS | time KEYS | expire KEYS | \
+             hits | misses | hash | inserts | overwrites | removes | churn"
+        ),
     }
 }

@@ -26,6 +26,19 @@ pub enum CommandError {
     BusyKey,
     BadDump,
     InvalidCursor,
+    BadDumpFooter,
+    InvalidTtl,
+    InvalidIdleTime,
+    InvalidFreq,
+    InvalidFirstDb,
+    InvalidSecondDb,
+    NotInt,
+    ExpireNxWithOthers,
+    ExpireGtWithLt,
+    LfuNotSelected,
+    LfuSelected,
+    /// The option, as the client wrote it.
+    UnsupportedOption(Box<str>),
     WrongArity(&'static str),
     /// A full line without the leading dash, starting with its code.
     Line(&'static str),
@@ -69,6 +82,24 @@ impl fmt::Display for CommandError {
             BusyKey => "BUSYKEY Target key name already exists.",
             BadDump => "ERR Bad data format",
             InvalidCursor => "ERR invalid cursor",
+            BadDumpFooter => "ERR DUMP payload version or checksum are wrong",
+            InvalidTtl => "ERR Invalid TTL value, must be >= 0",
+            InvalidIdleTime => "ERR Invalid IDLETIME value, must be >= 0",
+            InvalidFreq => "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            InvalidFirstDb => "ERR invalid first DB index",
+            InvalidSecondDb => "ERR invalid second DB index",
+            NotInt => "ERR value is out of range, value must between -2147483648 and 2147483647",
+            ExpireNxWithOthers => "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ExpireGtWithLt => "ERR GT and LT options at the same time are not compatible",
+            LfuNotSelected => {
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
+                 switching between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            LfuSelected => {
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching \
+                 between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            UnsupportedOption(option) => return write!(f, "ERR Unsupported option {option}"),
             InvalidExpire(command) => {
                 return write!(f, "ERR invalid expire time in '{command}' command");
             }

@@ -7,11 +7,15 @@
 pub mod args;
 pub mod context;
 pub mod error;
+pub mod keys;
+pub mod introspect;
 pub mod keys_of;
 pub mod part;
 pub mod spec;
 pub mod strings;
 pub mod table;
+#[cfg(test)]
+pub mod testing;
 
 pub use args::Args;
 pub use context::Ctx;

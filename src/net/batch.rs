@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::client::Client;
 use crate::commands::{Part, RowId};
-use crate::resp::Request;
+use crate::resp::{Protocol, Request};
 use crate::runtime::face::Socket;
 use crate::tx::message::{Commands, Replies, TxMessage, WatchedKey};
-use crate::types::{ClientId, DbIndex};
+use crate::types::{ClientId, DbIndex, ShardId};
 
 /// One message of the mesh.
 #[derive(Default)]
@@ -43,9 +44,20 @@ impl Batch {
 /// Who asks all cores something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Asker {
+    /// The client's core.
+    pub core: ShardId,
     pub client: ClientId,
     pub db: DbIndex,
     pub authenticated: bool,
+    pub protocol: Protocol,
+}
+
+impl Asker {
+    /// A client of this core.
+    pub fn of(client: &Client, core: ShardId) -> Asker {
+        let Client { id, db, authenticated, protocol, .. } = *client;
+        Asker { core, client: id, db, authenticated, protocol }
+    }
 }
 
 /// Rarer messages.

@@ -179,6 +179,12 @@ impl Client {
         }
     }
 
+    /// True when the peer is on this host for certain: a Unix socket or a loopback address.
+    pub fn is_local(&self) -> bool {
+        self.kind == ListenerKind::Unix
+            || self.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
     /// A command begins: CLIENT REPLY moves on.
     #[inline]
     pub fn begin_command(&mut self) {

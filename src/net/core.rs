@@ -114,10 +114,32 @@ impl Core {
 
     fn begin_turn(&mut self) {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
+        self.take_over_config();
+    }
+
+    /// Takes over the process's configuration if it is another now.
+    pub fn take_over_config(&mut self) {
         let version = self.shared.config_version.load(Ordering::Acquire);
         if version != self.config_version {
             self.config_version = version;
             self.apply_config();
+        }
+    }
+
+    /// CONFIG RESETSTAT: this core's counters start anew.
+    pub fn reset_stats(&mut self) {
+        self.stats.fill_with(CommandStats::default);
+        self.shard.stats = Default::default();
+        self.shard.expiry_lag.reset();
+        self.observe.reset();
+    }
+
+    /// Do `enable-debug-command` and its like allow this to a client of this core?
+    pub fn is_allowed(&self, permission: id::ChoiceId, client: ClientId) -> bool {
+        match self.config.choice(permission).as_str() {
+            "yes" => true,
+            "local" => self.clients.iter().any(|known| known.id == client && known.is_local()),
+            _ => false,
         }
     }
 
@@ -278,13 +300,16 @@ impl Core {
         busy |= self.flush(io);
         self.send_replies(io);
         self.cron(io);
-        self.shard.publish_memory();
+        if self.shard.publish_memory() {
+            // The process is over its limit: cores that sleep may have what is to be evicted.
+            (0..self.shared.shards).for_each(|core| io.wake(core));
+        }
         busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
         let deadlines = [
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
-            self.shard.next_expiry_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+            self.shard.next_background_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),

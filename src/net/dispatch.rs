@@ -30,6 +30,11 @@ const OUTPUT_STALL_BYTES: usize = 4 << 20;
 /// Unconsumed request bytes at which a stalled connection's receiving pauses.
 const QUERY_PAUSE_BYTES: usize = 256 * 1024;
 
+const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
+     local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+
 /// What a bound handler leaves to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
@@ -198,7 +203,6 @@ impl Core {
     #[inline]
     fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
         let table = self.table;
-        let client = self.clients.at(conn.index);
         let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
         if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
@@ -215,10 +219,15 @@ impl Core {
             let line = CommandError::WrongArity(entry.full_name);
             return self.reject(conn, row, &line);
         }
-        if !client.authenticated && !entry.row.flags.has(Flags::NO_AUTH) {
+        let client = self.clients.at(conn.index);
+        let (asker, authenticated, in_multi) = (client.id, client.authenticated, client.multi.is_some());
+        if entry.row.flags.has(Flags::PROTECTED) && !self.is_allowed(id::ENABLE_DEBUG_COMMAND, asker) {
+            return self.reject(conn, row, &DEBUG_NOT_ALLOWED);
+        }
+        if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) {
             return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
         }
-        if client.multi.is_some() && !super::multi::runs_inside_multi(entry.full_name) {
+        if in_multi && !super::multi::runs_inside_multi(entry.full_name) {
             return self.queue_in_multi(conn, row, argv);
         }
         self.start(io, conn, row, argv)
@@ -320,7 +329,7 @@ impl Core {
         let (db, view) = (client.db, client.view());
         if !self.queue.is_idle() {
             let token = Token { index: conn.index, generation: conn.generation, seq: 0 };
-            if self.must_queue(self.me, token, entry, db, argv) {
+            if self.must_queue(self.me, token, entry, argv) {
                 let client = self.clients.at(conn.index);
                 let token = await_token(client, self.me);
                 return self.queue_command(self.me, token, row, db, view, argv);
@@ -353,20 +362,13 @@ impl Core {
     }
 
     /// Does a command for this shard have to wait for a transaction?
-    pub fn must_queue(
-        &self,
-        from: ShardId,
-        token: Token,
-        entry: &Entry,
-        db: DbIndex,
-        argv: Argv<'_>,
-    ) -> bool {
+    pub fn must_queue(&self, from: ShardId, token: Token, entry: &Entry, argv: Argv<'_>) -> bool {
         self.held.contains_key(&(from, token.index, token.generation))
-            || self.queue.conflict(&self.intents_of(entry, db, argv))
+            || self.queue.conflict(&self.intents_of(entry, argv))
     }
 
     /// The intents of a command that runs on this shard alone.
-    pub fn intents_of(&self, entry: &Entry, db: DbIndex, argv: Argv<'_>) -> IntentSet {
+    pub fn intents_of(&self, entry: &Entry, argv: Argv<'_>) -> IntentSet {
         let mut set = IntentSet::default();
         match entry.row.run {
             Run::AllShards { .. } => {
@@ -377,7 +379,7 @@ impl Core {
             _ => {
                 for key in keys_of(entry.row, argv).iter().flatten() {
                     let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
-                    set.add(db, self.shard.hasher.hash(argv.get(key.index)), mode);
+                    set.add(self.shard.hasher.hash(argv.get(key.index)), mode);
                 }
             }
         }
@@ -394,7 +396,7 @@ impl Core {
         client: ClientView,
         argv: Argv<'_>,
     ) {
-        let intents = self.intents_of(self.table.entry(row), db, argv);
+        let intents = self.intents_of(self.table.entry(row), argv);
         *self.held.entry((from, token.index, token.generation)).or_insert(0) += 1;
         let request = Request::from(argv);
         let work = ShardWork::Command { token, row, db, client, request };

@@ -93,7 +93,7 @@ impl Core {
         for command in &batch.commands.list {
             let entry = table.entry(command.row);
             let argv = batch.commands.argv(command);
-            if !self.queue.is_idle() && self.must_queue(from, command.token, entry, command.db, argv) {
+            if !self.queue.is_idle() && self.must_queue(from, command.token, entry, argv) {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
                 continue;
             }
@@ -374,7 +374,7 @@ impl Core {
         exec: Option<u32>,
     ) {
         let client = self.clients.at(token.index);
-        let asker = Asker { client: client.id, db: client.db, authenticated: client.authenticated };
+        let asker = Asker::of(client, self.me);
         let cores = self.shared.shards;
         let slot = match self.broadcasts.iter().position(Option::is_none) {
             Some(slot) => slot,

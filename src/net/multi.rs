@@ -422,7 +422,7 @@ impl Core {
             unreachable!("the registry binds broadcasts")
         };
         let client = self.clients.at(conn.index);
-        let asker = Asker { client: client.id, db: client.db, authenticated: client.authenticated };
+        let asker = Asker::of(client, self.me);
         let mut reply = Reply::new(out, client.protocol);
         let part = each(self, io, asker, argv)?;
         merge(self, io, conn, argv, vec![part], &mut reply)

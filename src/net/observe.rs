@@ -11,7 +11,7 @@ use crate::commands::{CommandError, RowId};
 use crate::observe::rates::Totals;
 use crate::observe::report::{CommandReport, DbReport, Memory};
 use crate::observe::slowlog::{Logged, Which, shown_args};
-use crate::observe::{CommandStats, CoreReport, Facts};
+use crate::observe::{CoreReport, Facts};
 use crate::resp::{Argv, Output};
 use crate::runtime::face::{ConnId, ListenerKind};
 use crate::sys::{clock, process};
@@ -207,21 +207,21 @@ impl Core {
         }
     }
 
-    /// CONFIG RESETSTAT on this core. The process's words are reset by whoever asks all cores.
-    pub fn reset_statistics(&mut self) {
-        self.observe.reset();
-        self.stats.iter_mut().for_each(|stats| *stats = CommandStats::default());
-        self.shard.stats = Default::default();
-        self.shared.rejected_connections.store(0, Ordering::Relaxed);
-        self.shared.total_connections.store(0, Ordering::Relaxed);
-        self.shared.observe.peak_bytes.store(0, Ordering::Relaxed);
-    }
-
     /// This core's numbers. `by_command` includes every command that was called.
     pub fn report(&mut self, by_command: bool) -> CoreReport {
+        let figures = self.shard.memory_figures();
+        let lag = &self.shard.expiry_lag;
         let mut report = CoreReport {
             core: self.me.index(),
-            keyspace_bytes: self.shard.used_bytes(),
+            keyspace_bytes: figures.allocated_bytes() as u64,
+            counted_bytes: figures.used_bytes() as u64,
+            dataset_bytes: figures.dataset_bytes() as u64,
+            extra: vec![
+                ("expire_lag_count", lag.count()),
+                ("expire_lag_p50_ms", lag.quantile_ms(0.5)),
+                ("expire_lag_p99_ms", lag.quantile_ms(0.99)),
+                ("expire_lag_max_ms", lag.max_ms()),
+            ],
             monitors: self.shared.monitors[self.me.index()].load(Ordering::Relaxed) as u64,
             net_in: self.observe.net_in,
             net_out: self.observe.net_out,
@@ -272,8 +272,7 @@ impl Core {
                 keys: db.table.len() as u64,
                 expires,
                 ttl_sum_ms: u128::from(mean_ms) * u128::from(expires),
-                index_bytes: usage.index_bytes as u64,
-                total_bytes: usage.total_bytes() as u64,
+                overhead_bytes: (usage.index_bytes + usage.arena_bytes - usage.live_bytes) as u64,
             });
         }
     }
@@ -299,15 +298,14 @@ impl Core {
         let config = &self.config;
         let base = self.shared.observe.base_bytes(total.keyspace_bytes);
         let used = base + total.keyspace_bytes + total.client_bytes;
-        let index: u64 = total.dbs.iter().map(|db| db.index_bytes).sum();
-        let overhead = base + total.client_bytes + index;
         let memory = Memory {
             used,
             peak: self.shared.observe.peak(used),
             base,
             rss: process::memory_use().rss,
-            dataset: used.saturating_sub(overhead),
-            overhead,
+            dataset: total.dataset_bytes,
+            overhead: used - total.dataset_bytes,
+            counted: total.counted_bytes,
             maxmemory: config.memory(id::MAXMEMORY),
         };
         let path = self

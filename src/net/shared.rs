@@ -1,9 +1,11 @@
 //! What the cores of one process share: a few words each of them reads, never data on the way of a command.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::config::Config;
+use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
 
@@ -41,8 +43,14 @@ pub struct Shared {
     pub run_id: String,
     /// The engine's name and why it runs.
     pub engine: (String, String),
-    /// TCP port as bound (`port 0` picks one).
+    /// The TCP port; 0 for none.
     pub port: AtomicUsize,
+    /// The TCP addresses that are listened on.
+    pub addresses: Mutex<Vec<SocketAddr>>,
+    /// Per core the TCP listeners that are to replace its present ones.
+    pub pending_listeners: Mutex<Vec<Option<Vec<Listener>>>>,
+    /// The kernel's out-of-memory score as the process found it.
+    pub oom_score_base: Option<i32>,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
     pub observe: crate::observe::Words,
@@ -58,6 +66,13 @@ impl Shared {
     pub fn set_config(&self, config: Config) {
         *self.config.write().expect("no holder panics") = Arc::new(config);
         self.config_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// CONFIG RESETSTAT: the counters that no core keeps for itself.
+    pub fn reset_stats(&self) {
+        self.rejected_connections.store(0, Ordering::Relaxed);
+        self.total_connections.store(0, Ordering::Relaxed);
+        self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }
 
     /// The core with the fewest connections.

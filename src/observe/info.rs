@@ -216,7 +216,7 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "rss_overhead_bytes", "0");
     line!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.rss, memory.used));
     line!(out, "mem_fragmentation_bytes", "{over}");
-    line!(out, "mem_not_counted_for_evict", "0");
+    line!(out, "mem_not_counted_for_evict", "{}", memory.used.saturating_sub(memory.counted));
     line!(out, "mem_replication_backlog", "0");
     line!(out, "mem_total_replication_buffers", "0");
     line!(out, "mem_clients_slaves", "0");

@@ -15,9 +15,8 @@ pub struct DbReport {
     pub expires: u64,
     /// Milliseconds that the keys with a deadline have left, all together.
     pub ttl_sum_ms: u128,
-    /// Directory, segments and entries without what values hold elsewhere.
-    pub index_bytes: u64,
-    pub total_bytes: u64,
+    /// What is there because of the keys without being data.
+    pub overhead_bytes: u64,
 }
 
 /// One command.
@@ -35,7 +34,12 @@ pub struct CommandReport {
 pub struct CoreReport {
     pub core: usize,
     pub dbs: Vec<DbReport>,
+    /// Obtained from the allocator for the keyspace.
     pub keyspace_bytes: u64,
+    /// Of these, what `maxmemory` counts.
+    pub counted_bytes: u64,
+    /// Keys and values themselves.
+    pub dataset_bytes: u64,
     pub clients: u64,
     pub blocked: u64,
     pub monitors: u64,
@@ -78,11 +82,12 @@ impl CoreReport {
             mine.keys += theirs.keys;
             mine.expires += theirs.expires;
             mine.ttl_sum_ms += theirs.ttl_sum_ms;
-            mine.index_bytes += theirs.index_bytes;
-            mine.total_bytes += theirs.total_bytes;
+            mine.overhead_bytes += theirs.overhead_bytes;
         }
         for (mine, theirs) in [
             (&mut self.keyspace_bytes, other.keyspace_bytes),
+            (&mut self.counted_bytes, other.counted_bytes),
+            (&mut self.dataset_bytes, other.dataset_bytes),
             (&mut self.clients, other.clients),
             (&mut self.blocked, other.blocked),
             (&mut self.monitors, other.monitors),
@@ -158,6 +163,8 @@ pub struct Memory {
     pub rss: u64,
     pub dataset: u64,
     pub overhead: u64,
+    /// What `maxmemory` counts.
+    pub counted: u64,
     pub maxmemory: u64,
 }
 

@@ -1,1 +1,26 @@
+//! The RDB codec: how values look in DUMP payloads, snapshot files and full synchronisations.
+//!
+//! Bytes in, bytes out: no files, no keyspace, no clock. What is read may come from anyone, so reading is bounds-checked,
+//! allocates only for bytes that are there, and bounds what compressed strings may unfold to.
+//!
+//! - [`format`]: the numbers of the format: versions, types, opcodes.
+//! - [`read`] and [`write`]: lengths, integers and strings.
+//! - [`lzf`]: the compression of strings.
+//! - [`value`]: a whole value by its type number. Further types are arms of its two functions.
+//! - [`payload`]: a value with the version and checksum that DUMP puts behind it.
 
+pub mod error;
+pub mod format;
+pub mod lzf;
+pub mod payload;
+pub mod read;
+pub mod value;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::RdbError;
+pub use payload::{dump_value, restore_value};
+pub use read::{Limits, Reader};
+pub use write::Writer;

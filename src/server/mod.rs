@@ -1,8 +1,10 @@
 //! Assembles the server: registry, cores, start and stop.
 
 pub mod commands;
-mod metrics;
+pub mod listeners;
+pub mod log;
 pub mod registry;
+pub mod settings;
 pub mod start;
 
 pub use start::main;

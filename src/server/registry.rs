@@ -2,18 +2,43 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{info, latency, memory, monitor, slowlog};
+use super::commands::{command, config, debug, info, latency, memory, monitor, shutdown, slowlog};
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, strings};
+use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] = &[strings::ROWS, multi::ROWS, connection::ROWS, info::ROWS, slowlog::ROWS, latency::ROWS, memory::ROWS, monitor::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    strings::ROWS,
+    keys::ROWS,
+    multi::ROWS,
+    connection::ROWS,
+    command::ROWS,
+    config::ROWS,
+    debug::ROWS,
+    shutdown::ROWS,
+    info::ROWS,
+    slowlog::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    monitor::ROWS,
+];
 
 /// Every subsystem's bindings, by full name.
-const BINDINGS: &[&[(&str, Bound)]] =
-    &[multi::BINDINGS, connection::BINDINGS, info::BINDINGS, slowlog::BINDINGS, latency::BINDINGS, memory::BINDINGS, monitor::BINDINGS];
+const BINDINGS: &[&[(&str, Bound)]] = &[
+    multi::BINDINGS,
+    connection::BINDINGS,
+    command::BINDINGS,
+    config::BINDINGS,
+    debug::BINDINGS,
+    shutdown::BINDINGS,
+    info::BINDINGS,
+    slowlog::BINDINGS,
+    latency::BINDINGS,
+    memory::BINDINGS,
+    monitor::BINDINGS,
+];
 
 /// The table of commands, which lives as long as the process.
 pub fn table() -> &'static CommandTable {

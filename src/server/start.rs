@@ -1,6 +1,5 @@
 //! From the command line to running cores.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -15,7 +14,6 @@ use crate::runtime::engine::{self, Kind, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
 use crate::runtime::wake::Waker;
-use crate::runtime::socket;
 use crate::shard::Shard;
 use crate::shard::memory::MemoryBoard;
 use crate::sys::resources::Resources;
@@ -68,7 +66,8 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         _ => Wanted::Auto,
     };
     let choice = engine::probe(wanted);
-    let cpus: Vec<Option<usize>> = (0..shards).map(|core| resources.cpus.get(core).map(|cpu| cpu.id)).collect();
+    let cpus: Vec<Option<usize>> =
+        (0..shards).map(|core| resources.cpus.get(core).map(|cpu| cpu.id)).collect();
     let waker = Waker::new(shards)?;
     let shared = Arc::new(Shared {
         shards,
@@ -90,7 +89,10 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         started_ms: clock::realtime_ms(),
         run_id: entropy::run_id(),
         engine: (choice.kind.name().to_owned(), choice.reason.clone()),
-        port: AtomicUsize::new(0),
+        port: AtomicUsize::new(config.integer(id::PORT) as usize),
+        addresses: Mutex::new(Vec::new()),
+        pending_listeners: Mutex::new(Vec::new()),
+        oom_score_base: crate::sys::limits::oom_score_adj().ok(),
         rejected_connections: AtomicU64::new(0),
         total_connections: AtomicU64::new(0),
         observe: Default::default(),
@@ -154,38 +156,10 @@ fn wait_readable(fd: std::os::fd::RawFd) {
 
 /// The sockets of every core.
 fn listeners(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> {
-    let mut cores: Vec<Vec<Listener>> = (0..shared.shards).map(|_| Vec::new()).collect();
-    let backlog = config.integer(id::TCP_BACKLOG) as u32;
-    let mut port = config.integer(id::PORT) as u16;
-    for name in config.bind() {
-        let optional = name.starts_with('-');
-        let ip: IpAddr = match name.trim_start_matches('-') {
-            "*" => Ipv4Addr::UNSPECIFIED.into(),
-            "::*" => Ipv6Addr::UNSPECIFIED.into(),
-            text => text.parse().with_context(|| format!("bind address {text}"))?,
-        };
-        for core in &mut cores {
-            match socket::listen_tcp(SocketAddr::new(ip, port), backlog, true) {
-                Ok(listener) => {
-                    if port == 0 {
-                        port = socket::local_addr(&listener).map_or(0, |addr| addr.port());
-                    }
-                    core.push(listener);
-                }
-                Err(error) if optional => {
-                    let _ = error;
-                    break;
-                }
-                Err(error) => return Err(error).with_context(|| format!("listening on {ip} port {port}")),
-            }
-        }
-    }
-    shared.port.store(usize::from(port), Ordering::Relaxed);
-    cores[0].extend(super::metrics::listener(config)?);
-    if let Some(path) = config.optional(id::UNIXSOCKET) {
-        let perm = config.integer(id::UNIXSOCKETPERM);
-        let perm = (perm != 0).then_some(perm as u32);
-        cores[0].push(socket::listen_unix(path.as_ref(), perm).with_context(|| format!("listening on {path}"))?);
-    }
+    let opened = super::listeners::open_tcp(config, shared.shards, &[])?;
+    *shared.addresses.lock().expect("no holder panics") = opened.addresses;
+    let mut cores = opened.cores;
+    cores[0].extend(super::listeners::open_unix(config)?);
+    cores[0].extend(super::listeners::open_metrics(config)?);
     Ok(cores)
 }

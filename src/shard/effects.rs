@@ -72,6 +72,9 @@ pub struct Effects {
     pending: Vec<Effect>,
     /// Changes since the last save; Redis's `dirty`.
     pub dirty: u64,
+    /// Everything recorded, for tests to take.
+    #[cfg(test)]
+    pub seen: Vec<Effect>,
 }
 
 impl Effects {
@@ -89,6 +92,8 @@ impl Effects {
     #[inline]
     pub fn record(&mut self, db: DbIndex, key: &[u8], event: Event) {
         self.dirty += 1;
+        #[cfg(test)]
+        self.seen.push(Effect { db, key: key.into(), event });
         if self.followers > 0 {
             self.pending.push(Effect { db, key: key.into(), event });
         }

@@ -99,7 +99,36 @@ impl<'a> Keyspace<'a> {
         }
     }
 
-    /// Looks a key up without counting a hit or an access (TYPE, TTL, OBJECT …).
+    /// Looks a key up to tell something about it (EXISTS, TYPE, TTL, OBJECT): counts a hit or a miss, no access.
+    pub fn read_untouched(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
+        self.look(key, false, true)
+    }
+
+    /// Looks a key up that a write may be about to change: counts an access, neither hit nor miss.
+    pub fn find_to_write(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
+        self.look(key, self.touch, false)
+    }
+
+    fn look(&mut self, key: &[u8], touch: bool, count: bool) -> Option<EntryView<'_>> {
+        let hash = self.hash(key);
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, .. } = self;
+        let entry = match db.table.find_if(hash, key, |entry| accept(entry, *clock, touch, rng)) {
+            Probed::Found(entry) => Some(entry),
+            Probed::Missing => None,
+            Probed::Refused(table) => {
+                expire(table, hash, key, graveyard, stats);
+                effects.record(*index, key, Event::EXPIRED);
+                None
+            }
+        };
+        if count {
+            let counter = if entry.is_some() { &mut stats.hits } else { &mut stats.misses };
+            *counter += 1;
+        }
+        entry
+    }
+
+    /// Looks a key up without counting a hit or an access.
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
         let Keyspace { db, index, effects, stats, graveyard, clock, .. } = self;
@@ -114,17 +143,6 @@ impl<'a> Keyspace<'a> {
         }
     }
 
-    /// Bytes that a key takes: its entry, what that leads to, and its share of a bucket. Counts neither hit nor access.
-    pub fn usage(&mut self, key: &[u8]) -> Option<usize> {
-        // A slot of a bucket is a 19th of a cache line; buckets are two thirds full on average.
-        const SLOT_BYTES: usize = 5;
-        // A longer key lives outside its entry.
-        const KEY_INLINE_MAX: usize = 256;
-        let entry = self.peek(key)?;
-        let outside = if key.len() > KEY_INLINE_MAX { key.len() } else { 0 };
-        Some(entry.inline_bytes() + outside + heap_bytes(entry.value()) + SLOT_BYTES)
-    }
-
     /// Is the key there? Counts neither hit nor access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         let hash = self.hash(key);
@@ -137,7 +155,7 @@ impl<'a> Keyspace<'a> {
         let hash = self.hash(key);
         let access = match self.clock.counting {
             // Without deadlines in this database nothing can be due, and one probe does it all.
-            Counting::Lru if self.db.table.expires_count() == 0 => Access::Set(self.clock.fresh()),
+            Counting::Lru | Counting::Lrm if self.db.table.expires_count() == 0 => Access::Set(self.clock.fresh()),
             counting => self.prepare(hash, key, counting),
         };
         let value = self.table_value(value);
@@ -160,7 +178,7 @@ impl<'a> Keyspace<'a> {
             effects.record(*index, key, Event::EXPIRED);
         }
         match counting {
-            Counting::Lru => Access::Set(clock.fresh()),
+            Counting::Lru | Counting::Lrm => Access::Set(clock.fresh()),
             Counting::Lfu { .. } => Access::KeepOr(clock.fresh()),
         }
     }
@@ -237,13 +255,17 @@ impl<'a> Keyspace<'a> {
         Some(Moved { value, expire_at_ms: entry.expire_at_ms(), access: entry.access() })
     }
 
-    /// Puts a key with all it has, replacing what was there.
+    /// Puts a key with all it has, replacing what was there. A heap value moves in as it is, however big.
     pub fn put(&mut self, key: &[u8], moved: Moved, event: Event) {
         let hash = self.hash(key);
-        let value = match &moved.value {
-            TakenValue::Int(value) => TableValue::Int(*value),
-            TakenValue::Bytes(bytes) => self.table_value(NewValue::Bytes(bytes)),
-            TakenValue::Heap(value) => self.heap(value.clone()),
+        let bytes;
+        let value = match moved.value {
+            TakenValue::Int(value) => TableValue::Int(value),
+            TakenValue::Bytes(taken) => {
+                bytes = taken;
+                self.table_value(NewValue::Bytes(&bytes))
+            }
+            TakenValue::Heap(value) => self.heap(value),
         };
         let ttl = moved.expire_at_ms.map_or(Ttl::Clear, Ttl::Set);
         let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(moved.access));
@@ -251,6 +273,57 @@ impl<'a> Keyspace<'a> {
             self.bury(old);
         }
         self.effects.record(self.index, key, event);
+    }
+
+    /// How many keys there are, those included whose deadline has passed unnoticed.
+    pub fn len(&self) -> usize {
+        self.db.table.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.db.table.is_empty()
+    }
+
+    /// Visits all keys that have not expired.
+    pub fn for_each(&self, visit: &mut dyn FnMut(EntryView<'_>)) {
+        let now_ms = self.clock.now_ms;
+        for entry in self.db.table.iter().filter(|entry| !has_expired(entry, now_ms)) {
+            visit(entry);
+        }
+    }
+
+    /// Visits a slice of the keys, see [`Table::scan`](crate::types::raw::table::Table::scan); expires those it meets
+    /// whose time has come, instead of showing them.
+    pub fn scan(&mut self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryView<'_>)) -> u64 {
+        let now_ms = self.clock.now_ms;
+        let mut due: Vec<Box<[u8]>> = Vec::new();
+        let next = self.db.table.scan(cursor, count, &mut |entry| {
+            if has_expired(&entry, now_ms) {
+                due.push(entry.key().into());
+            } else {
+                visit(entry);
+            }
+        });
+        for key in due {
+            self.exists(&key);
+        }
+        next
+    }
+
+    /// A random key that has not expired; expired ones it meets are removed.
+    pub fn random(&mut self) -> Option<EntryView<'_>> {
+        let now_ms = self.clock.now_ms;
+        let key: Box<[u8]> = loop {
+            let rng = &mut *self.rng;
+            let entry = self.db.table.random_entry(&mut || rng.u64(..))?;
+            let key = entry.key().into();
+            if !has_expired(&entry, now_ms) {
+                break key;
+            }
+            self.exists(&key);
+        };
+        self.db.table.find(self.hash(&key), &key)
     }
 
     /// Opens a key for a change that depends on what it holds. Counts as access, neither as hit nor as miss.
@@ -261,7 +334,8 @@ impl<'a> Keyspace<'a> {
         match db.table.find_mut_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
                 let heap_bytes = heap_bytes(entry.value());
-                Some(Edit { key, index: *index, entry, effects, graveyard, heap_bytes })
+                let stamp = (clock.counting == Counting::Lrm).then(|| clock.fresh());
+                Some(Edit { key, index: *index, entry, effects, graveyard, heap_bytes, stamp })
             }
             Probed::Missing => None,
             Probed::Refused(table) => {
@@ -288,6 +362,10 @@ impl<'a> Keyspace<'a> {
         self.settle(change);
         Some(result)
     }
+}
+
+fn has_expired(entry: &EntryView<'_>, now_ms: u64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at <= now_ms)
 }
 
 #[inline]
@@ -338,6 +416,8 @@ pub struct Edit<'a, 'k> {
     effects: &'a mut Effects,
     graveyard: &'a mut Graveyard,
     heap_bytes: usize,
+    /// What a change stamps the key with, when changes alone are counted (LRM).
+    stamp: Option<u16>,
 }
 
 impl Edit<'_, '_> {
@@ -385,10 +465,14 @@ impl Edit<'_, '_> {
     /// Sets the access metadata.
     pub fn set_access(&mut self, access: u16) {
         self.entry.set_access(access);
+        self.stamp = None;
     }
 
     /// Reports the change.
     pub fn commit(&mut self, event: Event) {
+        if let Some(stamp) = self.stamp {
+            self.entry.set_access(stamp);
+        }
         self.effects.record(self.index, self.key, event);
     }
 

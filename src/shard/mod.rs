@@ -2,11 +2,13 @@
 //! own: time and the seed come from outside, so a simulator can step any number of shards on one thread.
 
 pub mod access;
+pub mod aging;
+pub mod background;
 pub mod db;
 pub mod effects;
 pub mod evict;
+pub mod expire;
 pub mod graveyard;
-mod interim;
 pub mod keyspace;
 pub mod memory;
 #[allow(clippy::module_inception)]
@@ -14,6 +16,10 @@ pub mod shard;
 pub mod slots;
 pub mod stats;
 pub mod watch;
+pub mod whole;
+
+#[cfg(test)]
+mod policy_tests;
 
 pub use db::Db;
 pub use effects::{Effect, Effects, Event};

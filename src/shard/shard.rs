@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::access::{AccessClock, Counting};
+use super::aging::Aging;
 use super::db::Db;
 use super::effects::Effects;
+use super::evict::Pool;
+use super::expire::ExpiryLag;
 use super::graveyard::Graveyard;
 use super::keyspace::Keyspace;
-use super::memory::MemoryBoard;
+use super::memory::{Account, MemoryBoard};
 use super::stats::KeyStats;
 use super::watch::Watches;
 use crate::types::raw::table::Hasher;
@@ -27,6 +30,19 @@ pub enum EvictionPolicy {
     VolatileLrm,
     VolatileRandom,
     VolatileTtl,
+}
+
+impl EvictionPolicy {
+    /// May keys without a deadline be evicted? False for no eviction at all.
+    pub const fn is_all_keys(self) -> bool {
+        use EvictionPolicy::*;
+        matches!(self, AllKeysLru | AllKeysLfu | AllKeysLrm | AllKeysRandom)
+    }
+
+    /// Is access counted by frequency? (OBJECT FREQ works only then, OBJECT IDLETIME only otherwise.)
+    pub const fn is_lfu(self) -> bool {
+        matches!(self, EvictionPolicy::AllKeysLfu | EvictionPolicy::VolatileLfu)
+    }
 }
 
 /// What the configuration says to a shard.
@@ -70,6 +86,13 @@ pub struct Shard {
     pub watches: Watches,
     pub graveyard: Graveyard,
     pub stats: KeyStats,
+    /// How late active expiry was.
+    pub expiry_lag: ExpiryLag,
+    /// The database whose turn it is to expire.
+    pub(super) expire_db: usize,
+    pub(super) pool: Pool,
+    pub(super) aging: Aging,
+    pub(super) account: Account,
     pub rng: fastrand::Rng,
     pub hasher: Hasher,
     pub board: Arc<MemoryBoard>,
@@ -78,7 +101,7 @@ pub struct Shard {
 impl Shard {
     /// An empty shard. `seed` makes its random choices repeatable.
     pub fn new(id: ShardId, databases: usize, hasher: Hasher, seed: u64, board: Arc<MemoryBoard>) -> Shard {
-        Shard {
+        let mut shard = Shard {
             id,
             now_ms: 0,
             dbs: (0..databases).map(|_| Db::new(hasher.clone())).collect(),
@@ -87,10 +110,17 @@ impl Shard {
             watches: Watches::default(),
             graveyard: Graveyard::default(),
             stats: KeyStats::default(),
+            expiry_lag: ExpiryLag::default(),
+            expire_db: 0,
+            pool: Pool::default(),
+            aging: Aging::default(),
+            account: Account::default(),
             rng: fastrand::Rng::with_seed(seed),
             hasher,
             board,
-        }
+        };
+        shard.recount();
+        shard
     }
 
     /// How access is counted now.
@@ -101,6 +131,7 @@ impl Shard {
                 log_factor: self.settings.lfu_log_factor,
                 decay_minutes: self.settings.lfu_decay_minutes,
             },
+            EvictionPolicy::AllKeysLrm | EvictionPolicy::VolatileLrm => Counting::Lrm,
             _ => Counting::Lru,
         };
         AccessClock { counting, now_ms: self.now_ms }
@@ -109,6 +140,7 @@ impl Shard {
     /// The keys of a database, for a command.
     #[inline]
     pub fn keyspace(&mut self, index: DbIndex, touch: bool) -> Keyspace<'_> {
+        self.account_for(index.index());
         let clock = self.access_clock();
         Keyspace {
             db: &mut self.dbs[index.index()],
@@ -124,6 +156,7 @@ impl Shard {
 
     /// A database.
     pub fn db_mut(&mut self, index: DbIndex) -> &mut Db {
+        self.account_for(index.index());
         &mut self.dbs[index.index()]
     }
 
@@ -144,11 +177,5 @@ impl Shard {
         if self.watches.is_empty() {
             self.effects.unfollow();
         }
-    }
-
-    /// Bytes this shard's keyspace holds.
-    pub fn used_bytes(&self) -> u64 {
-        let tables: usize = self.dbs.iter().map(|db| db.table.usage().total_bytes()).sum();
-        (tables + self.graveyard.bytes) as u64
     }
 }

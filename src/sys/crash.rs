@@ -130,6 +130,18 @@ pub fn install_panic_hook(then: OnPanic) {
     }));
 }
 
+/// Dies of a memory fault, for tests of the report.
+pub fn fault_for_test() -> ! {
+    // SAFETY: a fresh mapping of one page, which nobody else knows.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let page = libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, flags, -1, 0);
+        // The page may only be read: this is the fault.
+        page.cast::<u8>().write_volatile(b'x');
+    }
+    std::process::abort()
+}
+
 fn panic_report(what: &str, place: &str) -> Vec<u8> {
     let mut report = Vec::with_capacity(4096);
     let mut text = Report::new(|bytes: &[u8]| report.extend_from_slice(bytes));

@@ -1,12 +1,11 @@
 //! Intents: what the transactions in a shard's queue are going to touch.
 //!
-//! An intent is on the hash of a key within its database, not on the key: two keys with one hash conflict, which
-//! costs a wait and nothing else. A transaction over whole shards has one intent on everything.
+//! An intent is on the hash of a key, whatever its database (MOVE and COPY write to two): two keys with one hash
+//! conflict, which costs a wait and nothing else. A transaction over whole shards has one intent on everything.
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::types::DbIndex;
 
 /// Shared intents go together; an exclusive one goes with no other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,25 +17,19 @@ pub enum Mode {
 /// What one transaction intends on one shard.
 #[derive(Clone, Debug, Default)]
 pub struct IntentSet {
-    /// Keys, as the hash of database and key, each with the strongest mode asked for.
+    /// Keys, as their hashes, each with the strongest mode asked for.
     pub keys: SmallVec<[(u64, Mode); 4]>,
     /// On everything the shard holds.
     pub whole: Option<Mode>,
 }
 
-/// The name of a key's intent.
-pub fn intent_key(db: DbIndex, key_hash: u64) -> u64 {
-    key_hash ^ u64::from(db.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
 impl IntentSet {
     /// Adds a key; an exclusive intent replaces a shared one.
-    pub fn add(&mut self, db: DbIndex, key_hash: u64, mode: Mode) {
-        let name = intent_key(db, key_hash);
-        match self.keys.iter_mut().find(|(known, _)| *known == name) {
+    pub fn add(&mut self, key_hash: u64, mode: Mode) {
+        match self.keys.iter_mut().find(|(known, _)| *known == key_hash) {
             Some((_, known)) if mode == Mode::Exclusive => *known = mode,
             Some(_) => {}
-            None => self.keys.push((name, mode)),
+            None => self.keys.push((key_hash, mode)),
         }
     }
 
@@ -131,7 +124,7 @@ mod tests {
 
     fn set(keys: &[(u64, Mode)], whole: Option<Mode>) -> IntentSet {
         let mut set = IntentSet::default();
-        keys.iter().for_each(|&(hash, mode)| set.add(DbIndex(0), hash, mode));
+        keys.iter().for_each(|&(hash, mode)| set.add(hash, mode));
         whole.into_iter().for_each(|mode| set.add_whole(mode));
         set
     }

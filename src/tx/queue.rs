@@ -150,11 +150,10 @@ impl<W> Queue<W> {
 mod tests {
     use super::super::intents::Mode;
     use super::*;
-    use crate::types::DbIndex;
 
     fn on(keys: &[u64]) -> IntentSet {
         let mut set = IntentSet::default();
-        keys.iter().for_each(|&key| set.add(DbIndex(0), key, Mode::Exclusive));
+        keys.iter().for_each(|&key| set.add(key, Mode::Exclusive));
         set
     }
 

@@ -52,7 +52,7 @@ pub fn add_claims(
             for key in &keys {
                 let name = argv.get(key.index);
                 let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
-                claim_on(claims, placement.owner_of(name)).intents.add(command.db, hasher.hash(name), mode);
+                claim_on(claims, placement.owner_of(name)).intents.add(hasher.hash(name), mode);
             }
         }
     }

@@ -1,12 +1,15 @@
 //! What clients saw, and whether one serial order explains all of it.
 //!
 //! Every write appends a token that no other write has, to a string. So a read tells exactly which writes it saw and in
-//! which order (the idea of Elle: Kingsbury and Alvaro, VLDB 2020). From that follow edges between operations:
-//! who wrote before whom, who read what, who read before whom wrote. Together with real time (answered before sent)
-//! and the order of each client's writes they must have no cycle: that is strict serialisability, and that no later
-//! write of a pipeline is seen without the earlier ones.
+//! which order (the idea of Elle: Kingsbury and Alvaro, VLDB 2020). Two things must hold.
 //!
-//! Reads that a client pipelines without waiting for answers are concurrent: they may be served in any order.
+//! *Strict serialisability*: who wrote before whom, who read what, who read before whom wrote, and real time (answered
+//! before sent) together have no cycle. A command, or an EXEC, is one point; commands that a client pipelines without
+//! waiting for answers are concurrent.
+//!
+//! *Causal pipelines*: whoever sees a write sees all that caused it, and the earlier writes of a client's pipeline
+//! cause the later ones. So every read contains each write of its key that leads to it over: same client's later
+//! write, read by, answered before the sending of.
 
 use std::collections::HashMap;
 
@@ -30,6 +33,7 @@ pub struct Operation {
     pub answered_at: Option<u64>,
     /// It was answered that it did not run (EXEC with a changed watched key).
     pub refused: bool,
+    #[expect(dead_code, reason = "read by people, in the debug text")]
     pub text: String,
 }
 
@@ -80,7 +84,9 @@ pub fn check(operations: &[Operation], finals: &[Vec<u64>]) -> Result<(), String
                 Step::Append { key, token, length } => {
                     let at = position[*key].get(token);
                     match at {
-                        Some(_) if operation.refused => return Err(format!("a refused transaction wrote: {operation:?}")),
+                        Some(_) if operation.refused => {
+                            return Err(format!("a refused transaction wrote: {operation:?}"));
+                        }
                         None if operation.answered_at.is_some() && !operation.refused => {
                             return Err(format!("an answered write is lost: {operation:?}"));
                         }
@@ -114,42 +120,82 @@ pub fn check(operations: &[Operation], finals: &[Vec<u64>]) -> Result<(), String
             }
         }
     }
-    add_order_edges(operations, &mut edges);
-    match find_cycle(&edges) {
-        None => Ok(()),
-        Some(cycle) => {
-            let mut text = String::from("no serial order explains the history:\n");
-            for (index, why) in cycle {
-                text.push_str(&format!("  {:?}\n    {why}\n", operations[index]));
-            }
-            Err(text)
+    add_real_time(operations, &mut edges);
+    if let Some(cycle) = find_cycle(&edges) {
+        let mut text = String::from("no serial order explains the history:\n");
+        for (index, why) in cycle {
+            text.push_str(&format!("  {:?}\n    {why}\n", operations[index]));
         }
+        return Err(text);
     }
+    check_causes(operations, &position, &writer)
 }
 
-/// The order of each client's writes, and real time.
-fn add_order_edges(operations: &[Operation], edges: &mut [Vec<(usize, &'static str)>]) {
-    let ran = |index: usize| {
-        let operation: &Operation = &operations[index];
-        operation.answered_at.is_some() && !operation.refused
-    };
-    let mut last: HashMap<usize, usize> = HashMap::new();
-    for index in 0..operations.len() {
-        let writes = operations[index].steps.iter().any(|step| matches!(step, Step::Append { .. }));
-        if ran(index) && writes {
-            if let Some(before) = last.insert(operations[index].client, index) {
-                edges[before].push((index, "was written by the same client before"));
-            }
-        }
-    }
-    for (a, operation) in operations.iter().enumerate() {
-        let Some(answered) = operation.answered_at.filter(|_| ran(a)) else { continue };
+fn ran(operation: &Operation) -> bool {
+    operation.answered_at.is_some() && !operation.refused
+}
+
+/// Answered before sent.
+fn add_real_time(operations: &[Operation], edges: &mut [Vec<(usize, &'static str)>]) {
+    for (a, operation) in operations.iter().enumerate().filter(|(_, operation)| ran(operation)) {
         for (b, later) in operations.iter().enumerate() {
-            if a != b && answered < later.sent_at && !later.refused {
+            if a != b && operation.answered_at < Some(later.sent_at) && !later.refused {
                 edges[a].push((b, "was answered before the sending of"));
             }
         }
     }
+}
+
+/// No read misses a write that caused it.
+fn check_causes(
+    operations: &[Operation],
+    position: &[HashMap<u64, usize>],
+    writer: &HashMap<(usize, u64), usize>,
+) -> Result<(), String> {
+    let mut edges = vec![Vec::new(); operations.len()];
+    add_real_time(operations, &mut edges);
+    let mut last: HashMap<usize, usize> = HashMap::new();
+    for (index, operation) in operations.iter().enumerate().filter(|(_, operation)| !operation.refused) {
+        let writes = operation.steps.iter().any(|step| matches!(step, Step::Append { .. }));
+        if writes && let Some(before) = last.insert(operation.client, index) {
+            edges[before].push((index, "was written by the same client before"));
+        }
+        for step in &operation.steps {
+            if let Step::Read { key, seen: Some(seen) } = step {
+                for token in seen.iter().map(|token| writer[&(*key, *token)]).filter(|wrote| *wrote != index)
+                {
+                    edges[token].push((index, "was read by"));
+                }
+            }
+        }
+    }
+    for (cause, operation) in operations.iter().enumerate() {
+        let mut reached = vec![false; operations.len()];
+        let mut open = vec![cause];
+        while let Some(node) = open.pop() {
+            for (next, _) in &edges[node] {
+                if !std::mem::replace(&mut reached[*next], true) {
+                    open.push(*next);
+                }
+            }
+        }
+        for step in &operation.steps {
+            let Step::Append { key, token, .. } = step else { continue };
+            let Some(at) = position[*key].get(token) else { continue };
+            for (effect, reader) in
+                operations.iter().enumerate().filter(|(index, _)| reached[*index] && *index != cause)
+            {
+                let misses = |step: &Step| matches!(step, Step::Read { key: read, seen: Some(seen) } if read == key && seen.len() <= *at);
+                if reader.steps.iter().any(misses) {
+                    return Err(format!(
+                        "a read misses a write that caused it:\n  {operation:?}\n  {:?}",
+                        operations[effect]
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn find_cycle(edges: &[Vec<(usize, &'static str)>]) -> Option<Vec<(usize, &'static str)>> {
@@ -181,8 +227,13 @@ fn find_cycle(edges: &[Vec<(usize, &'static str)>]) -> Option<Vec<(usize, &'stat
                     path.push((next, 0));
                 }
                 Mark::Open => {
-                    let from = path.iter().position(|(known, _)| *known == next).expect("open nodes are on the path");
-                    return Some(path[from..].iter().map(|(node, at)| (*node, edges[*node][at - 1].1)).collect());
+                    let from = path
+                        .iter()
+                        .position(|(known, _)| *known == next)
+                        .expect("open nodes are on the path");
+                    return Some(
+                        path[from..].iter().map(|(node, at)| (*node, edges[*node][at - 1].1)).collect(),
+                    );
                 }
             }
         }
@@ -196,12 +247,27 @@ mod tests {
 
     fn append(client: usize, key: usize, token: u64, sent: u64, answered: u64) -> Operation {
         let steps = vec![Step::Append { key, token, length: None }];
-        Operation { client, steps, sent_at: sent, answered_at: Some(answered), refused: false, text: String::new() }
+        Operation {
+            client,
+            steps,
+            sent_at: sent,
+            answered_at: Some(answered),
+            refused: false,
+            text: String::new(),
+        }
     }
 
     fn read(client: usize, seen: &[(usize, &[u64])], sent: u64, answered: u64) -> Operation {
-        let steps = seen.iter().map(|(key, seen)| Step::Read { key: *key, seen: Some(seen.to_vec()) }).collect();
-        Operation { client, steps, sent_at: sent, answered_at: Some(answered), refused: false, text: String::new() }
+        let steps =
+            seen.iter().map(|(key, seen)| Step::Read { key: *key, seen: Some(seen.to_vec()) }).collect();
+        Operation {
+            client,
+            steps,
+            sent_at: sent,
+            answered_at: Some(answered),
+            refused: false,
+            text: String::new(),
+        }
     }
 
     #[test]

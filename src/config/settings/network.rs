@@ -6,7 +6,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     special(
         "bind",
         Kind::Bind,
-        "* -::*",
+        "127.0.0.1 -::1",
         "Addresses to listen on. A leading - lets the start go on when the address does not exist on \
          this host; * stands for every IPv4 address and ::* for every IPv6 address. An empty text \
          listens on no TCP address.",

@@ -92,7 +92,7 @@ fn usage(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Resul
             return Err(CommandError::Syntax);
         }
     }
-    match ctx.keys().usage(key) {
+    match ctx.shard.memory_usage_of(ctx.db, key) {
         Some(bytes) => reply.int(bytes as i64),
         None => reply.null(),
     }
@@ -224,7 +224,7 @@ fn merge_stats(
         reply.map(3);
         // One table holds keys, deadlines and slots.
         let parts = [
-            ("overhead.hashtable.main", Int(db.index_bytes)),
+            ("overhead.hashtable.main", Int(db.overhead_bytes)),
             ("overhead.hashtable.expires", Int(0)),
             ("overhead.hashtable.slot-to-keys", Int(0)),
         ];

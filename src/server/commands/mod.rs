@@ -1,8 +1,29 @@
 //! Commands about the server itself.
 
+pub mod command;
+pub mod config;
+pub mod debug;
+mod digest;
 mod help;
 pub mod info;
 pub mod latency;
 pub mod memory;
 pub mod monitor;
+mod object;
+pub mod shutdown;
 pub mod slowlog;
+
+use crate::resp::Reply;
+
+/// The text for subcommands that are known to none, as Redis words it where it parses them by hand.
+fn unknown_subcommand(word: &[u8], container: &str) -> crate::commands::CommandError {
+    let word = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
+    crate::commands::CommandError::text(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
+    ))
+}
+
+/// A HELP reply.
+fn write_help(container: &str, lines: &[&str], reply: &mut Reply<'_>) {
+    help::write(container, lines, reply);
+}

@@ -183,18 +183,13 @@ impl Arena {
     }
 
     fn set_hole(&mut self, off: u16, size: usize, next: u16) {
-        debug_assert!(size >= HOLE_MIN && size <= CHUNK_BYTES);
+        debug_assert!((HOLE_MIN..=CHUNK_BYTES).contains(&size));
         // SAFETY: the hole lies in an allocated chunk, belongs to no entry and has four bytes.
         unsafe { self.at(off).cast::<[u16; 2]>().write_unaligned([size as u16, next]) }
     }
 
     #[cold]
-    fn grow(
-        &mut self,
-        size: usize,
-        may_refuse: bool,
-        allocated: &mut usize,
-    ) -> Result<(), ArenaFull> {
+    fn grow(&mut self, size: usize, may_refuse: bool, allocated: &mut usize) -> Result<(), ArenaFull> {
         if (self.cap as usize) < CHUNK_BYTES && self.count > 0 {
             let want = (self.used as usize + size).min(CHUNK_BYTES);
             self.resize_last(want, allocated);
@@ -251,8 +246,7 @@ impl Arena {
     pub(super) fn release(&mut self, allocated: &mut usize) {
         *allocated -= self.allocated_bytes();
         for index in 0..self.count as usize {
-            let cap =
-                if index + 1 == self.count as usize { self.cap as usize } else { CHUNK_BYTES };
+            let cap = if index + 1 == self.count as usize { self.cap as usize } else { CHUNK_BYTES };
             // SAFETY: every chunk but the last has 4 KB, the last has `cap`; none is used again,
             // because the arena is emptied below.
             unsafe { dealloc(self.chunks[index], layout(cap)) };

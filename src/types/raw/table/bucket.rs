@@ -40,14 +40,8 @@ pub(super) fn fingerprint(hash: u64) -> u8 {
 }
 
 impl Bucket {
-    pub(super) const EMPTY: Bucket = Bucket {
-        fps: [0; SLOTS],
-        spill_at: 0,
-        spilled: 0,
-        _spare: 0,
-        offs: [0; SLOTS],
-        version: 0,
-    };
+    pub(super) const EMPTY: Bucket =
+        Bucket { fps: [0; SLOTS], spill_at: 0, spilled: 0, _spare: 0, offs: [0; SLOTS], version: 0 };
 
     /// The slots whose fingerprint is `fp`, as bits.
     #[inline(always)]
@@ -60,8 +54,7 @@ impl Bucket {
         unsafe {
             let wanted = _mm_set1_epi8(fp as i8);
             let low = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(line), wanted)) as u32;
-            let high =
-                _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(line.add(1)), wanted)) as u32;
+            let high = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_load_si128(line.add(1)), wanted)) as u32;
             (low | high << 16) & SLOT_MASK
         }
     }

@@ -13,6 +13,8 @@ use super::segment::{NEVER, NOT_IN_HEAP, Segment, Spot};
 use super::table::{Location, Table};
 
 const ARITY: usize = 4;
+/// What rewriting a segment costs, in bucket visits.
+const REWRITE_VISITS: usize = 32;
 
 /// The segments that have deadlines, least `min_ms` first. Each segment knows its place.
 #[derive(Default)]
@@ -112,7 +114,7 @@ impl DeadlineHeap {
 pub struct Popped {
     /// Entries deleted.
     pub expired: usize,
-    /// Buckets read.
+    /// Buckets read; a segment rewritten to give memory back counts as thirty-two.
     pub visits: usize,
     /// Whether the call stopped at one of its limits with due buckets left.
     pub more: bool,
@@ -142,6 +144,10 @@ impl<T> Table<T> {
             if min_ms > now_ms {
                 break;
             }
+            if popped.visits >= max_visits {
+                popped.more = true;
+                break;
+            }
             // SAFETY: segments in the heap are valid; nothing restructures until `shrink`.
             unsafe {
                 if (*segment).is_base_old(now_ms) {
@@ -163,7 +169,9 @@ impl<T> Table<T> {
                 if popped.more {
                     break;
                 }
-                self.shrink_after_pop(segment);
+                if self.shrink_after_pop(segment) {
+                    popped.visits += REWRITE_VISITS;
+                }
             }
         }
         popped

@@ -51,9 +51,7 @@ impl<'a, T> EntryMut<'a, T> {
     /// The bytes of an inline byte value, to be changed in place.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         // SAFETY: the bytes belong to the entry, borrowed mutably through the table.
-        unsafe {
-            entry::inline_bytes(self.at.p).map(|(at, len)| std::slice::from_raw_parts_mut(at, len))
-        }
+        unsafe { entry::inline_bytes(self.at.p).map(|(at, len)| std::slice::from_raw_parts_mut(at, len)) }
     }
 
     /// Stores an integer; returns the former heap value.
@@ -69,9 +67,7 @@ impl<'a, T> EntryMut<'a, T> {
     fn store(&mut self, payload: Payload) -> Option<T> {
         // SAFETY: `at` follows the entry; a payload of bytes cannot be the entry's own, because
         // this guard borrows the table mutably.
-        unsafe {
-            self.table.store(self.hash, &mut self.at, payload, Ttl::Keep, Access::KeepOr(0))
-        }
+        unsafe { self.table.store(self.hash, &mut self.at, payload, Ttl::Keep, Access::KeepOr(0)) }
     }
 
     pub fn set_access(&mut self, access: u16) {

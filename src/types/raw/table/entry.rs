@@ -36,8 +36,7 @@ const VAL_HEAP: u8 = 233;
 const HEADER: usize = 4;
 const TTL_BYTES: usize = 6;
 
-pub(super) const ENTRY_MAX: usize =
-    HEADER + TTL_BYTES + 2 + KEY_INLINE_MAX + 2 + VALUE_INLINE_MAX;
+pub(super) const ENTRY_MAX: usize = HEADER + TTL_BYTES + 2 + KEY_INLINE_MAX + 2 + VALUE_INLINE_MAX;
 const _: () = assert!(ENTRY_MAX <= 1024);
 
 /// Where the key of a new entry comes from.
@@ -57,12 +56,14 @@ pub(super) enum Payload {
     Verbatim(u8, *const u8, usize),
 }
 
+#[inline]
 fn int_width(value: i64) -> usize {
     let bits = 65 - (value ^ (value >> 63)).leading_zeros() as usize;
     bits.div_ceil(8)
 }
 
 impl KeySource {
+    #[inline]
     fn section_bytes(self) -> usize {
         match self {
             KeySource::Inline(_, len) if len < KEY_LONG as usize => len,
@@ -73,6 +74,7 @@ impl KeySource {
 }
 
 impl Payload {
+    #[inline]
     pub(super) fn section_bytes(self) -> usize {
         match self {
             Payload::Int(value) => int_width(value),
@@ -85,18 +87,14 @@ impl Payload {
 }
 
 /// The bytes an entry of these parts takes.
+#[inline]
 pub(super) fn size_of_parts(key: KeySource, payload: Payload, has_ttl: bool) -> usize {
     HEADER + TTL_BYTES * usize::from(has_ttl) + key.section_bytes() + payload.section_bytes()
 }
 
 /// Writes a whole entry at `p`.
-pub(super) unsafe fn write(
-    p: *mut u8,
-    key: KeySource,
-    payload: Payload,
-    expire: Option<u64>,
-    access: u16,
-) {
+#[inline]
+pub(super) unsafe fn write(p: *mut u8, key: KeySource, payload: Payload, expire: Option<u64>, access: u16) {
     // SAFETY: `p` has room for `size_of_parts` bytes, and neither source overlaps that room.
     unsafe {
         let ttl_bit = if expire.is_some() { TTL_BIT } else { 0 };
@@ -130,6 +128,7 @@ pub(super) unsafe fn write(
 }
 
 /// Writes the `val` byte of `p` and its value section at `at`.
+#[inline]
 unsafe fn write_payload(p: *mut u8, at: *mut u8, payload: Payload) {
     // SAFETY: the caller made room for the section and `payload` does not overlap it.
     unsafe {
@@ -161,9 +160,27 @@ unsafe fn write_payload(p: *mut u8, at: *mut u8, payload: Payload) {
 }
 
 /// Overwrites the value section only; it must not become longer.
+#[inline]
 pub(super) unsafe fn overwrite_value(p: *mut u8, payload: Payload) {
     // SAFETY: the section at `value_section` has at least the new length, by contract.
     unsafe { write_payload(p, value_section(p), payload) }
+}
+
+/// Overwrites inline bytes by as many others; false, and nothing done, when lengths differ.
+///
+/// PERF: the commonest write, a SET of a value as long as the last, takes 40 instructions fewer
+/// this way than through the general path (callgrind, `table_figures overwrites`).
+#[inline(always)]
+pub(super) unsafe fn overwrite_same_length(p: *mut u8, payload: Payload) -> bool {
+    let Payload::Bytes(from, len) = payload else { return false };
+    // SAFETY: a `val` byte below 224 is the number of value bytes in the section.
+    unsafe {
+        if len >= VAL_LONG as usize || *p.add(1) as usize != len {
+            return false;
+        }
+        value_section(p).copy_from_nonoverlapping(from, len);
+        true
+    }
 }
 
 #[inline(always)]
@@ -184,11 +201,13 @@ unsafe fn key_section_bytes(p: *const u8) -> usize {
     }
 }
 
+#[inline]
 unsafe fn value_section(p: *const u8) -> *mut u8 {
     // SAFETY: the value section follows the key section.
     unsafe { key_section(p).add(key_section_bytes(p)).cast_mut() }
 }
 
+#[inline]
 pub(super) unsafe fn value_section_bytes(p: *const u8) -> usize {
     // SAFETY: the length of a long value stands at the start of its section.
     unsafe {
@@ -205,15 +224,11 @@ pub(super) unsafe fn value_section_bytes(p: *const u8) -> usize {
 #[inline]
 pub(super) unsafe fn size(p: *const u8) -> usize {
     // SAFETY: both sections belong to the entry.
-    unsafe {
-        HEADER
-            + TTL_BYTES * usize::from(*p >> 7)
-            + key_section_bytes(p)
-            + value_section_bytes(p)
-    }
+    unsafe { HEADER + TTL_BYTES * usize::from(*p >> 7) + key_section_bytes(p) + value_section_bytes(p) }
 }
 
 /// The key section as a source for another entry.
+#[inline]
 pub(super) unsafe fn key_source(p: *const u8) -> KeySource {
     // SAFETY: the section holds what its code says.
     unsafe {
@@ -307,6 +322,7 @@ pub(super) unsafe fn expire(p: *const u8) -> Option<u64> {
 }
 
 /// Changes the deadline of an entry that has one.
+#[inline]
 pub(super) unsafe fn set_expire(p: *mut u8, ms: u64) {
     // SAFETY: the entry has its six bytes of deadline.
     unsafe {
@@ -331,6 +347,7 @@ pub(super) unsafe fn access(p: *const u8) -> u16 {
     unsafe { p.add(2).cast::<u16>().read_unaligned() }
 }
 
+#[inline]
 pub(super) unsafe fn set_access(p: *mut u8, access: u16) {
     // SAFETY: every entry has the two bytes.
     unsafe { p.add(2).cast::<u16>().write_unaligned(access) }
@@ -340,10 +357,7 @@ pub(super) unsafe fn set_access(p: *mut u8, access: u16) {
 #[inline]
 pub(super) unsafe fn heap_word(p: *const u8) -> Option<*mut u8> {
     // SAFETY: a heap value's section is its pointer word.
-    unsafe {
-        (*p.add(1) == VAL_HEAP)
-            .then(|| value_section(p).cast::<*mut u8>().read_unaligned())
-    }
+    unsafe { (*p.add(1) == VAL_HEAP).then(|| value_section(p).cast::<*mut u8>().read_unaligned()) }
 }
 
 /// The bytes of an inline byte value: where and how many.
@@ -436,10 +450,7 @@ impl<'a, T> EntryRef<'a, T> {
                     let len = at.cast::<u16>().read_unaligned() as usize;
                     ValueRef::Bytes(std::slice::from_raw_parts(at.add(2), len))
                 }
-                len => ValueRef::Bytes(std::slice::from_raw_parts(
-                    value_section(self.p),
-                    len as usize,
-                )),
+                len => ValueRef::Bytes(std::slice::from_raw_parts(value_section(self.p), len as usize)),
             }
         }
     }

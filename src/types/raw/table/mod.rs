@@ -10,8 +10,8 @@
 //!
 //! * **Directory**: extendible hashing (Fagin, Nievergelt, Pippenger, Strong; TODS 1979). The top
 //!   bits of the hash choose a segment. One segment splits at a time, so growth never stalls.
-//! * **Segment**: 1 to [`MAX_BUCKETS`](segment::MAX_BUCKETS) buckets, grown in steps of about a
-//!   fifth, so the index stays about four fifths full at every size of the table, and an arena of
+//! * **Segment**: 1 to [`MAX_BUCKETS`](segment::MAX_BUCKETS) buckets, grown in steps,
+//!   so the index stays about four fifths full at every size of the table, and an arena of
 //!   up to sixteen 4 KB chunks in which the entries live, addressed by 16-bit offsets.
 //! * **Home order is hash order**: a key's home bucket grows with its hash. A position in hash
 //!   space is therefore a scan cursor that stays good through every split, merge and resize.

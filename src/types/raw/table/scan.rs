@@ -23,12 +23,7 @@ impl<T> Table<T> {
     /// Every key present during the whole scan is visited at least once; others may or may not
     /// be. About `count` keys are visited per call (a home bucket is finished once begun).
     /// A cursor is below 2^42; one that no call returned is answered like any other.
-    pub fn scan(
-        &self,
-        cursor: u64,
-        count: usize,
-        visit: &mut dyn FnMut(EntryRef<'_, T>),
-    ) -> u64 {
+    pub fn scan(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryRef<'_, T>)) -> u64 {
         let mut at = cursor;
         let mut visited = 0;
         for _ in 0..count.max(1).saturating_mul(BUCKETS_PER_COUNT) {
@@ -70,9 +65,7 @@ impl<T> Table<T> {
                         for slot in bits(segment.bucket(bucket).occupied()) {
                             let p = segment.entry(Spot { bucket, slot });
                             let hash = self.hasher.hash(entry::key(p));
-                            if segment.home(hash) == home
-                                && (from..end).contains(&(hash >> CURSOR_SHIFT))
-                            {
+                            if segment.home(hash) == home && (from..end).contains(&(hash >> CURSOR_SHIFT)) {
                                 visit(EntryRef::new(self, p));
                                 visited += 1;
                             }
@@ -130,11 +123,11 @@ impl<T> Table<T> {
                 member = (*member).next;
             }
             let widest = if self.bits == 0 { (*member).bucket_count() } else { MAX_BUCKETS };
-            let bucket = ((second >> 32) * widest as u64 >> 32) as usize;
+            let bucket = (((second >> 32) * widest as u64) >> 32) as usize;
             if bucket >= (*member).bucket_count() {
                 return None;
             }
-            let slot = ((second & 0xFFFF_FFFF) * super::bucket::SLOTS as u64 >> 32) as usize;
+            let slot = (((second & 0xFFFF_FFFF) * super::bucket::SLOTS as u64) >> 32) as usize;
             let taken = (*member).bucket(bucket).occupied() >> slot & 1 == 1;
             taken.then(|| (*member).entry(Spot { bucket, slot }))
         }
@@ -185,19 +178,14 @@ impl<T> Table<T> {
             while !member.is_null() && visited < wanted {
                 // SAFETY: segments are valid while the table is borrowed.
                 let segment = unsafe { &*member };
-                visited +=
-                    self.sample_segment(segment, random(), wanted - visited, only_expiring, visit);
+                visited += self.sample_segment(segment, random(), wanted - visited, only_expiring, visit);
                 member = segment.next;
             }
         }
         visited
     }
 
-    fn random_segment(
-        &self,
-        random: &mut dyn FnMut() -> u64,
-        only_expiring: bool,
-    ) -> *mut Segment {
+    fn random_segment(&self, random: &mut dyn FnMut() -> u64, only_expiring: bool) -> *mut Segment {
         let places = self.heap.places();
         if only_expiring && !places.is_empty() {
             return places[((random() as u128 * places.len() as u128) >> 64) as usize].1;
@@ -214,7 +202,7 @@ impl<T> Table<T> {
         visit: &mut dyn FnMut(EntryRef<'_, T>),
     ) -> usize {
         let buckets = segment.bucket_count();
-        let start = ((random >> 32) * buckets as u64 >> 32) as usize;
+        let start = (((random >> 32) * buckets as u64) >> 32) as usize;
         // Starting at a random slot keeps the first slots from being favoured.
         let turn = (random as u32 % super::bucket::SLOTS as u32) as usize;
         let mut visited = 0;

@@ -92,6 +92,8 @@ pub struct Usage {
     pub index_bytes: usize,
     /// The chunks that entries live in.
     pub arena_bytes: usize,
+    /// Of `arena_bytes`, what live entries take; the rest is room and garbage.
+    pub live_bytes: usize,
     /// Keys too long for an entry.
     pub key_bytes: usize,
     /// What the caller reported about heap values with [`Table::report_heap_bytes`].
@@ -99,9 +101,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The sum.
+    /// What was obtained from the allocator.
     pub fn total_bytes(&self) -> usize {
         self.index_bytes + self.arena_bytes + self.key_bytes + self.heap_bytes
+    }
+
+    /// What keys, values and their index need, without room and garbage in the chunks: it falls with every removal.
+    pub fn needed_bytes(&self) -> usize {
+        self.index_bytes + self.live_bytes + self.key_bytes + self.heap_bytes
     }
 }
 
@@ -321,14 +328,7 @@ impl<T> Table<T> {
         Replaced { existed: false, old: None }
     }
 
-    fn insert_new(
-        &mut self,
-        hash: u64,
-        key: &[u8],
-        payload: Payload,
-        deadline: Option<u64>,
-        access: u16,
-    ) {
+    fn insert_new(&mut self, hash: u64, key: &[u8], payload: Payload, deadline: Option<u64>, access: u16) {
         let source = if key.len() <= KEY_INLINE_MAX {
             KeySource::Inline(key.as_ptr(), key.len())
         } else {
@@ -423,8 +423,7 @@ impl<T> Table<T> {
             while !(*last).next.is_null() {
                 last = (*last).next;
             }
-            (*last).next =
-                Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
+            (*last).next = Segment::boxed(1, (*root).depth, (*root).prefix, self.epoch, &mut self.usage);
         }
         self.segments += 1;
     }
@@ -502,20 +501,14 @@ impl<T> Table<T> {
         // then holds what is to be freed. Pointers to `member` stay good.
         unsafe {
             let old = &mut *member;
-            let fresh = Segment::boxed(
-                old.len as usize,
-                old.depth,
-                old.prefix,
-                self.epoch,
-                &mut self.usage,
-            );
+            let fresh = Segment::boxed(old.len as usize, old.depth, old.prefix, self.epoch, &mut self.usage);
             for spot in old.spots() {
                 let p = old.entry(spot);
                 let hash = self.hasher.hash(entry::key(p));
                 (*fresh).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
             }
             std::mem::swap(&mut old.heap_at, &mut (*fresh).heap_at);
-            std::mem::swap(old, &mut *fresh);
+            std::ptr::swap(member, fresh);
             // Members that the fresh one had to append go before those the old one had.
             let rest = std::mem::replace(&mut (*fresh).next, null_mut());
             Segment::free(fresh, &mut self.usage);
@@ -553,9 +546,7 @@ impl<T> Table<T> {
         // SAFETY: `at` was just located.
         let removed = unsafe { self.remove_at(hash, at) };
         self.shrink(hash, at.segment);
-        let value = inline
-            .or(removed.heap.map(TakenValue::Heap))
-            .expect("a value is inline or on the heap");
+        let value = inline.or(removed.heap.map(TakenValue::Heap)).expect("a value is inline or on the heap");
         Some(Taken { value, expire_at_ms: removed.expire_at_ms, access })
     }
 
@@ -573,7 +564,7 @@ impl<T> Table<T> {
                 self.usage.key_bytes -= len;
                 drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(word, len)));
             }
-            (*at.segment).take_out(hash, at.spot);
+            self.usage.live_bytes -= (*at.segment).take_out(hash, at.spot);
             (*at.segment).stamp(hash, self.epoch);
             self.len -= 1;
             Removed { heap, expire_at_ms }
@@ -595,16 +586,19 @@ impl<T> Table<T> {
         }
     }
 
-    /// As [`Table::shrink`], after any number of removals.
-    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) {
+    /// As [`Table::shrink`], after any number of removals; true when segments were rewritten.
+    pub(super) fn shrink_after_pop(&mut self, member: *mut Segment) -> bool {
+        let segments = self.segments;
         // SAFETY: `member` is valid, and compacting keeps it in place.
         unsafe {
-            if (*member).arena.is_wasteful() {
+            let wasteful = (*member).arena.is_wasteful();
+            if wasteful {
                 self.compact(member);
             }
             if (*member).len < MERGE_LEN / 2 {
                 self.shrink_structure((*member).prefix);
             }
+            wasteful || segments != self.segments
         }
     }
 
@@ -651,8 +645,7 @@ impl<T> Table<T> {
                 return false;
             }
             let prefix = (*root).prefix & !(1 << (64 - depth));
-            let merged =
-                Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
+            let merged = Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
             self.segments += 1;
             self.depths[depth as usize] -= 2;
             self.depths[depth as usize - 1] += 1;
@@ -679,11 +672,15 @@ impl<T> Table<T> {
         // SAFETY: the entry is live; its former heap value is moved out before being overwritten.
         unsafe {
             (*at.segment).stamp(hash, self.epoch);
-            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             if let Access::Set(access) = access {
                 entry::set_access(at.p, access);
             }
             let had_ttl = entry::expire(at.p).is_some();
+            let untouched = ttl == Ttl::Keep || ttl == Ttl::Clear && !had_ttl;
+            if untouched && entry::overwrite_same_length(at.p, payload) {
+                return None;
+            }
+            let old = entry::heap_word(at.p).map(|word| *Box::from_raw(word.cast::<T>()));
             let stays = match ttl {
                 Ttl::Keep => true,
                 Ttl::Clear => !had_ttl,
@@ -695,6 +692,7 @@ impl<T> Table<T> {
                 entry::overwrite_value(at.p, payload);
                 if need < room {
                     (*at.segment).trim(at.spot, room - need);
+                    self.usage.live_bytes -= room - need;
                 }
                 if let Ttl::Set(ms) = ttl {
                     self.set_deadline(*at, ms);
@@ -754,7 +752,7 @@ impl<T> Table<T> {
             let access = entry::access(at.p);
             let old: Vec<u8> = copy_raw(at.p, entry::size(at.p));
             let (key, value) = sources(old.as_ptr());
-            segment.take_out(hash, at.spot);
+            self.usage.live_bytes -= segment.take_out(hash, at.spot);
             *at = self.insert_raw(hash, key, value, stored, access);
         }
     }
@@ -802,6 +800,7 @@ impl<T> Table<T> {
             self.uncount_deadline(at.p);
             entry::clear_expire(at.p);
             (*at.segment).trim(at.spot, 6);
+            self.usage.live_bytes -= 6;
             true
         }
     }
@@ -969,6 +968,7 @@ impl Segment {
             write(self.arena.at(old), p);
             let old_size = entry::size(self.arena.at(old));
             self.arena.free(old, old_size);
+            usage.live_bytes = usage.live_bytes + size - old_size;
             self.bucket_mut(spot.bucket).offs[spot.slot] = off;
             Some(p)
         }

@@ -15,6 +15,7 @@ struct Sums {
     expire_sum_ms: u128,
     key_bytes: usize,
     arena_bytes: usize,
+    live_bytes: usize,
     far: usize,
     in_heap: usize,
     depths: Vec<u32>,
@@ -52,6 +53,7 @@ impl<T> Table<T> {
         assert_eq!(self.far.len(), sums.far);
         assert_eq!(self.usage.key_bytes, sums.key_bytes);
         assert_eq!(self.usage.arena_bytes, sums.arena_bytes);
+        assert_eq!(self.usage.live_bytes, sums.live_bytes);
         assert_eq!(self.heap.places().len(), sums.in_heap);
     }
 
@@ -77,9 +79,8 @@ impl<T> Table<T> {
             for slot in bits(segment.bucket(bucket).occupied()) {
                 let p = segment.entry(Spot { bucket, slot });
                 // SAFETY: an occupied slot leads to a live entry.
-                let (key, size, expire, source) = unsafe {
-                    (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p))
-                };
+                let (key, size, expire, source) =
+                    unsafe { (entry::key(p), entry::size(p), entry::expire(p), entry::key_source(p)) };
                 let hash = self.hasher.hash(key);
                 if segment.depth > 0 {
                     let shift = 64 - segment.depth;
@@ -99,8 +100,9 @@ impl<T> Table<T> {
                     sums.key_bytes += len;
                 }
                 if let Some(ms) = expire {
-                    assert!(segment.bound_ms(bucket) <= ms, "a bucket bound is not late");
-                    assert!(segment.min_ms <= ms, "a segment bound is not late");
+                    let exact = if ms == EXPIRE_FAR { self.far_deadline(key) } else { ms };
+                    assert!(segment.bound_ms(bucket) <= exact, "a bucket bound is not late");
+                    assert!(segment.min_ms <= exact, "a segment bound is not late");
                     sums.expires += 1;
                     sums.expire_sum_ms += ms as u128;
                     sums.far += usize::from(ms == EXPIRE_FAR);
@@ -122,5 +124,6 @@ impl<T> Table<T> {
         sums.len += len;
         sums.segments += 1;
         sums.arena_bytes += segment.arena.allocated_bytes();
+        sums.live_bytes += live_bytes;
     }
 }

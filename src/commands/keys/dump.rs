@@ -1,0 +1,109 @@
+//! DUMP and RESTORE.
+
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::rdb::{Limits, RdbError, dump_value, restore_value};
+use crate::resp::Reply;
+use crate::shard::access::{AccessClock, Counting};
+use crate::shard::{Event, Moved};
+
+pub fn dump(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    match ctx.keys().read(args.take()?) {
+        Some(entry) => {
+            let payload = std::sync::Arc::new(dump_value(entry.value()));
+            reply.bulk_shared(&payload, 0..payload.len());
+        }
+        None => reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+/// The options of RESTORE.
+#[derive(Default)]
+struct Options {
+    replace: bool,
+    absolute_ttl: bool,
+    idle_seconds: Option<i64>,
+    frequency: Option<i64>,
+}
+
+impl Options {
+    fn take(args: &mut Args<'_>) -> Result<Options, CommandError> {
+        let mut options = Options::default();
+        while !args.is_done() {
+            let has_value = args.left() >= 2;
+            if args.token("replace") {
+                options.replace = true;
+            } else if args.token("absttl") {
+                options.absolute_ttl = true;
+            } else if has_value && options.frequency.is_none() && args.token("idletime") {
+                let seconds = args.int()?;
+                options.idle_seconds = Some(seconds);
+                if seconds < 0 {
+                    return Err(CommandError::InvalidIdleTime);
+                }
+            } else if has_value && options.idle_seconds.is_none() && args.token("freq") {
+                let frequency = args.int()?;
+                options.frequency = Some(frequency);
+                if !(0..=255).contains(&frequency) {
+                    return Err(CommandError::InvalidFreq);
+                }
+            } else {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Redis: an option that the policy in force does not count by is ignored.
+    fn access(&self, clock: AccessClock) -> u16 {
+        match (clock.counting, self.idle_seconds, self.frequency) {
+            (Counting::Lru, Some(seconds), _) => clock.with_idle(seconds as u64),
+            (Counting::Lfu { .. }, _, Some(frequency)) => clock.with_frequency(frequency as u8),
+            _ => clock.fresh(),
+        }
+    }
+}
+
+pub fn restore(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let (key, mut ttl) = (args.take()?, *args);
+    args.take()?;
+    let payload = args.take()?;
+    let options = Options::take(args)?;
+    // Redis: the key's presence is looked at before the other arguments.
+    if !options.replace && ctx.keys().find_to_write(key).is_some() {
+        return Err(CommandError::BusyKey);
+    }
+    let ttl_ms = ttl.int()?;
+    if ttl_ms < 0 {
+        return Err(CommandError::InvalidTtl);
+    }
+    let limits = Limits { string_bytes: ctx.shard.settings.max_bulk_bytes };
+    let value = restore_value(payload, limits).map_err(|error| match error {
+        RdbError::TooNew(_) | RdbError::Checksum => CommandError::BadDumpFooter,
+        _ => CommandError::BadDump,
+    })?;
+
+    let now_ms = ctx.now_ms();
+    let ttl_ms = ttl_ms as u64;
+    let expire_at_ms = match (ttl_ms, options.absolute_ttl) {
+        (0, _) => None,
+        (at, true) => Some(at),
+        (after, false) => Some(after.wrapping_add(now_ms)),
+    };
+    let access = options.access(ctx.shard.access_clock());
+    let mut keys = ctx.keys();
+    // Redis: the sum is signed and wraps, so that a huge time to live is one of the past.
+    if expire_at_ms.is_some_and(|at| (at as i64) <= now_ms as i64) {
+        if options.replace {
+            keys.remove(key, Event::DEL);
+        }
+    } else {
+        keys.put(key, Moved { value, expire_at_ms, access }, Event::RESTORE);
+    }
+    reply.ok();
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,24 @@
+//! Why RDB bytes cannot be read.
+
+/// What was wrong. Offsets are for logs of whole files; a client that sends a payload learns only its kind.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RdbError {
+    #[error("RDB data ends early at offset {0}")]
+    Truncated(usize),
+    #[error("unknown RDB length encoding {encoding:#04x} at offset {offset}")]
+    BadLength { encoding: u8, offset: usize },
+    #[error("unknown RDB string encoding {encoding} at offset {offset}")]
+    BadString { encoding: u64, offset: usize },
+    #[error("a length stands where a special encoding is not allowed, at offset {0}")]
+    UnexpectedEncoding(usize),
+    #[error("invalid LZF compressed string at offset {0}")]
+    BadLzf(usize),
+    #[error("a string of {bytes} bytes at offset {offset} is over the limit")]
+    TooLong { bytes: u64, offset: usize },
+    #[error("RDB type {0} is unknown")]
+    UnknownType(u8),
+    #[error("RDB version {0} is newer than what can be read")]
+    TooNew(u16),
+    #[error("the checksum does not match")]
+    Checksum,
+}

@@ -1,0 +1,52 @@
+//! What DUMP gives and RESTORE takes.
+//!
+//! ```text
+//!  type | value | version, 2 bytes little-endian | CRC-64 of all before, 8 bytes little-endian
+//! ```
+
+use crc::{CRC_64_REDIS, Crc, Table};
+
+use super::error::RdbError;
+use super::format::{VERSION_MAX, VERSION_WRITTEN};
+use super::read::{Limits, Reader};
+use super::value::{kind_of, read_value, write_value};
+use super::write::Writer;
+use crate::types::Value;
+use crate::types::raw::table::{TakenValue, ValueRef};
+
+const CRC_BYTES: usize = 8;
+const FOOTER_BYTES: usize = 2 + CRC_BYTES;
+
+static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+
+/// Serialises a value.
+pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.byte(kind_of(&value));
+    write_value(&mut writer, &value);
+    let mut payload = writer.out;
+    payload.extend(VERSION_WRITTEN.to_le_bytes());
+    payload.extend(CRC64.checksum(&payload).to_le_bytes());
+    payload
+}
+
+/// Reads a value back, from any version up to [`VERSION_MAX`].
+///
+/// Redis: bytes between the value and the footer are ignored.
+pub fn restore_value(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
+    let Some(body_bytes) = payload.len().checked_sub(FOOTER_BYTES) else {
+        return Err(RdbError::Checksum);
+    };
+    let (body, footer) = payload.split_at(body_bytes);
+    let version = u16::from_le_bytes([footer[0], footer[1]]);
+    if version > VERSION_MAX {
+        return Err(RdbError::TooNew(version));
+    }
+    let (checked, crc) = payload.split_at(payload.len() - CRC_BYTES);
+    if CRC64.checksum(checked).to_le_bytes() != crc {
+        return Err(RdbError::Checksum);
+    }
+    let mut reader = Reader::new(body, limits);
+    let of = reader.byte()?;
+    read_value(&mut reader, of)
+}

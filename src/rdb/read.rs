@@ -1,0 +1,119 @@
+//! Reading RDB bytes: a cursor over a slice with every bound checked.
+
+use super::error::RdbError;
+use super::format::{
+    ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_6BIT, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED,
+};
+use super::lzf;
+
+/// What a reader refuses.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest string, after decompression.
+    pub string_bytes: usize,
+}
+
+/// A length, or the special encoding that stands in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Length {
+    Plain(u64),
+    Encoded(u8),
+}
+
+/// A string as it was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Text<'a> {
+    Int(i64),
+    Borrowed(&'a [u8]),
+    /// It was compressed.
+    Owned(Vec<u8>),
+}
+
+/// A cursor over RDB bytes.
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    limits: Limits,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8], limits: Limits) -> Reader<'a> {
+        Reader { bytes, at: 0, limits }
+    }
+
+    /// How far it has come.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: u64) -> Result<&'a [u8], RdbError> {
+        let rest = &self.bytes[self.at..];
+        let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count));
+        let taken = taken.ok_or(RdbError::Truncated(self.bytes.len()))?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+        Ok(self.take(N as u64)?.try_into().expect("as many bytes as were asked for"))
+    }
+
+    pub fn byte(&mut self) -> Result<u8, RdbError> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    /// A length or special encoding.
+    pub fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
+        let offset = self.at;
+        let first = self.byte()?;
+        let low = first & 0x3f;
+        Ok(match (first >> 6, first) {
+            (LEN_6BIT, _) => Length::Plain(u64::from(low)),
+            (LEN_14BIT, _) => Length::Plain(u64::from(u16::from_be_bytes([low, self.byte()?]))),
+            (LEN_ENCODED, _) => Length::Encoded(low),
+            (_, LEN_32BIT) => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
+            (_, LEN_64BIT) => Length::Plain(u64::from_be_bytes(self.array()?)),
+            _ => return Err(RdbError::BadLength { encoding: first, offset }),
+        })
+    }
+
+    /// A length.
+    pub fn length(&mut self) -> Result<u64, RdbError> {
+        let offset = self.at;
+        match self.length_or_encoding()? {
+            Length::Plain(length) => Ok(length),
+            Length::Encoded(_) => Err(RdbError::UnexpectedEncoding(offset)),
+        }
+    }
+
+    /// A string in any encoding. Plain ones are borrowed, so nothing is allocated that is only announced.
+    pub fn string(&mut self) -> Result<Text<'a>, RdbError> {
+        let offset = self.at;
+        match self.length_or_encoding()? {
+            Length::Plain(bytes) => {
+                self.check_length(bytes, offset)?;
+                Ok(Text::Borrowed(self.take(bytes)?))
+            }
+            Length::Encoded(ENC_INT8) => Ok(Text::Int(i64::from(i8::from_le_bytes(self.array()?)))),
+            Length::Encoded(ENC_INT16) => Ok(Text::Int(i64::from(i16::from_le_bytes(self.array()?)))),
+            Length::Encoded(ENC_INT32) => Ok(Text::Int(i64::from(i32::from_le_bytes(self.array()?)))),
+            Length::Encoded(ENC_LZF) => {
+                let (packed_bytes, bytes) = (self.length()?, self.length()?);
+                self.check_length(bytes, offset)?;
+                let packed = self.take(packed_bytes)?;
+                let bytes = usize::try_from(bytes).map_err(|_| RdbError::BadLzf(offset))?;
+                lzf::decompress(packed, bytes).map(Text::Owned).ok_or(RdbError::BadLzf(offset))
+            }
+            Length::Encoded(other) => Err(RdbError::BadString { encoding: u64::from(other), offset }),
+        }
+    }
+
+    fn check_length(&self, bytes: u64, offset: usize) -> Result<(), RdbError> {
+        if bytes > self.limits.string_bytes as u64 {
+            return Err(RdbError::TooLong { bytes, offset });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! A value by its type number. Every type has one arm in each function here and its codec in a file of its own.
+
+use super::error::RdbError;
+use super::format::kind;
+use super::read::{Reader, Text};
+use super::write::Writer;
+use crate::types::Value;
+use crate::types::number::parse_i64;
+use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
+
+/// Longest text of an integer.
+const INT_TEXT_MAX: usize = 20;
+
+/// The type number under which a value is written.
+pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
+    match value {
+        ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
+    }
+}
+
+/// Writes a value without its type number.
+pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
+    match value {
+        ValueRef::Int(value) => writer.int(*value),
+        ValueRef::Bytes(bytes) => writer.string(bytes),
+        ValueRef::Heap(Value::String(bytes)) => writer.string(bytes),
+    }
+}
+
+/// Reads a value of a type.
+pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
+    match of {
+        kind::STRING => Ok(string(reader.string()?)),
+        other => Err(RdbError::UnknownType(other)),
+    }
+}
+
+/// A string in the form that a SET of it would give.
+fn string(text: Text<'_>) -> TakenValue<Value> {
+    let bytes = match text {
+        Text::Int(value) => return TakenValue::Int(value),
+        Text::Borrowed(bytes) => bytes.to_vec(),
+        Text::Owned(bytes) => bytes,
+    };
+    if bytes.len() <= INT_TEXT_MAX
+        && let Some(value) = parse_i64(&bytes)
+    {
+        return TakenValue::Int(value);
+    }
+    if bytes.len() <= VALUE_INLINE_MAX {
+        TakenValue::Bytes(bytes)
+    } else {
+        TakenValue::Heap(Value::String(bytes.into()))
+    }
+}

@@ -1,0 +1,101 @@
+//! Writing RDB bytes.
+
+use super::format::{ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED};
+use super::lzf::Compressor;
+use crate::types::number::parse_i64;
+
+/// Strings up to this long may be written as integers.
+const INT_TEXT_MAX: usize = 11;
+/// Shorter strings cannot gain by compression.
+const COMPRESS_MIN: usize = 21;
+/// Compression must save at least this much.
+const COMPRESS_GAIN: usize = 4;
+
+/// RDB bytes under construction. Keep one for many values: the table of its compressor is costly to make.
+#[derive(Default)]
+pub struct Writer {
+    pub out: Vec<u8>,
+    compressor: Option<Compressor>,
+}
+
+impl Writer {
+    pub fn new() -> Writer {
+        Writer::default()
+    }
+
+    pub fn byte(&mut self, byte: u8) {
+        self.out.push(byte);
+    }
+
+    /// A length in the shortest form.
+    pub fn length(&mut self, length: u64) {
+        if length < 1 << 6 {
+            self.out.push(length as u8);
+        } else if length < 1 << 14 {
+            self.out.extend((length as u16 | u16::from(LEN_14BIT) << 14).to_be_bytes());
+        } else if let Ok(length) = u32::try_from(length) {
+            self.out.push(LEN_32BIT);
+            self.out.extend(length.to_be_bytes());
+        } else {
+            self.out.push(LEN_64BIT);
+            self.out.extend(length.to_be_bytes());
+        }
+    }
+
+    /// A string given as bytes: as an integer if its text is one, else compressed if that pays, else plain.
+    pub fn string(&mut self, bytes: &[u8]) {
+        if bytes.len() <= INT_TEXT_MAX
+            && let Some(value) = parse_i64(bytes)
+            && self.short_int(value)
+        {
+            return;
+        }
+        if bytes.len() >= COMPRESS_MIN && self.compressed(bytes) {
+            return;
+        }
+        self.plain(bytes);
+    }
+
+    /// A string that is an integer.
+    pub fn int(&mut self, value: i64) {
+        if !self.short_int(value) {
+            self.plain(itoa::Buffer::new().format(value).as_bytes());
+        }
+    }
+
+    fn plain(&mut self, bytes: &[u8]) {
+        self.length(bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Writes an integer of at most 32 bits; false when it has more.
+    fn short_int(&mut self, value: i64) -> bool {
+        if let Ok(value) = i8::try_from(value) {
+            self.encoding(ENC_INT8);
+            self.out.extend(value.to_le_bytes());
+        } else if let Ok(value) = i16::try_from(value) {
+            self.encoding(ENC_INT16);
+            self.out.extend(value.to_le_bytes());
+        } else if let Ok(value) = i32::try_from(value) {
+            self.encoding(ENC_INT32);
+            self.out.extend(value.to_le_bytes());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn compressed(&mut self, bytes: &[u8]) -> bool {
+        let compressor = self.compressor.get_or_insert_default();
+        let Some(packed) = compressor.compress(bytes, bytes.len() - COMPRESS_GAIN) else { return false };
+        self.encoding(ENC_LZF);
+        self.length(packed.len() as u64);
+        self.length(bytes.len() as u64);
+        self.out.extend(packed);
+        true
+    }
+
+    fn encoding(&mut self, encoding: u8) {
+        self.out.push(LEN_ENCODED << 6 | encoding);
+    }
+}

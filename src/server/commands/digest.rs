@@ -1,0 +1,85 @@
+//! DEBUG DIGEST: a hash of the whole data set that does not depend on the order of keys, as Redis computes it.
+//!
+//! A key's digest mixes key, type, value and the presence of a deadline; a database's digest is the exclusive or of
+//! its keys'. Mixing is `sha1(digest xor bytes)`. Databases are chained, so a shard hands out one exclusive or per
+//! database and the coordinator chains their sums.
+
+use sha1::{Digest as _, Sha1};
+
+use crate::shard::{EntryView, Shard, ValueView};
+use crate::types::{DbIndex, Value};
+
+/// One digest.
+pub type Digest = [u8; 20];
+
+fn xor(digest: &mut Digest, other: &[u8]) {
+    digest.iter_mut().zip(other).for_each(|(to, from)| *to ^= from);
+}
+
+/// Redis's `xorDigest` hashes what it is given.
+fn xor_hashed(digest: &mut Digest, bytes: &[u8]) {
+    xor(digest, &Sha1::digest(bytes));
+}
+
+fn mix(digest: &mut Digest, bytes: &[u8]) {
+    xor_hashed(digest, bytes);
+    *digest = Sha1::digest(*digest).into();
+}
+
+fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
+    // Type 0 is the string.
+    mix(digest, &0u32.to_be_bytes());
+    match entry.value() {
+        ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
+        ValueView::Bytes(bytes) => mix(digest, bytes),
+        ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+    }
+    if entry.expire_at_ms().is_some() {
+        xor_hashed(digest, b"!!expire!!");
+    }
+}
+
+/// Per database of a shard its part of the digest; nothing for a database without keys here.
+pub fn of_shard(shard: &Shard) -> Vec<Option<Vec<u8>>> {
+    let of_db = |db: &crate::shard::Db| {
+        let mut sum = Digest::default();
+        for entry in db.table.iter() {
+            let mut digest = Digest::default();
+            mix(&mut digest, entry.key());
+            mix_entry(&mut digest, &entry);
+            xor_hashed(&mut sum, &digest);
+        }
+        (!db.table.is_empty()).then(|| sum.to_vec())
+    };
+    shard.dbs.iter().map(of_db).collect()
+}
+
+/// Joins the shards' parts.
+pub fn of_dataset<'s>(shards: impl Iterator<Item = &'s [Option<Vec<u8>>]> + Clone) -> Digest {
+    let databases = shards.clone().map(<[_]>::len).max().unwrap_or(0);
+    let mut digest = Digest::default();
+    for db in 0..databases {
+        let parts = shards.clone().filter_map(|parts| parts[db].as_deref());
+        if parts.clone().next().is_none() {
+            continue;
+        }
+        mix(&mut digest, &(db as u32).to_be_bytes());
+        parts.for_each(|part| xor(&mut digest, part));
+    }
+    digest
+}
+
+/// DEBUG DIGEST-VALUE of one key; zeroes when it is not there. Redis: a deadline that has passed does not matter.
+pub fn of_value(shard: &Shard, db: DbIndex, key: &[u8]) -> Digest {
+    let table = &shard.dbs[db.index()].table;
+    let mut digest = Digest::default();
+    if let Some(entry) = table.find(table.hasher().hash(key), key) {
+        mix_entry(&mut digest, &entry);
+    }
+    digest
+}
+
+/// As 40 hexadecimal digits.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,73 @@
+//! SHUTDOWN.
+
+use std::sync::atomic::Ordering;
+
+use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row};
+use crate::commands::{Args, CommandError};
+use crate::net::Core;
+use crate::net::dispatch::{After, Bound};
+use crate::resp::Reply;
+use crate::runtime::face::{ConnId, NetIo};
+use crate::server::log;
+
+const SAVING: &[Arg] = &[Arg::word("nosave", "NOSAVE"), Arg::word("save", "SAVE")];
+
+pub const ROWS: &[Row] = &[Row {
+    name: "shutdown",
+    arity: -1,
+    flags: Flags::ADMIN
+        .and(Flags::NOSCRIPT)
+        .and(Flags::LOADING)
+        .and(Flags::STALE)
+        .and(Flags::NO_MULTI)
+        .and(Flags::ALLOW_BUSY),
+    group: Group::Server,
+    summary: "Ends the server.",
+    complexity: "O(1); nothing is saved by this version",
+    args: &[
+        Arg::new("nosave_save", ArgKind::OneOf(SAVING)).optional(),
+        Arg::word("now", "NOW").optional().since("7.0.0"),
+        Arg::word("force", "FORCE").optional().since("7.0.0"),
+        Arg::word("abort", "ABORT").optional().since("7.0.0"),
+    ],
+    ..Row::BLANK
+}];
+
+pub const BINDINGS: &[(&str, Bound)] = &[("shutdown", Bound::Here(shutdown))];
+
+fn shutdown(
+    core: &mut Core,
+    io: &mut dyn NetIo,
+    _: ConnId,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let (mut save, mut nosave, mut force, mut now, mut abort) = (false, false, false, false, false);
+    while !args.is_done() {
+        let known = [
+            ("nosave", &mut nosave),
+            ("save", &mut save),
+            ("now", &mut now),
+            ("force", &mut force),
+            ("abort", &mut abort),
+        ];
+        let found = known.into_iter().find_map(|(word, flag)| args.token(word).then_some(flag));
+        *found.ok_or(CommandError::Syntax)? = true;
+    }
+    if (abort && (save || nosave || force || now)) || (save && nosave) {
+        return Err(CommandError::Syntax);
+    }
+    if abort {
+        // A shutdown waits for nothing, so none is ever in progress when a command runs.
+        return Err(CommandError::Line("ERR No shutdown in progress."));
+    }
+    log::warning("User requested shutdown...");
+    if save && !force {
+        log::warning("SHUTDOWN SAVE refused: this version cannot write the data to disk.");
+        return Err(CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
+    let _ = reply;
+    core.shared.stop.store(true, Ordering::Relaxed);
+    (0..core.shared.shards).for_each(|core| io.wake(core));
+    Ok(After::Later)
+}
