@@ -418,7 +418,9 @@ impl Handler for Core {
         self.rise(io);
         self.now_ms = clock::realtime_ms();
         self.shard.now_ms = self.now_ms;
+        let (begun, before) = (clock::cycles(), self.shard.stats);
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
+        self.background_ran(clock::cycles() - begun, before);
         crate::tx::finish::finish(&mut self.shard);
         more
     }

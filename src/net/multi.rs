@@ -364,7 +364,12 @@ impl Core {
         let entry = self.table.entry(command.row);
         let hidden = entry.row.flags.has(Flags::SKIP_MONITOR) || entry.row.flags.has(Flags::ADMIN);
         if self.has_monitors() && !hidden && self.clients.get(conn).is_some() {
-            self.feed_monitors(conn, command.db, entry.full_name, command.request.argv());
+            let argv = command.request.argv();
+            // SELECT is shown with the database it selected.
+            let selected = (entry.full_name == "select").then(|| parse_i64(argv.get(1))).flatten();
+            let known = |index: &i64| (0..self.shard.dbs.len() as i64).contains(index);
+            let db = selected.filter(known).map_or(command.db, |index| DbIndex(index as u16));
+            self.feed_monitors(conn, db, entry.full_name, argv);
         }
     }
 

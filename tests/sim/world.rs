@@ -434,5 +434,6 @@ fn shared(shards: usize) -> Arc<Shared> {
         port: AtomicUsize::new(0),
         rejected_connections: AtomicU64::new(0),
         total_connections: AtomicU64::new(0),
+        observe: Default::default(),
     })
 }

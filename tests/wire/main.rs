@@ -8,4 +8,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod info;
+mod latency;
+mod memory;
+mod metrics;
+mod monitor;
 mod protocol;
+mod slowlog;
