@@ -89,6 +89,7 @@ pub struct Shared {
     pub ready: Ready,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
+    pub observe: crate::observe::Words,
 }
 
 impl Shared {
@@ -121,6 +122,7 @@ impl Shared {
             pending_listeners: Mutex::new(Vec::new()),
             oom_score_base: None,
             ready: Ready::new(shards, || {}),
+            observe: Default::default(),
             rejected_connections: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
         }
@@ -141,6 +143,7 @@ impl Shared {
     pub fn reset_stats(&self) {
         self.rejected_connections.store(0, Ordering::Relaxed);
         self.total_connections.store(0, Ordering::Relaxed);
+        self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }
 
     /// The core with the fewest connections.

@@ -9,8 +9,15 @@
 mod support;
 
 mod client;
-mod connection;
 mod command;
 mod config;
+mod connection;
+mod info;
+mod latency;
+mod memory;
+mod metrics;
+mod monitor;
+mod protocol;
 mod protocol;
 mod server;
+mod slowlog;
