@@ -18,6 +18,5 @@ mod memory;
 mod metrics;
 mod monitor;
 mod protocol;
-mod protocol;
 mod server;
 mod slowlog;
