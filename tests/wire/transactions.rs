@@ -6,16 +6,17 @@ use crate::support::*;
 fn a_pair_without_its_value_is_an_error_wherever_the_keys_live() {
     each_placement(|s| {
         let mut c = s.client();
-        let (a, b, d) = (s.key("a"), s.key("b"), s.key("d"));
-        c.expect(["MSET", &a, "1", &b], err("ERR wrong number of arguments for 'mset' command"));
-        c.expect(["MSET", &a, "1", &b, "2", &d], err("ERR wrong number of arguments for 'mset' command"));
-        c.expect(["MSETNX", &a, "1", &b], err("ERR wrong number of arguments for 'msetnx' command"));
-        c.expect(["EXISTS", &a, &b, &d], int(0));
-        c.expect(["MULTI"], ok());
-        c.expect(["MSET", &a, "1", &b], simple("QUEUED"));
-        c.expect(["SET", &d, "1"], simple("QUEUED"));
+        let keys = s.keys(["a", "b", "d"]);
+        let [a, b, d] = [&keys[0][..], &keys[1][..], &keys[2][..]];
+        c.expect(&["MSET", a, "1", b], err("ERR wrong number of arguments for 'mset' command"));
+        c.expect(&["MSET", a, "1", b, "2", d], err("ERR wrong number of arguments for 'mset' command"));
+        c.expect(&["MSETNX", a, "1", b], err("ERR wrong number of arguments for 'msetnx' command"));
+        c.expect(&["EXISTS", a, b, d], int(0));
+        c.expect(&["MULTI"], ok());
+        c.expect(&["MSET", a, "1", b], simple("QUEUED"));
+        c.expect(&["SET", d, "1"], simple("QUEUED"));
         let error = err("ERR wrong number of arguments for 'mset' command");
-        c.expect(["EXEC"], array([error, ok()]));
+        c.expect(&["EXEC"], array([error, ok()]));
     });
 }
 
@@ -23,12 +24,12 @@ fn a_pair_without_its_value_is_an_error_wherever_the_keys_live() {
 fn a_key_may_expire_while_it_is_renamed_or_copied() {
     each_placement(|s| {
         let mut c = s.client();
-        let (from, to) = (s.key("from"), s.key("to"));
+        let keys = s.keys(["from", "to"]);
+        let [from, to] = [&keys[0][..], &keys[1][..]];
         for round in 0..300 {
             let command = ["RENAME", "RENAMENX", "COPY"][round % 3];
-            let set = ["SET", &from, "v", "PX", "1"].map(String::from).to_vec();
-            let act = [command, &from, &to].map(String::from).to_vec();
-            let replies = c.pipeline([set, act, vec!["DEL".into(), to.clone()]]);
+            let set = vec!["SET", from, "v", "PX", "1"];
+            let replies = c.pipeline(&[set, vec![command, from, to], vec!["DEL", to]]);
             assert!(matches!(&replies[..], [_, _, Value::Int(_)]), "{replies:?}");
         }
     });
@@ -37,11 +38,12 @@ fn a_key_may_expire_while_it_is_renamed_or_copied() {
 #[test]
 fn transfers_under_watch_lose_nothing() {
     each_placement(|s| {
-        let (a, b) = (s.key("a"), s.key("b"));
-        s.client().expect(["MSET", &a, "1000", &b, "1000"], ok());
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        s.client().expect(&["MSET", a, "1000", b, "1000"], ok());
         let (server, protocol) = (s.server(), s.protocol());
         let money = |c: &mut Client| -> Vec<i64> {
-            let both = c.call(["MGET", &a, &b]).elements();
+            let both = c.call(&["MGET", a, b]).elements();
             both.iter().map(|one| one.text().parse().expect("a number")).collect()
         };
         std::thread::scope(|scope| {
@@ -49,11 +51,15 @@ fn transfers_under_watch_lose_nothing() {
                 scope.spawn(|| {
                     let mut c = server.client(protocol);
                     for amount in 1..150 {
-                        c.expect(["WATCH", &a, &b], ok());
+                        c.expect(&["WATCH", a, b], ok());
                         let seen = money(&mut c);
-                        let set = |key: &String, to: i64| vec!["SET".into(), key.clone(), to.to_string()];
-                        let (less, more) = (set(&a, seen[0] - amount), set(&b, seen[1] + amount));
-                        c.pipeline([vec!["MULTI".into()], less, more, vec!["EXEC".into()]]);
+                        let (less, more) = ((seen[0] - amount).to_string(), (seen[1] + amount).to_string());
+                        c.pipeline(&[
+                            vec!["MULTI"],
+                            vec!["SET", a, &less],
+                            vec!["SET", b, &more],
+                            vec!["EXEC"],
+                        ]);
                         assert_eq!(money(&mut c).iter().sum::<i64>(), 2000);
                     }
                 });
@@ -65,15 +71,16 @@ fn transfers_under_watch_lose_nothing() {
 #[test]
 fn a_client_that_leaves_right_after_watch_is_forgotten() {
     each_placement(|s| {
-        let (a, b) = (s.key("a"), s.key("b"));
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
         for _ in 0..50 {
             let mut gone = s.client();
-            gone.send(["WATCH", &a, &b]);
+            gone.send(&["WATCH", a, b]);
         }
         let mut c = s.client();
-        c.expect(["WATCH", &a], ok());
-        c.expect(["MULTI"], ok());
-        c.expect(["SET", &b, "1"], simple("QUEUED"));
-        c.expect(["EXEC"], array([ok()]));
+        c.expect(&["WATCH", a], ok());
+        c.expect(&["MULTI"], ok());
+        c.expect(&["SET", b, "1"], simple("QUEUED"));
+        c.expect(&["EXEC"], array([ok()]));
     });
 }
