@@ -298,9 +298,11 @@ impl Client {
             || (self.ended && !self.is_owed() && self.stall == Stall::None)
     }
 
-    /// Is it owed replies that others are working on?
+    /// Is it owed replies that others are working on, or to commands that wait for room?
     pub fn is_owed(&self) -> bool {
-        self.outstanding > 0 || !self.pending.is_empty() || self.stall == Stall::Credit
+        self.outstanding > 0
+            || !self.pending.is_empty()
+            || matches!(self.stall, Stall::Credit | Stall::Output)
     }
 
     /// What it costs, in bytes: itself, its buffers, and what it has queued, watched and said.

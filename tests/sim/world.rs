@@ -145,6 +145,7 @@ impl World {
             idle = if waiting { 0 } else { idle + 1 };
             assert!(self.step < 3_000_000, "clients wait for ever for {} operations", operations);
         }
+        self.everyone_leaves();
         self.finals()
     }
 
@@ -220,17 +221,38 @@ impl World {
     /// A client goes away with whatever it has under way, and another comes.
     fn leave(&mut self) {
         let index = self.rng.usize(0..self.clients.len());
+        if self.depart(index) {
+            self.connect();
+        }
+    }
+
+    /// Takes a client away, unless it is gone or its core is in the middle of a turn.
+    fn depart(&mut self, index: usize) -> bool {
         let client = &mut self.clients[index];
         let sim = &mut self.cores[client.core];
         if client.gone || !matches!(sim.half, Half::Open | Half::Resting) {
-            return;
+            return false;
         }
         client.gone = true;
         client.to_send.clear();
         sim.half = Half::Open;
         sim.core.closed(&mut sim.io, client.conn, Closed::Peer);
         sim.io.wire(client.conn).expect("it was open").closed = true;
-        self.connect();
+        true
+    }
+
+    /// Takes all clients away: nothing of them may stay.
+    fn everyone_leaves(&mut self) {
+        for index in 0..self.clients.len() {
+            while !self.clients[index].gone {
+                self.depart(index);
+                self.random_step(false);
+            }
+        }
+        (0..2000).for_each(|_| self.random_step(false));
+        for sim in &self.cores {
+            assert!(sim.core.shard.watches.is_empty(), "keys are watched although all clients have left");
+        }
     }
 
     /// Gives a client's next bytes to its core.

@@ -313,3 +313,17 @@ fn hostile_connections_leave_nothing_behind() {
         assert!(grown < 96 << 20, "{grown} bytes more after 750 further connections");
     });
 }
+
+#[test]
+fn a_half_closed_client_is_answered_everything_although_it_reads_slowly() {
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect(&["SET", "big", &"x".repeat(100_000)], ok());
+        c.send_raw(b"GET big\r\n".repeat(500));
+        c.half_close();
+        for _ in 0..500 {
+            assert_eq!(c.recv().bytes().len(), 100_000);
+        }
+        c.expect_closed();
+    });
+}
