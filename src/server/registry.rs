@@ -6,16 +6,17 @@ use super::commands::{command, config, debug, shutdown};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
-use crate::net::{connection, multi};
+use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] =
-    &[strings::ROWS, keys::ROWS, multi::ROWS, connection::ROWS, command::ROWS, config::ROWS, debug::ROWS, shutdown::ROWS];
+    &[strings::ROWS, keys::ROWS, multi::ROWS, connection::ROWS, client_commands::ROWS, command::ROWS, config::ROWS, debug::ROWS, shutdown::ROWS];
 
 /// Every subsystem's bindings, by full name.
 const BINDINGS: &[&[(&str, Bound)]] = &[
     multi::BINDINGS,
     connection::BINDINGS,
+    client_commands::BINDINGS,
     command::BINDINGS,
     config::BINDINGS,
     debug::BINDINGS,
