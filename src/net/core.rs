@@ -135,6 +135,7 @@ impl Core {
     pub fn reset_stats(&mut self) {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
+        self.shard.expiry_lag.reset();
         self.observe.reset();
     }
 
@@ -214,7 +215,10 @@ impl Core {
                 }
                 client.authenticated = !self.requires_password();
                 self.clients.insert(client);
+                self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
+            // Scrapers are not counted among the connections.
+            Err(_) if kind == ListenerKind::Metrics => {}
             Err(_) => {
                 counters.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
                 counters.connections_total.fetch_sub(1, Ordering::Relaxed);
@@ -225,6 +229,10 @@ impl Core {
     /// Forgets a client whose connection is gone.
     pub fn forget(&mut self, conn: ConnId) {
         let Some(mut client) = self.clients.remove(conn) else { return };
+        if client.kind == ListenerKind::Metrics {
+            self.observe.http_clients -= 1;
+            return;
+        }
         self.shared.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
         self.shared.connections_total.fetch_sub(1, Ordering::Relaxed);
         if client.monitor {
@@ -253,6 +261,7 @@ impl Core {
         }
         self.next_cron_ms = self.now_ms + CRON_MS;
         self.check_clients(io);
+        self.observe_cron();
     }
 
     /// Clients that were paused or short of credit try again.

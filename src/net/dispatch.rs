@@ -4,13 +4,14 @@ use super::batch::Asker;
 use super::client::{Client, ReplyMode, Stall};
 use super::core::Core;
 use super::mail::ShardWork;
+use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
 use crate::commands::{Args, CommandError, Entry, Part, RowId};
 use crate::config::id;
 use crate::resp::{Argv, Output, Reply, Request, Step};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::sys::clock;
 use crate::tx::Route;
 use crate::tx::execute::{args_of, run_here, write_error};
@@ -80,7 +81,8 @@ impl Core {
         client.bytes_in += bytes.len() as u64;
         client.active_ms = now_ms;
         self.observe.net_in += bytes.len() as u64;
-        if client.kind == crate::runtime::face::ListenerKind::Metrics {
+        self.observe.reads += 1;
+        if client.kind == ListenerKind::Metrics {
             client.query.extend_from_slice(bytes);
             return super::http::serve(self, io, conn);
         }
@@ -103,6 +105,9 @@ impl Core {
         client.stall = Stall::None;
         if client.is_stalled() {
             return;
+        }
+        if client.kind == ListenerKind::Metrics {
+            return super::http::serve(self, io, conn);
         }
         self.run_query(io, conn);
         let Some(client) = self.clients.get(conn) else { return };
@@ -168,15 +173,13 @@ impl Core {
             let known = client.authenticated || !self.requires_password();
             let limits = if known { &self.limits } else { &self.limits_unauthenticated };
             match parser.step(&bytes[at..], limits) {
-                Ok(Step::Request { consumed }) => {
-                    match self.request(io, conn, parser.argv(&bytes[at..])) {
-                        Flow::Taken => at += consumed,
-                        Flow::Later => {
-                            parser.reset();
-                            break;
-                        }
+                Ok(Step::Request { consumed }) => match self.request(io, conn, parser.argv(&bytes[at..])) {
+                    Flow::Taken => at += consumed,
+                    Flow::Later => {
+                        parser.reset();
+                        break;
                     }
-                }
+                },
                 Ok(Step::Skip { consumed }) => at += consumed,
                 Ok(Step::Incomplete { .. }) => break,
                 Err(error) => {
@@ -275,9 +278,41 @@ impl Core {
         client.begin_command();
         client.commands += 1;
         client.last_command = Some(row);
-        if self.has_monitors() && !entry.row.flags.has(Flags::SKIP_MONITOR) {
-            self.feed_monitors(conn, argv);
+        if self.has_monitors() {
+            return self.start_shown(io, conn, row, way, argv);
         }
+        self.run(io, conn, row, entry, way, argv);
+        Flow::Taken
+    }
+
+    /// Runs a command while there are monitors.
+    #[cold]
+    fn start_shown(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, way: Route, argv: Argv<'_>) -> Flow {
+        let entry = self.table.entry(row);
+        let about_keys = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
+        if self.clients.at(conn.index).monitor && about_keys.iter().any(|flag| entry.row.flags.has(*flag)) {
+            // Redis: a monitor counts as a replica.
+            return self.reject(conn, row, &CommandError::Line("ERR Replica can't interact with the keyspace"));
+        }
+        // Redis: what administrators do is not shown.
+        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
+        let after = matches!(way, Route::Bound | Route::Local);
+        let db = self.clients.at(conn.index).db;
+        if shown && !after {
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        self.run(io, conn, row, entry, way, argv);
+        if shown && after && entry.full_name != "exec" && let Some(client) = self.clients.get(conn) {
+            let db = client.db;
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        Flow::Taken
+    }
+
+    /// Sends a command on its way.
+    #[inline]
+    fn run(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, way: Route, argv: Argv<'_>) {
         match way {
             Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
             Route::Shard(shard) => {
@@ -290,7 +325,6 @@ impl Core {
             Route::Several => self.begin_single(conn, row, entry, argv),
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }
-        Flow::Taken
     }
 
     /// Runs a command on this core's own shard, or queues it behind a transaction.
@@ -307,22 +341,23 @@ impl Core {
             }
         }
         let client = self.clients.at(conn.index);
-        let ok = run_here(&mut self.shard, entry, db, view, argv, client.output());
-        self.ran(row, ok, Some(conn), argv);
+        let out = client.output();
+        let (from, before) = (out.bytes.len(), out.len());
+        let ok = run_here(&mut self.shard, entry, db, view, argv, out);
+        let reply_bytes = out.len() - before;
+        if !ok {
+            self.observe.errors.count(&out.bytes[from..]);
+        }
+        let cycles = self.lap();
+        self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
     }
 
-    /// Counts a command that ran here since the last one did, or since [`Core::start_clock`]. One reading of the
-    /// counter per command: the parsing of a pipelined command is part of its time.
+    /// Cycles since the last command here ended, or since [`Core::start_clock`]. One reading of the counter per
+    /// command: the parsing of a pipelined command is part of its time.
     #[inline]
-    pub fn ran(&mut self, row: RowId, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
+    pub fn lap(&mut self) -> u64 {
         let now = clock::cycles();
-        let cycles = now - self.clock_mark;
-        self.clock_mark = now;
-        let stats = &mut self.stats[row.index()];
-        stats.record(cycles, ok);
-        if cycles > self.observe.slow_cycles {
-            self.note_slow(row, cycles, conn, argv);
-        }
+        now - std::mem::replace(&mut self.clock_mark, now)
     }
 
     /// From now on time counts for the next command.
@@ -379,8 +414,11 @@ impl Core {
         let protocol = self.clients.at(conn.index).protocol;
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
-        let ok = result.is_ok();
-        self.ran(row, ok, Some(conn), argv);
+        self.count_result(&result);
+        if !matches!(result, Ok(After::Later)) {
+            let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
+            self.ran(row, Caller::Here(conn), argv, ran);
+        }
         let Some(client) = self.clients.get(conn) else { return };
         let after = match result {
             Ok(after) => after,
@@ -446,7 +484,6 @@ impl Core {
                 let token = await_token(client, self.me);
                 client.stall = Stall::Transaction;
                 self.coordinator.begin(token, view, claims, Plan::One(Box::new(single)));
-                self.stats[row.index()].calls += 1;
             }
         }
     }
@@ -498,7 +535,8 @@ impl Core {
             client.close_after_reply = true;
             return Flow::Taken;
         }
-        let shown = |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
+        let shown =
+            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
         let mut args = String::new();
         for arg in argv.iter().skip(1) {
             if args.len() >= 128 {
@@ -526,10 +564,4 @@ pub fn await_token(client: &mut Client, shard: ShardId) -> Token {
     client.outstanding += 1;
     client.outstanding_at = shard;
     Token { index: client.conn.index, generation: client.conn.generation, seq: client.await_reply() }
-}
-
-impl Core {
-    /// Records a slow command.
-    #[cold]
-    pub fn note_slow(&mut self, _row: RowId, _cycles: u64, _conn: Option<ConnId>, _argv: Argv<'_>) {}
 }

@@ -65,6 +65,7 @@ pub struct Shared {
     pub oom_score_base: Option<i32>,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
+    pub observe: crate::observe::Words,
 }
 
 impl Shared {
@@ -83,6 +84,7 @@ impl Shared {
     pub fn reset_stats(&self) {
         self.rejected_connections.store(0, Ordering::Relaxed);
         self.total_connections.store(0, Ordering::Relaxed);
+        self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }
 
     /// The core with the fewest connections.

@@ -98,6 +98,7 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         oom_score_base: crate::sys::limits::oom_score_adj().ok(),
         rejected_connections: AtomicU64::new(0),
         total_connections: AtomicU64::new(0),
+        observe: Default::default(),
     });
     let listeners = listeners(&config, &shared)?;
     let listeners = Mutex::new(listeners.into_iter().map(Some).collect::<Vec<_>>());
