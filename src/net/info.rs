@@ -109,7 +109,10 @@ impl Line<'_> {
         let seconds_since = |ms: u64| self.now_ms.saturating_sub(ms) / 1000;
         let running = self.running.unwrap_or(Running { query_bytes: 0, argv_bytes: 0 });
         let held = client.query.len() - client.query_at;
-        let output = client.output_bytes();
+        // What the kernel takes at once has left, although the engine says so only later in the turn.
+        let is_small = client.sending <= OWN_OUTPUT_BYTES && client.out.is_empty();
+        let sending = if is_small { 0 } else { client.sending };
+        let output = client.output_bytes() - client.sending + sending;
         let beyond = output.saturating_sub(OWN_OUTPUT_BYTES);
         let queued = client.multi.as_deref();
         let command = client.last_command.map_or("NULL", |row| self.table.entry(row).full_name);
@@ -143,7 +146,7 @@ impl Line<'_> {
             beyond.div_ceil(OWN_OUTPUT_BYTES),
             beyond,
             client.memory_bytes() + running.query_bytes,
-            match (client.receive_paused, client.sending > 0) {
+            match (client.receive_paused, sending > 0) {
                 (false, false) => "r",
                 (false, true) => "rw",
                 (true, false) => "",

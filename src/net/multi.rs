@@ -20,7 +20,8 @@ use crate::tx::single::{add_claims, claim_on};
 use crate::types::number::parse_i64;
 use crate::types::{DbIndex, ShardId};
 
-const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST);
+const QUIET: Flags =
+    Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
 /// The rows of transactions.
 pub const ROWS: &[Row] = &[
@@ -325,7 +326,8 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added = add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added =
+                    add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {
@@ -364,7 +366,12 @@ impl Core {
         let entry = self.table.entry(command.row);
         let hidden = entry.row.flags.has(Flags::SKIP_MONITOR) || entry.row.flags.has(Flags::ADMIN);
         if self.has_monitors() && !hidden && self.clients.get(conn).is_some() {
-            self.feed_monitors(conn, command.db, entry.full_name, command.request.argv());
+            let argv = command.request.argv();
+            // SELECT is shown with the database it selected.
+            let selected = (entry.full_name == "select").then(|| parse_i64(argv.get(1))).flatten();
+            let known = |index: &i64| (0..self.shard.dbs.len() as i64).contains(index);
+            let db = selected.filter(known).map_or(command.db, |index| DbIndex(index as u16));
+            self.feed_monitors(conn, db, entry.full_name, argv);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::observe::slowlog::{Logged, Which, shown_args};
 use crate::observe::{CoreReport, Facts};
 use crate::resp::{Argv, Output};
 use crate::runtime::face::{ConnId, ListenerKind};
+use crate::shard::stats::KeyStats;
 use crate::sys::{clock, process};
 use crate::tx::execute::WhatRan;
 use crate::tx::multi::Plan;
@@ -184,6 +185,17 @@ impl Core {
             let id = counter.fetch_add(1, Ordering::Relaxed);
             log.push(Logged { id, at_s, amount, args: args.clone(), peer: peer.clone(), name: name.clone() });
         }
+    }
+
+    /// A slice of background work ended: it is an event when it took long.
+    pub fn background_ran(&mut self, cycles: u64, before: KeyStats) {
+        let after = self.shard.stats;
+        let name = match () {
+            () if after.expired != before.expired => "expire-cycle",
+            () if after.evicted != before.evicted => "eviction-cycle",
+            () => "lazyfree-cycle",
+        };
+        self.observe.latency.add(name, self.now_ms / 1000, clock::cycles_to_ns(cycles) / 1_000_000);
     }
 
     /// Counts a command that this core answered with an error of its own, or well.

@@ -42,7 +42,7 @@ impl Wanted {
             for (bit, name) in SECTIONS.iter().enumerate() {
                 let asked = arg.eq_ignore_ascii_case(name.as_bytes())
                     || arg.eq_ignore_ascii_case(b"everything")
-                    || (arg.eq_ignore_ascii_case(b"all") && *name != "modules")
+                    || arg.eq_ignore_ascii_case(b"all")
                     || (arg.eq_ignore_ascii_case(b"default") && !ON_DEMAND.contains(name));
                 wanted |= u32::from(asked) << bit;
             }
@@ -442,7 +442,7 @@ mod tests {
     fn sections_are_chosen() {
         assert_eq!(wanted(&[]), wanted(&["default"]));
         assert!(wanted(&[]).has("modules") && !wanted(&[]).has("commandstats"));
-        assert!(!wanted(&["all"]).has("modules") && wanted(&["all"]).has("commandstats"));
+        assert!(wanted(&["all"]).has("commandstats") && wanted(&["all"]).has("shards"));
         assert!(wanted(&["everything"]).has("modules"));
         let two = wanted(&["CPU", "keyspace", "nothing"]);
         assert!(two.has("cpu") && two.has("keyspace") && !two.has("server"));

@@ -8,5 +8,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
+mod command;
+mod config;
+mod connection;
+mod info;
+mod latency;
+mod memory;
+mod metrics;
+mod monitor;
 mod protocol;
+mod server;
+mod slowlog;
 mod strings;
