@@ -341,6 +341,9 @@ impl Core {
         if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) && self.requires_password() {
             return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
         }
+        if self.lacks_replicas && entry.is_write {
+            return self.reject(conn, row, &CommandError::NoReplicas);
+        }
         if self.pause_holds(conn, entry) {
             return self.stall(conn, Stall::Paused);
         }

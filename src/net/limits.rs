@@ -85,7 +85,7 @@ impl Core {
             client.output_peak = client.sending.max(client.output_peak / 2);
             if is_idle(client) {
                 idle.push(client.conn);
-            } else if client.sending > 0 {
+            } else if client.sending > 0 || client.outstanding > 0 {
                 slow.push(client.conn);
             }
         }

@@ -17,7 +17,8 @@ use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
 use crate::tx::execute::{run_here, run_work, write_error};
-use crate::tx::message::{Addressed, Token, TxMessage, Work};
+use crate::tx::intents::{IntentSet, Mode};
+use crate::tx::message::{WatchedKey, Addressed, Token, TxMessage, Work};
 use crate::tx::multi::Plan;
 use crate::tx::queue::Runnable;
 use crate::tx::{Event, TxId};
@@ -234,12 +235,20 @@ impl Core {
         self.post(vec![Addressed { to, message }]);
     }
 
+    /// Does anything in the queue intend to write to one of these keys?
+    fn may_change(&self, watched: &[WatchedKey]) -> bool {
+        let mut reads = IntentSet::default();
+        watched.iter().for_each(|key| reads.add(self.shard.hasher.hash(&key.key), Mode::Shared));
+        !watched.is_empty() && self.queue.conflict(&reads)
+    }
+
     fn take_tx_message(&mut self, io: &mut dyn NetIo, from: ShardId, message: TxMessage) {
         let mut out = Vec::new();
         let event = match message {
             TxMessage::Schedule { tx, client: _, intents, watched } => {
                 let unchanged = self.are_unchanged(&watched);
-                let accepted = self.queue.schedule(tx.id, from, intents);
+                // What is scheduled already may change them yet: then the number is refused, to be compared again later.
+                let accepted = !self.may_change(&watched) && self.queue.schedule(tx.id, from, intents);
                 self.post_one(from, TxMessage::Scheduled { tx, accepted, watched_unchanged: unchanged });
                 None
             }

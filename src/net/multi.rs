@@ -13,6 +13,7 @@ use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::Claim;
 use crate::tx::Route;
 use crate::tx::execute::{run_here, write_error};
+use crate::tx::intents::Mode;
 use crate::tx::message::{Token, TxCommand, WatchedKey};
 use crate::tx::multi::{Exec, Plan, Step};
 use crate::tx::route::route;
@@ -225,6 +226,12 @@ fn exec_block(
         core.unwatch_all(conn);
         return Err(CommandError::Line("EXECABORT Transaction discarded because of previous errors."));
     }
+    if let Some(error) = core.refusal_of(&multi) {
+        core.unwatch_all(conn);
+        let before = b"EXECABORT Transaction discarded because of: ";
+        return Err(CommandError::text([before, &*error.line()].concat()));
+    }
+    let client = core.clients.at(conn.index);
     let (db, view, protocol) = (client.db, client.view(), client.protocol);
     let watched = std::mem::take(&mut client.watched);
     let mut steps = core.steps_of(*multi, db);
@@ -282,7 +289,8 @@ impl Core {
         let entry = self.table.entry(row);
         let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
             Some(CommandError::Line("ERR Command not allowed inside a transaction"))
-        } else if entry.deny_oom && self.shard.over_limit() && !self.shard.make_room() {
+        } else if self.shard.over_limit() && !self.shard.make_room() {
+            // Redis: a queue takes memory whatever its commands do.
             Some(CommandError::OutOfMemory)
         } else {
             None
@@ -301,6 +309,16 @@ impl Core {
         }
         client.output().bytes.extend_from_slice(QUEUED);
         super::dispatch::Flow::Taken
+    }
+
+    /// Why a whole block may not run, although each of its commands was queued.
+    fn refusal_of(&mut self, multi: &Multi) -> Option<CommandError> {
+        let table = self.table;
+        let mut entries = multi.commands.iter().map(|(row, _)| table.entry(*row));
+        if entries.clone().any(|entry| entry.deny_oom) && self.shard.over_limit() && !self.shard.make_room() {
+            return Some(CommandError::OutOfMemory);
+        }
+        (self.lacks_replicas && entries.any(|entry| entry.is_write)).then_some(CommandError::NoReplicas)
     }
 
     /// The steps of a MULTI block, each with its database (SELECT inside moves on) and its way.
@@ -342,7 +360,10 @@ impl Core {
             }
         }
         for key in watched {
-            claim_on(&mut claims, self.placement.owner_of(&key.key)).watched.push(key.clone());
+            let claim = claim_on(&mut claims, self.placement.owner_of(&key.key));
+            // From the comparison on nobody may change it until the block has run.
+            claim.intents.add(self.shard.hasher.hash(&key.key), Mode::Shared);
+            claim.watched.push(key.clone());
         }
         if claims.is_empty() {
             claim_on(&mut claims, self.me);

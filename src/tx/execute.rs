@@ -23,7 +23,8 @@ pub fn run_here(
     out: &mut Output,
 ) -> bool {
     if entry.is_write && shard.over_limit() && !shard.make_room() && entry.deny_oom {
-        Reply::new(out, client.protocol).error(CommandError::OutOfMemory.to_string());
+        write_error(&CommandError::OutOfMemory, &mut Reply::new(out, client.protocol));
+        shard.refused = true;
         return false;
     }
     let (bytes, shared) = (out.bytes.len(), out.shared.len());
