@@ -77,7 +77,7 @@ impl Ahead {
         while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
             let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
             let argv = parser.argv(&bytes[self.end..]);
-            let row = table.find(argv.get(0));
+            let row = table.find_again(argv.get(0), self.requests.last().and_then(|last| last.row));
             if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
                 && let Some(key) = argv.try_get(at)
             {
