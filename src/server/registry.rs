@@ -2,15 +2,33 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{command, config, debug, shutdown};
+use super::commands::{
+    about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
+};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] =
-    &[strings::ROWS, keys::ROWS, multi::ROWS, connection::ROWS, client_commands::ROWS, command::ROWS, config::ROWS, debug::ROWS, shutdown::ROWS];
+const FAMILIES: &[&[Row]] = &[
+    strings::ROWS,
+    keys::ROWS,
+    multi::ROWS,
+    connection::ROWS,
+    client_commands::ROWS,
+    command::ROWS,
+    config::ROWS,
+    debug::ROWS,
+    shutdown::ROWS,
+    about::ROWS,
+    lolwut::ROWS,
+    info::ROWS,
+    slowlog::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    monitor::ROWS,
+];
 
 /// Every subsystem's bindings, by full name.
 const BINDINGS: &[&[(&str, Bound)]] = &[
@@ -21,6 +39,12 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     config::BINDINGS,
     debug::BINDINGS,
     shutdown::BINDINGS,
+    lolwut::BINDINGS,
+    info::BINDINGS,
+    slowlog::BINDINGS,
+    latency::BINDINGS,
+    memory::BINDINGS,
+    monitor::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.

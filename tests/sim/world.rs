@@ -1,8 +1,7 @@
 //! N cores on one thread, clients that pipeline, and a scheduler that picks every step from a seed.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
 use coreshard::config::Config;
 use coreshard::net::core::Parts;
@@ -11,8 +10,6 @@ use coreshard::runtime::face::{Closed, ConnId, Handler};
 use coreshard::runtime::mesh::mesh;
 use coreshard::server::registry;
 use coreshard::shard::Shard;
-use coreshard::shard::memory::MemoryBoard;
-use coreshard::tx::Grace;
 use coreshard::types::ShardId;
 use coreshard::types::raw::table::Hasher;
 
@@ -88,8 +85,13 @@ impl World {
             .enumerate()
             .map(|(me, mut port)| {
                 port.hold();
-                let shard =
-                    Shard::new(ShardId(me as u16), 16, hasher.clone(), seed + me as u64, shared.memory.clone());
+                let shard = Shard::new(
+                    ShardId(me as u16),
+                    16,
+                    hasher.clone(),
+                    seed + me as u64,
+                    shared.memory.clone(),
+                );
                 let (shared, bound) = (shared.clone(), bound.clone());
                 let core = Core::new(Parts { me: ShardId(me as u16), shared, table, bound, shard, port });
                 SimCore { core, io: SimIo::default(), half: Half::Open }
@@ -119,7 +121,13 @@ impl World {
         sim.core.adopt(&mut sim.io, SimIo::socket());
         assert_eq!(sim.io.wires.len(), before + 1, "a socket was adopted");
         let conn = sim.io.wires.last_key_value().expect("just adopted").1.0;
-        self.clients.push(SimClient { core, conn, to_send: VecDeque::new(), expect: VecDeque::new(), gone: false });
+        self.clients.push(SimClient {
+            core,
+            conn,
+            to_send: VecDeque::new(),
+            expect: VecDeque::new(),
+            gone: false,
+        });
     }
 
     /// Runs until `operations` were begun and all of them are over. Returns the keys' final tokens.
@@ -130,9 +138,10 @@ impl World {
         let mut idle = 0;
         while idle < 2000 {
             self.random_step(false);
-            let waiting = self.clients.iter().any(|client| {
-                !client.gone && (!client.expect.is_empty() || !client.to_send.is_empty())
-            });
+            let waiting = self
+                .clients
+                .iter()
+                .any(|client| !client.gone && (!client.expect.is_empty() || !client.to_send.is_empty()));
             idle = if waiting { 0 } else { idle + 1 };
             assert!(self.step < 3_000_000, "clients wait for ever for {} operations", operations);
         }
@@ -199,7 +208,8 @@ impl World {
         if !matches!(sim.half, Half::Open | Half::Resting) {
             return;
         }
-        let conn = sim.io.wires.values().find(|(_, wire)| wire.unconfirmed && !wire.closed).map(|(conn, _)| *conn);
+        let conn =
+            sim.io.wires.values().find(|(_, wire)| wire.unconfirmed && !wire.closed).map(|(conn, _)| *conn);
         if let Some(conn) = conn {
             sim.io.wire(conn).expect("found above").unconfirmed = false;
             sim.half = Half::Open;
@@ -411,28 +421,5 @@ fn command(bytes: &mut Vec<u8>, words: &[&str]) {
 }
 
 fn shared(shards: usize) -> Arc<Shared> {
-    Arc::new(Shared {
-        shards,
-        config: RwLock::new(Arc::new(Config::default())),
-        config_version: AtomicU64::new(1),
-        config_file: None,
-        config_change: Mutex::new(()),
-        grace: Grace::new(shards),
-        tx_counter: Arc::new(AtomicU64::new(0)),
-        memory: MemoryBoard::new(shards),
-        next_client: AtomicU64::new(1),
-        connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        connections_total: AtomicUsize::new(0),
-        monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        monitor_count: AtomicUsize::new(0),
-        pause_until_ms: AtomicI64::new(0),
-        pause_all: AtomicBool::new(false),
-        stop: AtomicBool::new(false),
-        started_ms: 0,
-        run_id: String::new(),
-        engine: ("sim".into(), String::new()),
-        port: AtomicUsize::new(0),
-        rejected_connections: AtomicU64::new(0),
-        total_connections: AtomicU64::new(0),
-    })
+    Arc::new(Shared::new(shards, Config::default()))
 }

@@ -9,5 +9,14 @@
 mod support;
 
 mod client;
+mod command;
+mod config;
 mod connection;
+mod info;
+mod latency;
+mod memory;
+mod metrics;
+mod monitor;
 mod protocol;
+mod server;
+mod slowlog;
