@@ -292,6 +292,8 @@ impl Core {
     fn report_clients(&self, report: &mut CoreReport) {
         for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
             report.clients += 1;
+            // Redis: who waits for CLIENT PAUSE to end counts as blocked.
+            report.blocked += u64::from(client.stall == super::client::Stall::Paused);
             let watched = client.watched.len() as u64;
             report.watching += u64::from(watched > 0);
             report.watched_keys += watched;
@@ -341,6 +343,7 @@ impl Core {
             percentiles: config.latency_percentiles().to_vec(),
             connections_received: self.shared.total_connections.load(Ordering::Relaxed),
             connections_rejected: self.shared.rejected_connections.load(Ordering::Relaxed),
+            clients_evicted: self.shared.evicted_clients.load(Ordering::Relaxed),
             memory,
         }
     }
