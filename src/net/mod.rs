@@ -2,15 +2,18 @@
 
 pub mod batch;
 pub mod client;
+pub mod client_commands;
 pub mod clients;
 pub mod connection;
 pub mod core;
 pub mod dispatch;
 pub mod http;
 pub mod info;
+pub mod limits;
 pub mod mail;
 pub mod multi;
 pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod shared;
 

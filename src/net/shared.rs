@@ -31,6 +31,15 @@ impl Ready {
     }
 }
 
+/// What a core's clients cost, for `maxmemory-clients`.
+#[derive(Default)]
+pub struct ClientMemory {
+    /// Bytes of all of them.
+    pub total: AtomicU64,
+    /// Bytes of the largest that may be closed.
+    pub largest: AtomicU64,
+}
+
 /// One per process.
 pub struct Shared {
     pub shards: usize,
@@ -67,6 +76,9 @@ pub struct Shared {
     pub engine: (String, String),
     /// The TCP port; 0 for none.
     pub port: AtomicUsize,
+    /// Per core; meaningful while `maxmemory-clients` is set.
+    pub client_memory: Vec<ClientMemory>,
+    pub evicted_clients: AtomicU64,
     /// The TCP addresses that are listened on.
     pub addresses: Mutex<Vec<SocketAddr>>,
     /// Per core the TCP listeners that are to replace its present ones.
@@ -106,6 +118,8 @@ impl Shared {
             addresses: Mutex::new(Vec::new()),
             pending_listeners: Mutex::new(Vec::new()),
             oom_score_base: None,
+            client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
+            evicted_clients: AtomicU64::new(0),
             ready: Ready::new(shards, || {}),
             rejected_connections: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),

@@ -8,7 +8,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
 mod command;
 mod config;
+mod connection;
 mod protocol;
 mod server;
