@@ -26,8 +26,13 @@ pub enum Part {
     Moved(Option<Box<Moved>>),
     /// A reply, or a piece of one.
     Output(Output),
+    /// What a subsystem's broadcast gathers: known to its own merge.
+    Gathered(Box<dyn std::any::Any + Send>),
     /// Of a command that runs key by key: the sum, and per key (by its order in the request) its element.
-    Each { sum: i64, elements: Vec<(usize, Output)> },
+    Each {
+        sum: i64,
+        elements: Vec<(usize, Output)>,
+    },
     /// The replies of a group of commands of one EXEC: index of the command, its reply.
     Replies(Vec<(usize, Output)>),
 }

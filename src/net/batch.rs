@@ -72,4 +72,6 @@ pub enum Control {
     Unwatch(Vec<WatchedKey>),
     /// A line for the receiver's monitors.
     Monitor(Arc<Vec<u8>>),
+    /// A command of a client of the receiver, for its logs.
+    Noted(Box<super::observe::Noted>),
 }

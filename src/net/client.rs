@@ -115,6 +115,11 @@ pub struct Client {
     pub no_touch: bool,
     pub no_evict: bool,
     pub monitor: bool,
+    /// Of the HTTP request that is being answered.
+    pub http_head_only: bool,
+    pub http_keep_alive: bool,
+    /// The command that runs is part of an EXEC.
+    pub in_exec: bool,
     /// Close when everything queued has left.
     pub close_after_reply: bool,
     /// Closed; the entry goes at the end of the turn.
@@ -169,6 +174,9 @@ impl Client {
             no_touch: false,
             no_evict: false,
             monitor: false,
+            http_head_only: false,
+            http_keep_alive: false,
+            in_exec: false,
             close_after_reply: false,
             closed: false,
             created_ms: now_ms,
@@ -286,7 +294,8 @@ impl Client {
 
     /// Closed as soon as its replies have left, and they have.
     pub fn is_finished(&self) -> bool {
-        (self.close_after_reply && self.pending.is_empty()) || (self.ended && !self.is_owed() && self.stall == Stall::None)
+        (self.close_after_reply && self.pending.is_empty())
+            || (self.ended && !self.is_owed() && self.stall == Stall::None)
     }
 
     /// Is it owed replies that others are working on?

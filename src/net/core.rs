@@ -91,6 +91,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Room for requests parsed ahead.
+    pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
@@ -135,6 +137,7 @@ impl Core {
     pub fn reset_stats(&mut self) {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
+        self.shard.expiry_lag.reset();
         self.observe.reset();
     }
 
@@ -153,7 +156,8 @@ impl Core {
         let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
         self.limits.max_bulk_bytes = bulk;
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
-        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.shard.settings =
+            super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
     }
@@ -214,7 +218,10 @@ impl Core {
                 }
                 client.authenticated = !self.requires_password();
                 self.clients.insert(client);
+                self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
+            // Scrapers are not counted among the connections.
+            Err(_) if kind == ListenerKind::Metrics => {}
             Err(_) => {
                 counters.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
                 counters.connections_total.fetch_sub(1, Ordering::Relaxed);
@@ -225,6 +232,10 @@ impl Core {
     /// Forgets a client whose connection is gone.
     pub fn forget(&mut self, conn: ConnId) {
         let Some(mut client) = self.clients.remove(conn) else { return };
+        if client.kind == ListenerKind::Metrics {
+            self.observe.http_clients -= 1;
+            return;
+        }
         self.shared.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
         self.shared.connections_total.fetch_sub(1, Ordering::Relaxed);
         if client.monitor {
@@ -262,6 +273,7 @@ impl Core {
         }
         self.next_cron_ms = self.now_ms + CRON_MS;
         self.check_clients(io);
+        self.observe_cron();
     }
 
     /// Clients that were paused or short of credit try again.
@@ -318,7 +330,9 @@ impl Core {
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
-            self.shard.next_background_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+            self.shard
+                .next_background_ms()
+                .map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
@@ -378,6 +392,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,
@@ -440,7 +455,9 @@ impl Handler for Core {
         self.rise(io);
         self.now_ms = clock::realtime_ms();
         self.shard.now_ms = self.now_ms;
+        let (begun, before) = (clock::cycles(), self.shard.stats);
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
+        self.background_ran(clock::cycles() - begun, before);
         crate::tx::finish::finish(&mut self.shard);
         more
     }

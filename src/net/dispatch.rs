@@ -4,13 +4,15 @@ use super::batch::Asker;
 use super::client::{Client, ReplyMode, Stall};
 use super::core::Core;
 use super::mail::ShardWork;
+use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
-use crate::commands::{Args, CommandError, Entry, Part, RowId};
+use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId};
 use crate::config::id;
-use crate::resp::{Argv, Output, Reply, Request, Step};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::resp::{Argv, Limits, Output, Parser, Reply, Request, Span, Step};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
+use crate::shard::Shard;
 use crate::sys::clock;
 use crate::tx::Route;
 use crate::tx::execute::{args_of, run_here, write_error};
@@ -31,6 +33,68 @@ const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
      local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+
+/// Bytes that must be there for it to be worth parsing ahead.
+const PIPELINE_LEAST_BYTES: usize = 64;
+/// Requests parsed ahead at a time: enough to hide memory behind each other, few enough to stay in the first cache.
+const AHEAD: usize = 16;
+
+/// Requests of a pipeline, parsed before the first of them runs, so that the memory each of them will touch is on
+/// its way while the others are parsed and run.
+#[derive(Default)]
+pub struct Ahead {
+    requests: Vec<AheadRequest>,
+    spans: Vec<Span>,
+    hashes: Vec<u64>,
+    /// Where the last of them ends.
+    end: usize,
+}
+
+struct AheadRequest {
+    end: usize,
+    spans: (usize, usize),
+    row: Option<RowId>,
+}
+
+impl Ahead {
+    /// Parses up to [`AHEAD`] multibulk requests from `at` on; stops without a word at anything else.
+    #[allow(clippy::too_many_arguments)]
+    fn look(
+        &mut self,
+        parser: &mut Parser,
+        bytes: &[u8],
+        at: usize,
+        limits: &Limits,
+        table: &CommandTable,
+        db: DbIndex,
+        shard: &Shard,
+    ) {
+        self.requests.clear();
+        self.spans.clear();
+        self.hashes.clear();
+        self.end = at;
+        let keys = &shard.dbs[db.index()].table;
+        while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
+            let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
+            let argv = parser.argv(&bytes[self.end..]);
+            let row = table.find(argv.get(0));
+            if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
+                && let Some(key) = argv.try_get(at)
+            {
+                let hash = shard.hasher.hash(key);
+                keys.prefetch(hash);
+                self.hashes.push(hash);
+            }
+            let first = self.spans.len();
+            self.spans.extend_from_slice(argv.spans);
+            self.end += consumed;
+            self.requests.push(AheadRequest { end: self.end, spans: (first, self.spans.len()), row });
+        }
+        if self.hashes.len() > 1 {
+            self.hashes.iter().for_each(|hash| keys.prefetch_entry(*hash));
+        }
+    }
+}
 
 /// What a bound handler leaves to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,7 +144,8 @@ impl Core {
         client.bytes_in += bytes.len() as u64;
         client.active_ms = now_ms;
         self.observe.net_in += bytes.len() as u64;
-        if client.kind == crate::runtime::face::ListenerKind::Metrics {
+        self.observe.reads += 1;
+        if client.kind == ListenerKind::Metrics {
             client.query.extend_from_slice(bytes);
             return super::http::serve(self, io, conn);
         }
@@ -103,6 +168,9 @@ impl Core {
         client.stall = Stall::None;
         if client.is_stalled() {
             return;
+        }
+        if client.kind == ListenerKind::Metrics {
+            return super::http::serve(self, io, conn);
         }
         self.run_query(io, conn);
         let Some(client) = self.clients.get(conn) else { return };
@@ -160,16 +228,33 @@ impl Core {
         }
         let mut at = 0;
         let mut broken = None;
+        let mut ahead = std::mem::take(&mut self.ahead);
         while at < bytes.len() {
-            let Some(client) = self.clients.get(conn) else { return at };
+            let Some(client) = self.clients.get(conn) else { break };
             if client.is_stalled() {
                 break;
             }
-            let known = client.authenticated || !self.requires_password();
+            let (known, db) = (client.authenticated, client.db);
+            let known = known || !self.requires_password();
+            let limits = if known { &self.limits } else { &self.limits_unauthenticated };
+            if bytes[at] == b'*' && bytes.len() - at >= PIPELINE_LEAST_BYTES {
+                ahead.look(&mut parser, bytes, at, limits, self.table, db, &self.shard);
+                if let Some(after) = self.run_ahead(io, conn, &ahead, bytes, at) {
+                    at = after;
+                    if at < ahead.end {
+                        // What was not begun is parsed again.
+                        parser.reset();
+                        break;
+                    }
+                    continue;
+                }
+            }
             let limits = if known { &self.limits } else { &self.limits_unauthenticated };
             match parser.step(&bytes[at..], limits) {
                 Ok(Step::Request { consumed }) => {
-                    match self.request(io, conn, parser.argv(&bytes[at..])) {
+                    let argv = parser.argv(&bytes[at..]);
+                    let row = self.table.find(argv.get(0));
+                    match self.request(io, conn, row, argv) {
                         Flow::Taken => at += consumed,
                         Flow::Later => {
                             parser.reset();
@@ -185,6 +270,7 @@ impl Core {
                 }
             }
         }
+        self.ahead = ahead;
         let protocol_errors = &mut self.observe.protocol_errors;
         let Some(client) = self.clients.get(conn) else { return at };
         client.parser = parser;
@@ -201,11 +287,37 @@ impl Core {
         at
     }
 
+    /// Runs the requests that were parsed ahead; returns how far it came. `None` when there are none.
+    fn run_ahead(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        ahead: &Ahead,
+        bytes: &[u8],
+        from: usize,
+    ) -> Option<usize> {
+        if ahead.requests.is_empty() {
+            return None;
+        }
+        let mut at = from;
+        for request in &ahead.requests {
+            if at > from && self.clients.get(conn).is_none_or(|client| client.is_stalled()) {
+                return Some(at);
+            }
+            let argv = Argv { buf: &bytes[at..], spans: &ahead.spans[request.spans.0..request.spans.1] };
+            match self.request(io, conn, request.row, argv) {
+                Flow::Taken => at = request.end,
+                Flow::Later => return Some(at),
+            }
+        }
+        Some(at)
+    }
+
     /// One request: the gates in Redis's order, then on its way.
     #[inline]
-    fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
+    fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, row: Option<RowId>, argv: Argv<'_>) -> Flow {
         let table = self.table;
-        let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
+        let Some(mut row) = row else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
         if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
             match argv.try_get(1).map(|word| table.find_word(row, word)) {
@@ -275,9 +387,64 @@ impl Core {
         client.begin_command();
         client.commands += 1;
         client.last_command = Some(row);
-        if self.has_monitors() && !entry.row.flags.has(Flags::SKIP_MONITOR) {
-            self.feed_monitors(conn, argv);
+        if self.has_monitors() {
+            return self.start_shown(io, conn, row, way, argv);
         }
+        self.run(io, conn, row, entry, way, argv);
+        Flow::Taken
+    }
+
+    /// Runs a command while there are monitors.
+    #[cold]
+    fn start_shown(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        way: Route,
+        argv: Argv<'_>,
+    ) -> Flow {
+        let entry = self.table.entry(row);
+        let about_keys = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
+        if self.clients.at(conn.index).monitor && about_keys.iter().any(|flag| entry.row.flags.has(*flag)) {
+            // Redis: a monitor counts as a replica.
+            return self.reject(
+                conn,
+                row,
+                &CommandError::Line("ERR Replica can't interact with the keyspace"),
+            );
+        }
+        // Redis: what administrators do is not shown.
+        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
+        let after = matches!(way, Route::Bound | Route::Local);
+        let db = self.clients.at(conn.index).db;
+        if shown && !after {
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        self.run(io, conn, row, entry, way, argv);
+        if shown
+            && after
+            && entry.full_name != "exec"
+            && let Some(client) = self.clients.get(conn)
+        {
+            let db = client.db;
+            self.feed_monitors(conn, db, entry.full_name, argv);
+        }
+        Flow::Taken
+    }
+
+    /// Sends a command on its way.
+    #[inline]
+    fn run(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        entry: &Entry,
+        way: Route,
+        argv: Argv<'_>,
+    ) {
         match way {
             Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
             Route::Shard(shard) => {
@@ -290,7 +457,6 @@ impl Core {
             Route::Several => self.begin_single(conn, row, entry, argv),
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }
-        Flow::Taken
     }
 
     /// Runs a command on this core's own shard, or queues it behind a transaction.
@@ -307,22 +473,23 @@ impl Core {
             }
         }
         let client = self.clients.at(conn.index);
-        let ok = run_here(&mut self.shard, entry, db, view, argv, client.output());
-        self.ran(row, ok, Some(conn), argv);
+        let out = client.output();
+        let (from, before) = (out.bytes.len(), out.len());
+        let ok = run_here(&mut self.shard, entry, db, view, argv, out);
+        let reply_bytes = out.len() - before;
+        if !ok {
+            self.observe.errors.count(&out.bytes[from..]);
+        }
+        let cycles = self.lap();
+        self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
     }
 
-    /// Counts a command that ran here since the last one did, or since [`Core::start_clock`]. One reading of the
-    /// counter per command: the parsing of a pipelined command is part of its time.
+    /// Cycles since the last command here ended, or since [`Core::start_clock`]. One reading of the counter per
+    /// command: the parsing of a pipelined command is part of its time.
     #[inline]
-    pub fn ran(&mut self, row: RowId, ok: bool, conn: Option<ConnId>, argv: Argv<'_>) {
+    pub fn lap(&mut self) -> u64 {
         let now = clock::cycles();
-        let cycles = now - self.clock_mark;
-        self.clock_mark = now;
-        let stats = &mut self.stats[row.index()];
-        stats.record(cycles, ok);
-        if cycles > self.observe.slow_cycles {
-            self.note_slow(row, cycles, conn, argv);
-        }
+        now - std::mem::replace(&mut self.clock_mark, now)
     }
 
     /// From now on time counts for the next command.
@@ -379,8 +546,11 @@ impl Core {
         let protocol = self.clients.at(conn.index).protocol;
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
-        let ok = result.is_ok();
-        self.ran(row, ok, Some(conn), argv);
+        self.count_result(&result);
+        if !matches!(result, Ok(After::Later)) {
+            let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
+            self.ran(row, Caller::Here(conn), argv, ran);
+        }
         let Some(client) = self.clients.get(conn) else { return };
         let after = match result {
             Ok(after) => after,
@@ -434,9 +604,8 @@ impl Core {
         let (view, protocol) = (client.view(), client.protocol);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let hasher = &self.shard.hasher;
-        let planned = claims_of(&command, self.table, self.placement, hasher).and_then(|claims| {
-            Ok((claims, Single::new(command, self.table, self.placement, protocol)?))
-        });
+        let planned = claims_of(&command, self.table, self.placement, hasher)
+            .and_then(|claims| Ok((claims, Single::new(command, self.table, self.placement, protocol)?)));
         match planned {
             Err(error) => {
                 self.reject_begun(conn, row, &error);
@@ -446,7 +615,6 @@ impl Core {
                 let token = await_token(client, self.me);
                 client.stall = Stall::Transaction;
                 self.coordinator.begin(token, view, claims, Plan::One(Box::new(single)));
-                self.stats[row.index()].calls += 1;
             }
         }
     }
@@ -498,7 +666,8 @@ impl Core {
             client.close_after_reply = true;
             return Flow::Taken;
         }
-        let shown = |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
+        let shown =
+            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
         let mut args = String::new();
         for arg in argv.iter().skip(1) {
             if args.len() >= 128 {
@@ -526,10 +695,4 @@ pub fn await_token(client: &mut Client, shard: ShardId) -> Token {
     client.outstanding += 1;
     client.outstanding_at = shard;
     Token { index: client.conn.index, generation: client.conn.generation, seq: client.await_reply() }
-}
-
-impl Core {
-    /// Records a slow command.
-    #[cold]
-    pub fn note_slow(&mut self, _row: RowId, _cycles: u64, _conn: Option<ConnId>, _argv: Argv<'_>) {}
 }

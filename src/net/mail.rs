@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use smallvec::SmallVec;
+
 use super::batch::{Asker, Batch, Control};
 use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
+use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::{CommandError, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::runtime::mesh::Received;
+use crate::sys::clock;
 use crate::tx::execute::{run_here, run_work, write_error};
 use crate::tx::message::{Addressed, Token, TxMessage, Work};
 use crate::tx::multi::Plan;
@@ -38,6 +42,8 @@ pub struct Broadcast {
     parts: Vec<Option<Part>>,
     /// For an EXEC's step: the transaction to resume.
     exec: Option<u32>,
+    /// When it began, in cycles.
+    begun: u64,
 }
 
 impl Core {
@@ -76,13 +82,7 @@ impl Core {
             return;
         }
         let table = self.table;
-        for command in &batch.commands.list {
-            let key = table.entry(command.row).single_key;
-            if key != 0 {
-                let hash = self.shard.hasher.hash(batch.commands.argv(command).get(key));
-                self.shard.dbs[command.db.index()].table.prefetch(hash);
-            }
-        }
+        self.prefetch(batch);
         // The replies are written into the batch that goes back; taken out so that the shard can be borrowed too.
         let mut replies = std::mem::take(&mut self.batch_to(from).replies);
         self.start_clock();
@@ -93,11 +93,37 @@ impl Core {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
                 continue;
             }
+            let (at, before) = (replies.output.bytes.len(), replies.output.len());
             let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
+            let reply_bytes = replies.output.len() - before;
+            if !ok {
+                self.count_error_reply(&replies.output, at);
+            }
             replies.end(command.token);
-            self.ran(command.row, ok, None, argv);
+            let ran = Ran { cycles: self.lap(), ok, reply_bytes };
+            self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
         }
         self.batch_to(from).replies = replies;
+    }
+
+    /// Asks for the memory that a batch will touch, first of the buckets, then of the entries.
+    fn prefetch(&self, batch: &Batch) {
+        let commands = &batch.commands;
+        if commands.list.len() < 2 {
+            return;
+        }
+        let mut hashes: SmallVec<[(usize, u64); 64]> = SmallVec::new();
+        for command in commands.list.iter().take(64) {
+            let key = self.table.entry(command.row).single_key;
+            if key != 0 {
+                let hash = self.shard.hasher.hash(commands.argv(command).get(key));
+                self.shard.dbs[command.db.index()].table.prefetch(hash);
+                hashes.push((command.db.index(), hash));
+            }
+        }
+        for (db, hash) in hashes {
+            self.shard.dbs[db].table.prefetch_entry(hash);
+        }
     }
 
     /// Gives replies to the clients of this core.
@@ -171,6 +197,7 @@ impl Core {
                 }
             }
             Control::Monitor(line) => self.show_monitors(&line),
+            Control::Noted(noted) => self.log(*noted, None),
         }
     }
 
@@ -248,6 +275,8 @@ impl Core {
                     let mut reply = Output::default();
                     program.finish(client.protocol, &mut reply);
                     client.stall = Stall::None;
+                    self.plan_ran(conn, &program, reply.len());
+                    let client = self.clients.at(conn.index);
                     let watched = std::mem::take(&mut client.watched_by_exec);
                     self.unwatch(watched);
                     self.deliver(token, &mut reply);
@@ -284,8 +313,10 @@ impl Core {
         let Runnable { tx, origin, work, conclude } = runnable;
         match work {
             ShardWork::Tx { slot, client, work } => {
-                let part = run_work(&mut self.shard, self.table, client, work)
+                let mut done = Vec::new();
+                let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+                self.ran_in_work(origin, client.id, done);
                 if conclude {
                     self.queue.release(tx);
                 }
@@ -298,9 +329,12 @@ impl Core {
                 let table = self.table;
                 let mut output = Output::default();
                 self.start_clock();
-                let ok =
-                    run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
-                self.ran(row, ok, None, request.argv());
+                let ok = run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
+                if !ok {
+                    self.count_error_reply(&output, 0);
+                }
+                let ran = Ran { cycles: self.lap(), ok, reply_bytes: output.len() };
+                self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
                 if origin == self.me {
                     self.deliver(token, &mut output);
                 } else {
@@ -366,7 +400,8 @@ impl Core {
             }
         };
         let parts = (0..cores).map(|_| None).collect();
-        self.broadcasts[slot] = Some(Broadcast { token, row, request: request.clone(), parts, exec });
+        let begun = clock::cycles();
+        self.broadcasts[slot] = Some(Broadcast { token, row, request: request.clone(), parts, exec, begun });
         let slot = slot as u32;
         let me = self.me.index();
         for core in (0..cores).filter(|core| *core != me) {
@@ -385,12 +420,13 @@ impl Core {
     }
 
     fn take_answer(&mut self, io: &mut dyn NetIo, from: ShardId, slot: u32, part: Part) {
-        let broadcast = self.broadcasts[slot as usize].as_mut().expect("answers come to broadcasts under way");
+        let broadcast =
+            self.broadcasts[slot as usize].as_mut().expect("answers come to broadcasts under way");
         broadcast.parts[from.index()] = Some(part);
         if broadcast.parts.iter().any(Option::is_none) {
             return;
         }
-        let Broadcast { token, row, request, parts, exec } =
+        let Broadcast { token, row, request, parts, exec, begun } =
             self.broadcasts[slot as usize].take().expect("checked above");
         let conn = ConnId { index: token.index, generation: token.generation };
         let mut parts: Vec<Part> = parts.into_iter().flatten().collect();
@@ -411,6 +447,11 @@ impl Core {
                 merge(self, io, conn, request.argv(), parts, &mut reply)
             }
         };
+        self.count_result(&after);
+        if self.clients.get(conn).is_some_and(|client| client.kind != ListenerKind::Metrics) {
+            let ran = Ran { cycles: clock::cycles() - begun, ok: after.is_ok(), reply_bytes: output.len() };
+            self.ran(row, Caller::Here(conn), request.argv(), ran);
+        }
         let after = after.unwrap_or_else(|error: CommandError| {
             output.clear();
             write_error(&error, &mut Reply::new(&mut output, protocol));

@@ -12,6 +12,7 @@ pub mod info;
 pub mod limits;
 pub mod mail;
 pub mod multi;
+pub mod observe;
 pub mod output;
 pub mod pause;
 pub mod settings;

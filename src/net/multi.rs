@@ -4,6 +4,7 @@ use super::batch::Asker;
 use super::client::Multi;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
+use super::observe::{Caller, Ran};
 use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part, RowId};
 use crate::resp::writer::QUEUED;
@@ -19,7 +20,8 @@ use crate::tx::single::{add_claims, claim_on};
 use crate::types::number::parse_i64;
 use crate::types::{DbIndex, ShardId};
 
-const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
+const QUIET: Flags =
+    Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
 /// The rows of transactions.
 pub const ROWS: &[Row] = &[
@@ -197,7 +199,22 @@ fn exec(
     core: &mut Core,
     io: &mut dyn NetIo,
     conn: ConnId,
-    _: &mut Args<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    let result = exec_block(core, io, conn, args.argv(), reply);
+    if core.has_monitors() && !matches!(result, Ok(After::Later)) {
+        let db = core.clients.at(conn.index).db;
+        core.feed_monitors(conn, db, "exec", args.argv());
+    }
+    result
+}
+
+fn exec_block(
+    core: &mut Core,
+    io: &mut dyn NetIo,
+    conn: ConnId,
+    argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
     let client = core.clients.at(conn.index);
@@ -217,12 +234,16 @@ fn exec(
         && claims.iter().all(|(_, claim)| core.queue.is_idle() || !core.queue.conflict(&claim.intents));
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
-        if unchanged { core.exec_here(io, conn, steps, reply) } else { reply.null_array() };
+        if unchanged {
+            core.exec_here(io, conn, steps, reply)
+        } else {
+            reply.null_array()
+        };
         After::Done
     } else {
         let client = core.clients.at(conn.index);
         let token = await_token(client, core.me);
-        let exec = Exec::new(steps, core.table, core.placement, protocol);
+        let exec = Exec::new(Request::from(argv), steps, core.table, core.placement, protocol);
         core.coordinator.begin(token, view, claims, Plan::Exec(Box::new(exec)));
         After::Later
     };
@@ -252,7 +273,12 @@ impl Core {
     }
 
     /// Queues a command of a MULTI block.
-    pub(super) fn queue_in_multi(&mut self, conn: ConnId, row: RowId, argv: Argv<'_>) -> super::dispatch::Flow {
+    pub(super) fn queue_in_multi(
+        &mut self,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+    ) -> super::dispatch::Flow {
         let entry = self.table.entry(row);
         let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
             Some(CommandError::Line("ERR Command not allowed inside a transaction"))
@@ -300,7 +326,8 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added = add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added =
+                    add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {
@@ -330,6 +357,21 @@ impl Core {
             let mut out = Output::default();
             self.run_step(io, conn, &step, &mut out);
             reply.out.append(&mut out);
+            self.show_step(conn, &step.command);
+        }
+    }
+
+    /// Shows a command of a block to the monitors.
+    pub(super) fn show_step(&mut self, conn: ConnId, command: &TxCommand) {
+        let entry = self.table.entry(command.row);
+        let hidden = entry.row.flags.has(Flags::SKIP_MONITOR) || entry.row.flags.has(Flags::ADMIN);
+        if self.has_monitors() && !hidden && self.clients.get(conn).is_some() {
+            let argv = command.request.argv();
+            // SELECT is shown with the database it selected.
+            let selected = (entry.full_name == "select").then(|| parse_i64(argv.get(1))).flatten();
+            let known = |index: &i64| (0..self.shard.dbs.len() as i64).contains(index);
+            let db = selected.filter(known).map_or(command.db, |index| DbIndex(index as u16));
+            self.feed_monitors(conn, db, entry.full_name, argv);
         }
     }
 
@@ -344,13 +386,26 @@ impl Core {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                self.ran(step.command.row, ok, Some(conn), argv);
+                if !ok {
+                    self.count_error_reply(out, 0);
+                }
+                let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
+                self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
-            Ok(_) => self.call_bound(io, conn, step.command.row, entry, argv, out, protocol),
+            Ok(_) => {
+                self.clients.at(conn.index).in_exec = true;
+                let result = self.call_bound(io, conn, step.command.row, entry, argv, out, protocol);
+                if let Some(client) = self.clients.get(conn) {
+                    client.in_exec = false;
+                }
+                result
+            }
         };
-        self.ran(step.command.row, result.is_ok(), Some(conn), argv);
+        self.count_result(&result);
+        let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
+        self.ran(step.command.row, Caller::Here(conn), argv, ran);
         match result {
             Ok(After::Close) => self.clients.at(conn.index).close_after_reply = true,
             Ok(_) => {}
@@ -383,7 +438,9 @@ impl Core {
     /// Does the step of an EXEC that needs this core. False when its answer comes later.
     pub(super) fn do_caller_step(&mut self, io: &mut dyn NetIo, slot: u32, token: Token) -> bool {
         let conn = ConnId { index: token.index, generation: token.generation };
-        let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("only EXEC asks for its caller") };
+        let Plan::Exec(exec) = self.coordinator.program(slot) else {
+            unreachable!("only EXEC asks for its caller")
+        };
         let (_, step) = exec.caller_step();
         let step = Step { command: step.command.clone(), route: step.route.clone() };
         let gone = self.clients.get(conn).is_none();

@@ -7,9 +7,10 @@ use super::batch::Control;
 use super::client::Stall;
 use super::core::Core;
 use crate::config::id;
+use crate::observe::slowlog::{REDACTED, is_secret};
 use crate::resp::Argv;
 use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
-use crate::types::ShardId;
+use crate::types::{DbIndex, ShardId};
 
 impl Core {
     /// Hands every client's replies to the engine: one send per client and turn.
@@ -47,6 +48,7 @@ impl Core {
         client.output_peak = client.output_peak.max(length);
         client.bytes_out += length as u64;
         self.observe.net_out += length as u64;
+        self.observe.writes += 1;
         let mut out = client.out.take();
         if out.shared.is_empty() {
             io.send(conn, Chunk::Bytes(out.bytes));
@@ -90,8 +92,8 @@ impl Core {
     pub fn welcome(&mut self, io: &mut dyn NetIo, socket: Socket) {
         let shared = &self.shared;
         let most = self.config.integer(id::MAXCLIENTS) as usize;
-        shared.total_connections.fetch_add(1, Ordering::Relaxed);
         let is_client = socket.kind != ListenerKind::Metrics;
+        shared.total_connections.fetch_add(u64::from(is_client), Ordering::Relaxed);
         if is_client && shared.connections_total.load(Ordering::Relaxed) >= most {
             shared.rejected_connections.fetch_add(1, Ordering::Relaxed);
             return self.turn_away(io, socket, b"-ERR max number of clients reached\r\n");
@@ -99,6 +101,13 @@ impl Core {
         if is_client && self.is_protected_from(&socket) {
             shared.rejected_connections.fetch_add(1, Ordering::Relaxed);
             return self.turn_away(io, socket, PROTECTED);
+        }
+        if !is_client {
+            // Scrapers stay where they are accepted and count as no one's clients.
+            if self.observe.http_clients < super::http::CONNECTIONS_MAX {
+                self.adopt(io, socket);
+            }
+            return;
         }
         let core = shared.emptiest_core();
         shared.connections[core].fetch_add(1, Ordering::Relaxed);
@@ -128,8 +137,8 @@ impl Core {
 
     /// Shows a command to the monitors of all cores.
     #[cold]
-    pub fn feed_monitors(&mut self, conn: ConnId, argv: Argv<'_>) {
-        let line = Arc::new(self.monitor_line(conn, argv));
+    pub fn feed_monitors(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) {
+        let line = Arc::new(self.monitor_line(conn, db, name, argv));
         for core in 0..self.shared.shards {
             if core != self.me.index() && self.shared.monitors[core].load(Ordering::Relaxed) > 0 {
                 self.batch_to(ShardId(core as u16)).control.push(Control::Monitor(line.clone()));
@@ -138,17 +147,19 @@ impl Core {
         self.show_monitors(&line);
     }
 
-    fn monitor_line(&mut self, conn: ConnId, argv: Argv<'_>) -> Vec<u8> {
+    fn monitor_line(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) -> Vec<u8> {
         let micros = crate::sys::clock::realtime_us();
         let client = self.clients.at(conn.index);
         let peer = match client.kind {
             ListenerKind::Unix => format!("unix:{}", client.socket_path),
             _ => super::info::peer_text(client),
         };
-        let mut line = format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, client.db.0, peer).into_bytes();
-        for arg in argv.iter() {
+        let mut line =
+            format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
+        for (index, arg) in argv.iter().enumerate() {
             line.push(b' ');
-            super::info::push_quoted(&mut line, arg);
+            let shown = if is_secret(name, argv, index) { REDACTED } else { arg };
+            super::info::push_quoted(&mut line, shown);
         }
         line.extend_from_slice(b"\r\n");
         line

@@ -9,6 +9,15 @@ use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
 
+/// What a core's clients cost, for `maxmemory-clients`.
+#[derive(Default)]
+pub struct ClientMemory {
+    /// Bytes of all of them.
+    pub total: AtomicU64,
+    /// Bytes of the largest that may be closed.
+    pub largest: AtomicU64,
+}
+
 /// Waits for all cores to serve.
 pub struct Ready {
     missing: AtomicUsize,
@@ -29,15 +38,6 @@ impl Ready {
             then();
         }
     }
-}
-
-/// What a core's clients cost, for `maxmemory-clients`.
-#[derive(Default)]
-pub struct ClientMemory {
-    /// Bytes of all of them.
-    pub total: AtomicU64,
-    /// Bytes of the largest that may be closed.
-    pub largest: AtomicU64,
 }
 
 /// One per process.
@@ -89,6 +89,7 @@ pub struct Shared {
     pub ready: Ready,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
+    pub observe: crate::observe::Words,
 }
 
 impl Shared {
@@ -109,6 +110,8 @@ impl Shared {
             connections_total: AtomicUsize::new(0),
             monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             monitor_count: AtomicUsize::new(0),
+            client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
+            evicted_clients: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),
             pause_all: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -118,9 +121,8 @@ impl Shared {
             addresses: Mutex::new(Vec::new()),
             pending_listeners: Mutex::new(Vec::new()),
             oom_score_base: None,
-            client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
-            evicted_clients: AtomicU64::new(0),
             ready: Ready::new(shards, || {}),
+            observe: Default::default(),
             rejected_connections: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
         }
@@ -141,6 +143,7 @@ impl Shared {
     pub fn reset_stats(&self) {
         self.rejected_connections.store(0, Ordering::Relaxed);
         self.total_connections.store(0, Ordering::Relaxed);
+        self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }
 
     /// The core with the fewest connections.

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{about, command, config, debug, lolwut, shutdown};
+use super::commands::{
+    about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
+};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
@@ -21,6 +23,11 @@ const FAMILIES: &[&[Row]] = &[
     shutdown::ROWS,
     about::ROWS,
     lolwut::ROWS,
+    info::ROWS,
+    slowlog::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    monitor::ROWS,
 ];
 
 /// Every subsystem's bindings, by full name.
@@ -33,6 +40,11 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     debug::BINDINGS,
     shutdown::BINDINGS,
     lolwut::BINDINGS,
+    info::BINDINGS,
+    slowlog::BINDINGS,
+    latency::BINDINGS,
+    memory::BINDINGS,
+    monitor::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.

@@ -124,6 +124,26 @@ pub fn page_bytes() -> usize {
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
 
+/// Gives the pages that the calling thread's heap does not need back to the system.
+pub fn purge() {
+    // SAFETY: it may be called by any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
+/// The allocator's own account of itself, for people.
+pub fn allocator_stats() -> String {
+    unsafe extern "C" fn collect(line: *const libc::c_char, text: *mut libc::c_void) {
+        // SAFETY: the allocator hands over a string that ends with a zero byte, and back the pointer it was given,
+        // which is to the `String` below.
+        let (line, text) = unsafe { (std::ffi::CStr::from_ptr(line), &mut *text.cast::<String>()) };
+        text.push_str(&line.to_string_lossy());
+    }
+    let mut text = String::new();
+    // SAFETY: `collect` is called only during the call, while `text` lives and nobody else touches it.
+    unsafe { libmimalloc_sys::mi_stats_print_out(Some(collect), (&raw mut text).cast()) };
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,14 @@
 
 use super::finish::finish;
 use super::message::{TxCommand, Work};
+use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, Run};
 use crate::commands::{Args, CommandError, CommandTable, Entry, Outcome};
 use crate::resp::{Argv, Output, Protocol, Reply};
-use crate::commands::Part;
 use crate::shard::Shard;
+use crate::sys::clock;
 use crate::types::DbIndex;
 
 /// Runs a command whose keys all live on this shard and writes its reply. False when the reply is an error.
@@ -30,7 +31,9 @@ pub fn run_here(
     let mut reply = Reply::new(out, client.protocol);
     let result = match entry.row.run {
         Run::OnShard(run) | Run::AtShard { run, .. } => run(&mut ctx, &mut args_of(entry, argv), &mut reply),
-        Run::PerKey { each, stride, merge } => run_keys(&mut ctx, entry, argv, each, stride, merge, &mut reply),
+        Run::PerKey { each, stride, merge } => {
+            run_keys(&mut ctx, entry, argv, each, stride, merge, &mut reply)
+        }
         Run::Hops { hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
         Run::AllShards { each, merge } => {
             each(&mut ctx, argv).and_then(|part| merge(argv, &mut vec![part], &mut reply))
@@ -137,22 +140,44 @@ fn run_hops(
     finish(argv, &mut gathered, reply)
 }
 
+/// How one command of a group went.
+pub struct WhatRan {
+    pub command: TxCommand,
+    pub cycles: u64,
+    pub ok: bool,
+    pub reply_bytes: usize,
+    /// Its reply, when that is an error.
+    pub error: Output,
+}
+
 /// Runs a transaction's work here. Errors travel as finished replies inside the part.
-pub fn run_work(shard: &mut Shard, table: &CommandTable, client: ClientView, work: Work) -> Result<Part, CommandError> {
+///
+/// The commands of a group are reported in `done`; a command over several shards is reported by its coordinator.
+pub fn run_work(
+    shard: &mut Shard,
+    table: &CommandTable,
+    client: ClientView,
+    work: Work,
+    done: &mut Vec<WhatRan>,
+) -> Result<Part, CommandError> {
     let part = match work {
         Work::Each { command, mine } => run_each(shard, table, client, &command, &mine),
         Work::Hop { command, hop, mine, mut got } => {
             let entry = table.entry(command.row);
-            let Run::Hops { hops, .. } = entry.row.run else { unreachable!("only commands of hops have hops") };
+            let Run::Hops { hops, .. } = entry.row.run else {
+                unreachable!("only commands of hops have hops")
+            };
             let mut ctx = Ctx { shard, db: command.db, client };
             (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got)
         }
         Work::All { command } => {
             let entry = table.entry(command.row);
-            let Run::AllShards { each, .. } = entry.row.run else { unreachable!("only commands over all shards") };
+            let Run::AllShards { each, .. } = entry.row.run else {
+                unreachable!("only commands over all shards")
+            };
             each(&mut Ctx { shard, db: command.db, client }, command.request.argv())
         }
-        Work::Group { commands } => Ok(run_group(shard, table, client, commands)),
+        Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
     };
     finish(shard);
     part
@@ -166,7 +191,9 @@ fn run_each(
     mine: &[usize],
 ) -> Result<Part, CommandError> {
     let entry = table.entry(command.row);
-    let Run::PerKey { each, stride, merge } = entry.row.run else { unreachable!("only commands that run key by key") };
+    let Run::PerKey { each, stride, merge } = entry.row.run else {
+        unreachable!("only commands that run key by key")
+    };
     let argv = command.request.argv();
     let keys = keys_of(entry.row, argv).map_err(|_| invalid_keys())?;
     let mut ctx = Ctx { shard, db: command.db, client };
@@ -189,11 +216,18 @@ fn run_group(
     table: &CommandTable,
     client: ClientView,
     commands: Vec<(usize, TxCommand)>,
+    done: &mut Vec<WhatRan>,
 ) -> Part {
     let mut replies = Vec::with_capacity(commands.len());
     for (index, command) in commands {
         let mut out = Output::default();
-        run_here(shard, table.entry(command.row), command.db, client, command.request.argv(), &mut out);
+        let begun = clock::cycles();
+        let ok =
+            run_here(shard, table.entry(command.row), command.db, client, command.request.argv(), &mut out);
+        let cycles = clock::cycles() - begun;
+        let error =
+            if ok { Output::default() } else { Output { bytes: out.bytes.clone(), shared: Vec::new() } };
+        done.push(WhatRan { command, cycles, ok, reply_bytes: out.len(), error });
         replies.push((index, out));
     }
     Part::Replies(replies)

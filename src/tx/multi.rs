@@ -10,8 +10,9 @@ use super::message::{TxCommand, Work};
 use super::route::Route;
 use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::Placement;
+use crate::sys::clock;
 use crate::types::ShardId;
 
 /// One command of an EXEC and where it runs.
@@ -22,6 +23,8 @@ pub struct Step {
 
 /// A MULTI block that runs.
 pub struct Exec {
+    /// EXEC as it was sent.
+    request: Request,
     table: &'static CommandTable,
     placement: Placement,
     protocol: Protocol,
@@ -31,12 +34,34 @@ pub struct Exec {
     at: usize,
     single: Option<Single>,
     aborted: bool,
+    /// Commands over several shards that ran: the command, its cycles, whether its reply is not an error.
+    ran: Vec<(TxCommand, u64, bool)>,
+    /// When it began, in cycles.
+    begun_cycles: u64,
 }
 
 impl Exec {
-    pub fn new(steps: Vec<Step>, table: &'static CommandTable, placement: Placement, protocol: Protocol) -> Exec {
+    pub fn new(
+        request: Request,
+        steps: Vec<Step>,
+        table: &'static CommandTable,
+        placement: Placement,
+        protocol: Protocol,
+    ) -> Exec {
         let replies = steps.iter().map(|_| Output::default()).collect();
-        Exec { table, placement, protocol, steps, replies, at: 0, single: None, aborted: false }
+        Exec {
+            request,
+            table,
+            placement,
+            protocol,
+            steps,
+            replies,
+            at: 0,
+            single: None,
+            aborted: false,
+            ran: Vec::new(),
+            begun_cycles: clock::cycles(),
+        }
     }
 
     /// The step the caller must do now.
@@ -54,7 +79,9 @@ impl Exec {
     fn absorb(&mut self, parts: Vec<(ShardId, Part)>) {
         for (_, part) in parts {
             match part {
-                Part::Replies(replies) => replies.into_iter().for_each(|(index, reply)| self.replies[index] = reply),
+                Part::Replies(replies) => {
+                    replies.into_iter().for_each(|(index, reply)| self.replies[index] = reply)
+                }
                 Part::Nothing => {}
                 _ => unreachable!("groups answer with replies"),
             }
@@ -71,7 +98,8 @@ impl Exec {
             }
             self.at += 1;
         }
-        let works: Vec<_> = works.into_iter().map(|(shard, commands)| (shard, Work::Group { commands })).collect();
+        let works: Vec<_> =
+            works.into_iter().map(|(shard, commands)| (shard, Work::Group { commands })).collect();
         (!works.is_empty()).then_some(Stage { works, last: self.at == self.steps.len() })
     }
 
@@ -84,6 +112,12 @@ impl Exec {
                         return Next::Stage(stage);
                     }
                     single.finish(&mut self.replies[self.at]);
+                    let (command, cycles) = single.spent();
+                    self.ran.push((
+                        command.clone(),
+                        cycles,
+                        self.replies[self.at].bytes.first() != Some(&b'-'),
+                    ));
                     self.single = None;
                     self.at += 1;
                 }
@@ -95,7 +129,8 @@ impl Exec {
             let Some(step) = self.steps.get(self.at) else { return Next::Done };
             match &step.route {
                 Ok(Route::Several) => {
-                    let planned = Single::new(step.command.clone(), self.table, self.placement, self.protocol);
+                    let planned =
+                        Single::new(step.command.clone(), self.table, self.placement, self.protocol);
                     match planned {
                         Ok(single) => self.single = Some(single),
                         Err(error) => self.refuse(&error),
@@ -113,6 +148,26 @@ impl Exec {
     fn refuse(&mut self, error: &CommandError) {
         write_error(error, &mut Reply::new(&mut self.replies[self.at], self.protocol));
         self.at += 1;
+    }
+
+    /// EXEC as it was sent.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The commands of the block, unless watched keys had changed.
+    pub fn commands(&self) -> impl Iterator<Item = &TxCommand> {
+        self.steps.iter().filter(|_| !self.aborted).map(|step| &step.command)
+    }
+
+    /// Cycles since it began.
+    pub fn spent(&self) -> u64 {
+        clock::cycles() - self.begun_cycles
+    }
+
+    /// The commands that this coordinator ran over several shards: cycles, and whether they went well.
+    pub fn ran(&self) -> &[(TxCommand, u64, bool)] {
+        &self.ran
     }
 
     /// Writes EXEC's reply.

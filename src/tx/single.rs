@@ -5,11 +5,11 @@ use super::execute::{merge_each, write_error};
 use super::intents::Mode;
 use super::message::{TxCommand, Work};
 use super::route::{KeysByOwner, by_owner, mode_of};
+use crate::commands::Part;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Gathered, On, Run};
 use crate::commands::{CommandError, CommandTable, Outcome};
 use crate::resp::{Output, Protocol, Reply};
-use crate::commands::Part;
 use crate::shard::Placement;
 use crate::types::ShardId;
 use crate::types::raw::table::Hasher;
@@ -81,6 +81,8 @@ pub struct Single {
     gathered: Gathered,
     failed: Option<CommandError>,
     begun: bool,
+    /// When it was planned, in cycles.
+    begun_cycles: u64,
 }
 
 impl Single {
@@ -103,6 +105,7 @@ impl Single {
             gathered: Gathered::default(),
             failed: None,
             begun: false,
+            begun_cycles: crate::sys::clock::cycles(),
         })
     }
 
@@ -146,7 +149,10 @@ impl Single {
                     On::Owners => {
                         for (shard, mine) in &self.owners {
                             let (command, mine) = (command.clone(), mine.clone());
-                            works.push((*shard, Work::Hop { command, hop: done, mine, got: Gathered::default() }));
+                            works.push((
+                                *shard,
+                                Work::Hop { command, hop: done, mine, got: Gathered::default() },
+                            ));
                         }
                     }
                     On::Key(order) => {
@@ -155,13 +161,26 @@ impl Single {
                         let got = std::mem::take(&mut self.gathered);
                         // The hops stay counted although their parts have moved on.
                         self.gathered.hops.resize_with(done, Vec::new);
-                        works.push((shard, Work::Hop { command: command.clone(), hop: done, mine: vec![order], got }));
+                        works.push((
+                            shard,
+                            Work::Hop { command: command.clone(), hop: done, mine: vec![order], got },
+                        ));
                     }
                 }
                 Some(Stage { works, last })
             }
             _ => None,
         }
+    }
+
+    /// The command and how long it has taken, waiting for others included, in cycles.
+    pub fn spent(&self) -> (&TxCommand, u64) {
+        (&self.command, crate::sys::clock::cycles() - self.begun_cycles)
+    }
+
+    /// What it failed with before its finish.
+    pub fn error(&self) -> Option<&CommandError> {
+        self.failed.as_ref()
     }
 
     /// Writes the reply.

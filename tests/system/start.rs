@@ -3,7 +3,7 @@
 use crate::support::*;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     use std::io::Write;
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())
@@ -152,7 +153,8 @@ fn port_0_listens_on_no_tcp_port() {
     let place = folder();
     fails(place.path(), &["--port", "0"], "", &["Configured to not listen anywhere, exiting."]);
     let socket = place.path().join("socket");
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(["--port", "0", "--threads", "1", "--unixsocketperm", "700", "--unixsocket"])
         .arg(&socket)
         .stdout(Stdio::null())
@@ -209,7 +211,8 @@ fn systemd_hears_that_it_is_ready() {
     let path = place.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("the folder is writable");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(["--port", "0", "--threads", "2", "--supervised", "systemd", "--unixsocket"])
         .arg(place.path().join("socket"))
         .env("NOTIFY_SOCKET", &path)

@@ -6,9 +6,14 @@ pub mod config;
 pub mod debug;
 mod digest;
 mod help;
+pub mod info;
+pub mod latency;
 pub mod lolwut;
+pub mod memory;
+pub mod monitor;
 mod object;
 pub mod shutdown;
+pub mod slowlog;
 
 use crate::resp::Reply;
 

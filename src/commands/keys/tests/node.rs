@@ -106,7 +106,7 @@ impl Node {
         while let Some(stage) = single.next(std::mem::take(&mut parts)) {
             for (owner, work) in stage.works {
                 let shard = &mut self.shards[owner.index()];
-                let part = run_work(shard, table, self.client, work);
+                let part = run_work(shard, table, self.client, work, &mut Vec::new());
                 self.collect(owner);
                 parts.push((owner, part.unwrap_or_else(|error| Part::Failed(Box::new(error)))));
             }

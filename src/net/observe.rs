@@ -1,0 +1,347 @@
+//! What a core counts and records about the commands it runs, and what it reports when it is asked.
+//!
+//! Per command there is one call of `ran`: counters, a latency, three comparisons. All else is cold.
+
+use std::sync::atomic::Ordering;
+
+use super::batch::Control;
+use super::core::Core;
+use crate::commands::spec::Flags;
+use crate::commands::{CommandError, RowId};
+use crate::observe::rates::Totals;
+use crate::observe::report::{CommandReport, DbReport, Memory};
+use crate::observe::slowlog::{Logged, Which, shown_args};
+use crate::observe::{CoreReport, Facts};
+use crate::resp::{Argv, Output};
+use crate::runtime::face::{ConnId, ListenerKind};
+use crate::shard::stats::KeyStats;
+use crate::sys::{clock, process};
+use crate::tx::execute::WhatRan;
+use crate::tx::multi::Plan;
+use crate::types::{ClientId, ShardId};
+
+/// Whose command it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caller {
+    /// A connection of this core.
+    Here(ConnId),
+    /// A client of a core, perhaps of this one.
+    Of(ShardId, ClientId),
+}
+
+/// How a command went.
+#[derive(Clone, Copy, Debug)]
+pub struct Ran {
+    pub cycles: u64,
+    pub ok: bool,
+    pub reply_bytes: usize,
+}
+
+/// A command for the logs, on its way to its client's core.
+#[derive(Debug)]
+pub struct Noted {
+    pub client: ClientId,
+    /// The logs it belongs to, with its time or size.
+    pub logs: Vec<(Which, u64)>,
+    pub at_s: u64,
+    pub args: Vec<Vec<u8>>,
+}
+
+impl Core {
+    /// Counts a command that ran.
+    #[inline]
+    pub fn ran(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
+        let observe = &mut self.observe;
+        self.stats[row.index()].record(ran.cycles, ran.ok, observe.tracking);
+        let request_bytes = match argv.spans {
+            [first, .., last] => last.end - first.start,
+            [only] => only.end - only.start,
+            [] => 0,
+        };
+        let notable = (ran.cycles >= observe.note_cycles)
+            | (request_bytes >= observe.note_request_bytes)
+            | (ran.reply_bytes >= observe.note_reply_bytes);
+        if notable {
+            self.note(row, caller, argv, ran);
+        }
+    }
+
+    /// Counts the error that a reply is, written into `out` from `from` on.
+    #[cold]
+    pub fn count_error_reply(&mut self, out: &Output, from: usize) {
+        if let Some(line) = out.bytes.get(from..) {
+            self.observe.errors.count(&line[..line.len().min(128)]);
+        }
+    }
+
+    /// What the commands of a transaction's work told.
+    pub fn ran_in_work(&mut self, origin: ShardId, client: ClientId, done: Vec<WhatRan>) {
+        for what in done {
+            if !what.ok {
+                self.count_error_reply(&what.error, 0);
+            }
+            let ran = Ran { cycles: what.cycles, ok: what.ok, reply_bytes: what.reply_bytes };
+            self.ran(what.command.row, Caller::Of(origin, client), what.command.request.argv(), ran);
+        }
+    }
+
+    /// Counts the command, or the EXEC, that a transaction of this core's client was.
+    pub fn plan_ran(&mut self, conn: ConnId, plan: &Plan, reply_bytes: usize) {
+        match plan {
+            Plan::One(single) => {
+                let (command, cycles) = single.spent();
+                let ok = single.error().is_none();
+                if let Some(error) = single.error() {
+                    self.observe.count_error(error);
+                }
+                self.ran(
+                    command.row,
+                    Caller::Here(conn),
+                    command.request.argv(),
+                    Ran { cycles, ok, reply_bytes },
+                );
+            }
+            Plan::Exec(exec) => {
+                for (command, cycles, ok) in exec.ran() {
+                    let ran = Ran { cycles: *cycles, ok: *ok, reply_bytes: 0 };
+                    self.ran(command.row, Caller::Here(conn), command.request.argv(), ran);
+                }
+                let cycles = exec.spent();
+                if let Some(row) = self.table.find(b"exec") {
+                    let ran = Ran { cycles, ok: true, reply_bytes };
+                    self.ran(row, Caller::Here(conn), exec.request().argv(), ran);
+                }
+                if self.has_monitors() {
+                    exec.commands().for_each(|command| self.show_step(conn, command));
+                    let db = self.clients.at(conn.index).db;
+                    self.feed_monitors(conn, db, "exec", exec.request().argv());
+                }
+            }
+        }
+    }
+
+    /// Looks closer at a command that took long or was large.
+    #[cold]
+    fn note(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
+        let table = self.table;
+        let entry = table.entry(row);
+        let us = clock::cycles_to_ns(ran.cycles) / 1000;
+        let at_s = self.now_ms / 1000;
+        let event = if entry.row.flags.has(Flags::FAST) { "fast-command" } else { "command" };
+        self.observe.latency.add(event, at_s, us / 1000);
+        if entry.row.flags.has(Flags::SKIP_SLOWLOG) {
+            return;
+        }
+        let request_bytes = argv.data_bytes() as u64;
+        let reply_bytes = ran.reply_bytes as u64;
+        let observe = &self.observe;
+        let mut logs = Vec::new();
+        if observe.slow.wants(us) {
+            logs.push((Which::Slow, us));
+        }
+        if observe.large_requests.wants(request_bytes) {
+            logs.push((Which::LargeRequest, request_bytes));
+        }
+        if observe.large_replies.wants(reply_bytes) {
+            logs.push((Which::LargeReply, reply_bytes));
+        }
+        if logs.is_empty() {
+            return;
+        }
+        let (home, client) = match caller {
+            Caller::Here(conn) => (self.me, self.clients.get(conn).map_or(ClientId(0), |client| client.id)),
+            Caller::Of(home, client) => (home, client),
+        };
+        let args = shown_args(entry.full_name, argv, self.observe.shown);
+        let noted = Noted { client, logs, at_s, args };
+        if home == self.me {
+            let conn = if let Caller::Here(conn) = caller { Some(conn) } else { None };
+            self.log(noted, conn);
+        } else {
+            self.batch_to(home).control.push(Control::Noted(Box::new(noted)));
+        }
+    }
+
+    /// Logs a command of a client of this core.
+    #[cold]
+    pub fn log(&mut self, noted: Noted, conn: Option<ConnId>) {
+        let Noted { client, logs, at_s, args } = noted;
+        let client = match conn {
+            Some(conn) => self.clients.get(conn).map(|client| &*client),
+            None => self.clients.iter().find(|known| known.id == client),
+        };
+        // A client that left meanwhile has no address any more.
+        let (peer, name) = client.map_or_else(
+            || ("?:0".to_owned(), Vec::new()),
+            |client| (super::info::peer_text(client), client.name.to_vec()),
+        );
+        for (which, amount) in logs {
+            let words = &self.shared.observe;
+            let (counter, log) = match which {
+                Which::Slow => (&words.slow_id, &mut self.observe.slow),
+                Which::LargeRequest => (&words.large_request_id, &mut self.observe.large_requests),
+                Which::LargeReply => (&words.large_reply_id, &mut self.observe.large_replies),
+            };
+            let id = counter.fetch_add(1, Ordering::Relaxed);
+            log.push(Logged { id, at_s, amount, args: args.clone(), peer: peer.clone(), name: name.clone() });
+        }
+    }
+
+    /// A slice of background work ended: it is an event when it took long.
+    pub fn background_ran(&mut self, cycles: u64, before: KeyStats) {
+        let after = self.shard.stats;
+        let name = match () {
+            () if after.expired != before.expired => "expire-cycle",
+            () if after.evicted != before.evicted => "eviction-cycle",
+            () => "lazyfree-cycle",
+        };
+        self.observe.latency.add(name, self.now_ms / 1000, clock::cycles_to_ns(cycles) / 1_000_000);
+    }
+
+    /// Counts a command that this core answered with an error of its own, or well.
+    pub fn count_result<T>(&mut self, result: &Result<T, CommandError>) {
+        if let Err(error) = result {
+            self.observe.count_error(error);
+        }
+    }
+
+    /// Samples the rates; a few times a second.
+    pub fn observe_cron(&mut self) {
+        let totals = Totals {
+            commands: self.stats.iter().map(|stats| stats.calls).sum(),
+            net_in: self.observe.net_in,
+            net_out: self.observe.net_out,
+        };
+        self.observe.rates.sample(self.now_ms, totals);
+        if self.me == ShardId(0) {
+            let base = self.shared.observe.base_bytes(self.shared.memory.total());
+            self.shared.observe.peak(base + self.shared.memory.total());
+        }
+    }
+
+    /// This core's numbers. `by_command` includes every command that was called.
+    pub fn report(&mut self, by_command: bool) -> CoreReport {
+        let figures = self.shard.memory_figures();
+        let lag = &self.shard.expiry_lag;
+        let mut report = CoreReport {
+            core: self.me.index(),
+            keyspace_bytes: figures.allocated_bytes() as u64,
+            counted_bytes: figures.used_bytes() as u64,
+            dataset_bytes: figures.dataset_bytes() as u64,
+            extra: vec![
+                ("expire_lag_count", lag.count()),
+                ("expire_lag_p50_ms", lag.quantile_ms(0.5)),
+                ("expire_lag_p99_ms", lag.quantile_ms(0.99)),
+                ("expire_lag_max_ms", lag.max_ms()),
+            ],
+            monitors: self.shared.monitors[self.me.index()].load(Ordering::Relaxed) as u64,
+            net_in: self.observe.net_in,
+            net_out: self.observe.net_out,
+            reads: self.observe.reads,
+            writes: self.observe.writes,
+            rates: self.observe.rates.per_second(),
+            keys: self.shard.stats,
+            protocol_errors: self.observe.protocol_errors,
+            query_limit_disconnections: self.observe.query_limit_disconnections,
+            output_limit_disconnections: self.observe.output_limit_disconnections,
+            errors_total: self.observe.errors.total,
+            errors: self.observe.errors.by_code.clone(),
+            queue: self.queue.len() as u64,
+            transactions: self.coordinator.running() as u64,
+            tx_retries: self.coordinator.retries,
+            tx_concluded: self.coordinator.concluded,
+            lazy_pending: self.shard.graveyard.pending() as u64,
+            lazy_freed: self.shard.graveyard.freed,
+            lazy_bytes: self.shard.graveyard.bytes as u64,
+            cpu: process::thread_usage(),
+            ..CoreReport::default()
+        };
+        self.report_keys(&mut report);
+        self.report_clients(&mut report);
+        for (id, entry) in self.table.iter() {
+            let stats = &self.stats[id.index()];
+            report.commands += stats.calls;
+            if by_command && stats.calls + stats.failed + stats.rejected > 0 {
+                let command = CommandReport {
+                    calls: stats.calls,
+                    ns: clock::cycles_to_ns(stats.cycles),
+                    failed: stats.failed,
+                    rejected: stats.rejected,
+                    histogram: stats.histogram.clone(),
+                };
+                report.by_command.insert(entry.full_name, command);
+            }
+        }
+        report
+    }
+
+    fn report_keys(&self, report: &mut CoreReport) {
+        for db in &self.shard.dbs {
+            let usage = db.table.usage();
+            let expires = db.table.expires_count() as u64;
+            let mean_ms = db.table.mean_deadline_ms().map_or(0, |at_ms| at_ms.saturating_sub(self.now_ms));
+            report.dbs.push(DbReport {
+                keys: db.table.len() as u64,
+                expires,
+                ttl_sum_ms: u128::from(mean_ms) * u128::from(expires),
+                overhead_bytes: (usage.index_bytes + usage.arena_bytes - usage.live_bytes) as u64,
+            });
+        }
+    }
+
+    fn report_clients(&self, report: &mut CoreReport) {
+        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
+            report.clients += 1;
+            let watched = client.watched.len() as u64;
+            report.watching += u64::from(watched > 0);
+            report.watched_keys += watched;
+            let (input, output) = (client.query.capacity() as u64, client.output_bytes() as u64);
+            let queued = client.multi.as_ref().map_or(0, |multi| multi.bytes as u64);
+            report.client_bytes += size_of::<super::Client>() as u64 + input + output + queued;
+            report.input_max_bytes =
+                report.input_max_bytes.max((client.query.len() - client.query_at) as u64);
+            report.output_max_bytes = report.output_max_bytes.max(output);
+        }
+    }
+
+    /// What is known once for the process. `total` is the sum over its cores.
+    pub fn facts(&self, total: &CoreReport) -> Facts {
+        use crate::config::id;
+        let config = &self.config;
+        let base = self.shared.observe.base_bytes(total.keyspace_bytes);
+        let used = base + total.keyspace_bytes + total.client_bytes;
+        let memory = Memory {
+            used,
+            peak: self.shared.observe.peak(used),
+            base,
+            rss: process::memory_use().rss,
+            dataset: total.dataset_bytes,
+            overhead: used - total.dataset_bytes,
+            counted: total.counted_bytes,
+            maxmemory: config.memory(id::MAXMEMORY),
+        };
+        let path = self
+            .shared
+            .config_file
+            .as_ref()
+            .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        Facts {
+            run_id: self.shared.run_id.clone(),
+            port: self.shared.port.load(Ordering::Relaxed),
+            started_ms: self.shared.started_ms,
+            now_us: clock::realtime_us(),
+            config_file: path.map(|path| path.display().to_string()).unwrap_or_default(),
+            engine: self.shared.engine.0.clone(),
+            engine_reason: self.shared.engine.1.clone(),
+            maxclients: config.integer(id::MAXCLIENTS),
+            maxmemory_policy: config.choice(id::MAXMEMORY_POLICY),
+            hz: config.integer(id::HZ),
+            supervised: config.choice(id::SUPERVISED),
+            cluster_enabled: config.flag(id::CLUSTER_ENABLED),
+            percentiles: config.latency_percentiles().to_vec(),
+            connections_received: self.shared.total_connections.load(Ordering::Relaxed),
+            connections_rejected: self.shared.rejected_connections.load(Ordering::Relaxed),
+            memory,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! INFO: its sections and fields, and what they count.
+
+use crate::support::*;
+
+/// A field of INFO.
+#[track_caller]
+fn field(c: &mut Client, section: &str, name: &str) -> String {
+    let text = c.call(&["INFO", section]).text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+}
+
+#[track_caller]
+fn number(c: &mut Client, section: &str, name: &str) -> i64 {
+    field(c, section, name).parse().unwrap_or_else(|_| panic!("{name} is not a number"))
+}
+
+fn titles(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# ")).collect()
+}
+
+#[test]
+fn sections_come_in_their_order() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let default =
+            ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules"];
+        let rest = ["Errorstats", "Cluster", "Keyspace"];
+        let expected: Vec<&str> = default.iter().chain(&rest).copied().collect();
+        assert_eq!(titles(&c.call("INFO").text()), expected);
+        assert_eq!(titles(&c.call("INFO default").text()), expected);
+        let all = c.call("INFO all").text();
+        assert!(titles(&all).contains(&"Commandstats") && titles(&all).contains(&"Latencystats"));
+        assert!(titles(&c.call("INFO everything").text()).contains(&"Modules"));
+        assert_eq!(titles(&c.call("INFO keyspace CPU").text()), ["CPU", "Keyspace"]);
+        assert_eq!(titles(&c.call("INFO default commandstats").text()).len(), expected.len() + 1);
+        c.expect("INFO nosuchsection", verbatim("txt", ""));
+    });
+}
+
+#[test]
+fn lines_are_fields_or_titles() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let text = c.call("INFO everything").text();
+        for line in text.split("\r\n") {
+            assert!(line.is_empty() || line.starts_with("# ") || line.contains(':'), "{line}");
+            assert!(!line.contains('\n'), "{line}");
+        }
+        for name in
+            ["redis_version", "redis_mode", "run_id", "tcp_port", "used_memory", "role", "uptime_in_seconds"]
+        {
+            assert!(text.contains(&format!("\r\n{name}:")), "{name}");
+        }
+        assert_eq!(number(&mut c, "server", "tcp_port"), i64::from(s.server().port()));
+        assert_eq!(number(&mut c, "server", "process_id"), i64::from(s.server().pid()));
+        assert_eq!(field(&mut c, "server", "run_id").len(), 40);
+        assert_eq!(field(&mut c, "replication", "role"), "master");
+    });
+}
+
+#[test]
+fn commands_are_counted_over_all_shards() {
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect("CONFIG RESETSTAT", ok());
+        for at in 0..30 {
+            c.expect(&args!["SET", format!("key{at}"), at], ok());
+        }
+        c.expect_error("SET onlykey", "ERR wrong number");
+        c.expect_error("INCR key0 1", "ERR wrong number");
+        c.expect(&["SET", "text", "a"], ok());
+        c.expect_error("INCR text", "ERR value is not an integer");
+        let text = c.call("INFO commandstats").text();
+        let of = |name: &str| {
+            text.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(str::to_owned)
+        };
+        let set = of("set").expect("SET was called");
+        assert!(set.starts_with("cmdstat_set:calls=31,usec="), "{set}");
+        assert!(set.ends_with(",rejected_calls=1,failed_calls=0"), "{set}");
+        let incr = of("incr").expect("INCR was called");
+        assert!(
+            incr.starts_with("cmdstat_incr:calls=1,") && incr.ends_with("rejected_calls=1,failed_calls=1"),
+            "{incr}"
+        );
+        assert_eq!(field(&mut c, "errorstats", "errorstat_ERR"), "count=3");
+        assert_eq!(number(&mut c, "stats", "total_error_replies"), 3);
+        let latency = field(&mut c, "latencystats", "latency_percentiles_usec_set");
+        assert!(
+            latency.starts_with("p50=") && latency.contains(",p99=") && latency.contains(",p99.9="),
+            "{latency}"
+        );
+        c.expect("CONFIG RESETSTAT", ok());
+        assert_eq!(number(&mut c, "stats", "total_error_replies"), 0);
+        assert!(!c.call("INFO commandstats").text().contains("cmdstat_set"));
+    });
+}
+
+#[test]
+fn commands_of_transactions_are_counted() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["one", "two", "three"]);
+        c.expect("CONFIG RESETSTAT", ok());
+        c.expect("MULTI", ok());
+        for key in &keys {
+            c.expect(&args!["SET", key, 1], simple("QUEUED"));
+        }
+        c.expect(&args!["MGET", &keys[0], &keys[1], &keys[2]], simple("QUEUED"));
+        c.expect(&args!["INCR", &keys[0], "x"], err("ERR wrong number of arguments for 'incr' command"));
+        c.expect("DISCARD", ok());
+        c.expect("MULTI", ok());
+        for key in &keys {
+            c.expect(&args!["SET", key, "a"], simple("QUEUED"));
+        }
+        c.expect(&args!["INCR", &keys[1]], simple("QUEUED"));
+        c.expect(&args!["MGET", &keys[0], &keys[1], &keys[2]], simple("QUEUED"));
+        assert_eq!(c.call("EXEC").elements().len(), 5);
+        let text = c.call("INFO commandstats").text();
+        for start in [
+            "set:calls=3,",
+            "mget:calls=1,",
+            "exec:calls=1,",
+            "multi:calls=2,",
+            "discard:calls=1,",
+            "incr:calls=1,",
+        ] {
+            assert!(text.contains(&format!("cmdstat_{start}")), "{start} in {text}");
+        }
+        let incr = text.lines().find(|line| line.starts_with("cmdstat_incr:")).unwrap_or("");
+        assert!(incr.ends_with("rejected_calls=1,failed_calls=1"), "{incr}");
+    });
+}
+
+#[test]
+fn the_keyspace_is_summed() {
+    each_setup(|s| {
+        let mut c = s.client();
+        for at in 0..20 {
+            c.expect(&args!["SET", format!("key{at}"), at], ok());
+        }
+        c.expect("SET last 1 EX 1000", ok());
+        let line = field(&mut c, "keyspace", "db0");
+        assert!(line.starts_with("keys=21,expires=1,avg_ttl="), "{line}");
+        c.expect("SELECT 3", ok());
+        c.expect("SET other 1", ok());
+        assert!(field(&mut c, "keyspace", "db3").starts_with("keys=1,expires=0,avg_ttl=0"));
+    });
+}
+
+#[test]
+fn hits_and_misses_are_summed() {
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect("CONFIG RESETSTAT", ok());
+        for at in 0..10 {
+            c.expect(&args!["SET", format!("key{at}"), at], ok());
+            c.expect(&args!["GET", format!("key{at}")], bulk(at.to_string()));
+            c.expect(&args!["GET", format!("nokey{at}")], nil());
+        }
+        assert_eq!(number(&mut c, "stats", "keyspace_hits"), 10);
+        assert_eq!(number(&mut c, "stats", "keyspace_misses"), 10);
+        assert!(number(&mut c, "stats", "total_net_input_bytes") > 100);
+        assert!(number(&mut c, "clients", "connected_clients") >= 1);
+    });
+}
+
+#[test]
+fn memory_grows_with_data() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let before = number(&mut c, "memory", "used_memory");
+        c.expect(&args!["SET", "big", vec![b'x'; 4 << 20]], ok());
+        let after = number(&mut c, "memory", "used_memory");
+        assert!(after - before >= 4 << 20, "{before} to {after}");
+        assert!(number(&mut c, "memory", "used_memory_peak") >= after);
+        assert!(field(&mut c, "memory", "used_memory_human").ends_with(['K', 'M', 'G']));
+        assert_eq!(field(&mut c, "memory", "maxmemory"), "0");
+        assert_eq!(field(&mut c, "memory", "maxmemory_policy"), "noeviction");
+    });
+}
+
+#[test]
+fn shards_show_their_own_numbers() {
+    each_setup(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let mut c = s.client();
+        let text = c.call("INFO shards").text();
+        let shards = text.lines().filter(|line| line.starts_with("shard") && line.contains("keys=")).count();
+        assert_eq!(shards, s.shards());
+        assert!(text.contains("expire_lag_p99_ms="));
+        assert_eq!(number(&mut c, "shards", "shard_count"), s.shards() as i64);
+    });
+}

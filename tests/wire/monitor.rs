@@ -1,0 +1,133 @@
+//! MONITOR: what it shows, of whom, and in which order.
+
+use crate::support::*;
+
+/// A monitor, and a client whose address the lines are compared with.
+struct Watching {
+    monitor: Client,
+    client: Client,
+}
+
+impl Watching {
+    fn begin(s: &Setup) -> Watching {
+        let client = s.client();
+        let mut monitor = s.client();
+        monitor.expect("MONITOR", ok());
+        Watching { monitor, client }
+    }
+
+    /// The next line about our client, without time, address and database's brackets: `db "WORD" ...`.
+    #[track_caller]
+    fn next(&mut self) -> String {
+        let address = self.client.local_address().to_string();
+        loop {
+            let line = self.monitor.recv().text();
+            let (time, rest) = line.split_once(" [").unwrap_or_else(|| panic!("no bracket in {line}"));
+            let (seconds, micros) = time.split_once('.').unwrap_or_else(|| panic!("no point in {line}"));
+            assert!(seconds.parse::<u64>().is_ok() && micros.len() == 6, "{line}");
+            let (from, words) = rest.split_once("] ").unwrap_or_else(|| panic!("no bracket in {line}"));
+            let (db, peer) = from.split_once(' ').unwrap_or_else(|| panic!("no address in {line}"));
+            if peer == address {
+                return format!("{db} {words}");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn expect(&mut self, lines: &[&str]) {
+        for line in lines {
+            assert_eq!(self.next(), *line);
+        }
+    }
+}
+
+#[test]
+fn commands_are_shown_as_they_run() {
+    each_placement(|s| {
+        let [one, two] = s.keys(["one", "two"]);
+        let mut w = Watching::begin(s);
+        w.client.expect(&args!["SET", &one, "1"], ok());
+        w.client.expect(&args!["GET", &two], nil());
+        w.client.expect(&args!["MGET", &one, &two], array([bulk("1"), nil()]));
+        w.client.expect("SELECT 2", ok());
+        w.client.expect(&args!["ECHO", b"a\"\\\n\r\t\x07\x08\x00\xff"], bulk(b"a\"\\\n\r\t\x07\x08\x00\xff"));
+        let lines = [
+            format!("0 \"SET\" \"{one}\" \"1\""),
+            format!("0 \"GET\" \"{two}\""),
+            format!("0 \"MGET\" \"{one}\" \"{two}\""),
+            "2 \"SELECT\" \"2\"".to_owned(),
+            "2 \"ECHO\" \"a\\\"\\\\\\n\\r\\t\\a\\b\\x00\\xff\"".to_owned(),
+        ];
+        w.expect(&lines.each_ref().map(String::as_str));
+    });
+}
+
+#[test]
+fn blocks_are_shown_when_they_run() {
+    each_placement(|s| {
+        let [one, two] = s.keys(["one", "two"]);
+        let mut w = Watching::begin(s);
+        w.client.expect("MULTI", ok());
+        w.client.expect(&args!["SET", &one, "1"], simple("QUEUED"));
+        w.client.expect(&args!["SET", &two, "2"], simple("QUEUED"));
+        w.client.expect(&args!["MGET", &one, &two], simple("QUEUED"));
+        w.client.expect("PING", simple("QUEUED"));
+        w.client.expect("exec", array([ok(), ok(), array([bulk("1"), bulk("2")]), simple("PONG")]));
+        let lines = [
+            "0 \"MULTI\"".to_owned(),
+            format!("0 \"SET\" \"{one}\" \"1\""),
+            format!("0 \"SET\" \"{two}\" \"2\""),
+            format!("0 \"MGET\" \"{one}\" \"{two}\""),
+            "0 \"PING\"".to_owned(),
+            "0 \"exec\"".to_owned(),
+        ];
+        w.expect(&lines.each_ref().map(String::as_str));
+    });
+}
+
+#[test]
+fn what_does_not_run_is_not_shown() {
+    each_setup(|s| {
+        let mut w = Watching::begin(s);
+        w.client.expect_error("NOSUCH", "ERR unknown command");
+        w.client.expect_error("GET", "ERR wrong number");
+        w.client.expect("CONFIG GET port", map([("port", bulk(s.server().port().to_string()))]));
+        w.client.expect("SLOWLOG LEN", w_len(s));
+        w.client.expect("EXEC", err("ERR EXEC without MULTI"));
+        w.client.expect("PING", simple("PONG"));
+        w.expect(&["0 \"EXEC\"", "0 \"PING\""]);
+    });
+}
+
+/// What SLOWLOG LEN answers now: other cases of the binary may have logged something.
+fn w_len(s: &Setup) -> Value {
+    s.client().expect("SLOWLOG RESET", ok());
+    int(0)
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    each_setup(|s| {
+        let mut w = Watching::begin(s);
+        w.client.expect_error("AUTH nosuchuser pass", "");
+        w.client.call("HELLO 2 AUTH nosuchuser pass SETNAME x");
+        w.expect(&[
+            "0 \"AUTH\" \"(redacted)\" \"(redacted)\"",
+            "0 \"HELLO\" \"2\" \"AUTH\" \"(redacted)\" \"(redacted)\" \"SETNAME\" \"x\"",
+        ]);
+    });
+}
+
+#[test]
+fn a_monitor_may_not_touch_keys() {
+    each_setup(|s| {
+        let mut monitor = s.client();
+        monitor.expect("MONITOR", ok());
+        monitor.send("GET k");
+        monitor.expect_next(err("ERR Replica can't interact with the keyspace"));
+        let mut c = s.client();
+        c.expect("MULTI", ok());
+        c.expect("MONITOR", simple("QUEUED"));
+        c.expect("EXEC", array([err("ERR MONITOR isn't allowed for DENY BLOCKING client")]));
+    });
+}
