@@ -1,6 +1,9 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 #![deny(unsafe_code)]
 
+/// The version of Redis that clients may take this server for (HELLO, INFO); many choose by it what they use.
+pub const REDIS_VERSION: &str = "7.2.4";
+
 pub mod commands;
 pub mod config;
 pub mod net;
@@ -13,6 +16,3 @@ pub mod shard;
 pub mod sys;
 pub mod tx;
 pub mod types;
-
-/// The version of Redis that clients may take this server for.
-pub const REDIS_VERSION: &str = "7.2.4";

@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use crate::resp::Output;
 use crate::shard::Moved;
+use crate::types::ClientId;
 
 /// One shard's part.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub enum Part {
     /// Of watched keys: index of the argument, version.
     Versions(Vec<(usize, u64)>),
     Bytes(Vec<u8>),
+    /// Lines about clients, to be sorted by them.
+    Lines(Vec<(ClientId, Vec<u8>)>),
     /// Optional byte strings, such as values per key.
     Strings(Vec<Option<Vec<u8>>>),
     Moved(Option<Box<Moved>>),

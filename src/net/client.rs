@@ -67,6 +67,8 @@ pub struct Client {
     pub peer: Option<SocketAddr>,
     pub local: Option<SocketAddr>,
     pub fd: i32,
+    /// Of the listener, for clients of a Unix socket.
+    pub socket_path: Box<str>,
 
     pub parser: Parser,
     /// Received and not yet consumed; `query_at` bytes of it are.
@@ -90,6 +92,10 @@ pub struct Client {
     pub stall: Stall,
     /// The output was over the soft limit since (milliseconds).
     pub soft_limit_since_ms: Option<u64>,
+    /// Most bytes that were sent at once, of late.
+    pub output_peak: usize,
+    /// The peer sends no more, but is still owed replies.
+    pub ended: bool,
 
     pub db: DbIndex,
     pub protocol: Protocol,
@@ -137,6 +143,7 @@ impl Client {
             peer: None,
             local: None,
             fd: -1,
+            socket_path: Box::default(),
             parser: Parser::new(),
             query: Vec::new(),
             query_at: 0,
@@ -150,6 +157,8 @@ impl Client {
             outstanding_at: ShardId(0),
             stall: Stall::None,
             soft_limit_since_ms: None,
+            output_peak: 0,
+            ended: false,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             authenticated: false,
@@ -281,6 +290,27 @@ impl Client {
                 _ => return,
             }
         }
+    }
+
+    /// Closed as soon as its replies have left, and they have.
+    pub fn is_finished(&self) -> bool {
+        (self.close_after_reply && self.pending.is_empty()) || (self.ended && !self.is_owed() && self.stall == Stall::None)
+    }
+
+    /// Is it owed replies that others are working on?
+    pub fn is_owed(&self) -> bool {
+        self.outstanding > 0 || !self.pending.is_empty() || self.stall == Stall::Credit
+    }
+
+    /// What it costs, in bytes: itself, its buffers, and what it has queued, watched and said.
+    pub fn memory_bytes(&self) -> usize {
+        let watched: usize = self.watched.iter().map(|key| size_of::<WatchedKey>() + key.key.len()).sum();
+        let queued = self.multi.as_deref().map_or(0, |multi| {
+            size_of::<Multi>() + multi.bytes + multi.commands.capacity() * size_of::<(RowId, Arc<Request>)>()
+        });
+        let words = self.name.len() + self.lib_name.len() + self.lib_version.len();
+        let spare = self.out.bytes.capacity() - self.out.bytes.len();
+        size_of::<Client>() + self.query.capacity() + self.output_bytes() + spare + queued + watched + words
     }
 
     /// Bytes of replies that have not left.

@@ -68,6 +68,10 @@ pub struct Core {
     /// Clients that wait for CLIENT PAUSE to end, or for credit.
     pub paused: Vec<ConnId>,
     pub short_of_credit: Vec<ConnId>,
+    /// Unsent reply bytes at which a client's next commands wait.
+    pub output_stall_bytes: usize,
+    /// Clients were last looked at one by one.
+    pub clients_checked_ms: u64,
     /// Connections that are told why they may not stay.
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -100,6 +104,7 @@ impl Core {
         self.now_ns = io.now_ns();
         self.now_ms = clock::realtime_ms();
         self.shard.now_ms = self.now_ms;
+        self.follow_pause();
     }
 
     /// Wakes from rest: from now on this core is in a turn.
@@ -149,7 +154,8 @@ impl Core {
         let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
         self.limits.max_bulk_bytes = bulk;
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
-        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire);
+        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
     }
 
@@ -204,7 +210,11 @@ impl Core {
                 client.peer = peer;
                 client.local = local;
                 client.fd = fd;
-                client.authenticated = self.config.secret(id::REQUIREPASS).is_none_or(|pass| pass.is_empty());
+                if kind == ListenerKind::Unix {
+                    client.socket_path = self.config.optional(id::UNIXSOCKET).unwrap_or_default().into();
+                }
+                // Nothing that a scraper sends is a command.
+                client.authenticated = kind == ListenerKind::Metrics || !self.requires_password();
                 self.clients.insert(client);
                 self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
@@ -355,6 +365,8 @@ impl Core {
             ready: VecDeque::new(),
             paused: Vec::new(),
             short_of_credit: Vec::new(),
+            output_stall_bytes: 0,
+            clients_checked_ms: 0,
             turned_away: Vec::new(),
             active_expire: true,
             listeners: Vec::new(),
@@ -394,6 +406,17 @@ impl Handler for Core {
             io.close(conn);
         }
         self.after_send(io, conn);
+    }
+
+    fn ended(&mut self, io: &mut dyn NetIo, conn: ConnId) -> bool {
+        self.rise(io);
+        match self.clients.get(conn) {
+            Some(client) if client.is_owed() => {
+                client.ended = true;
+                true
+            }
+            _ => false,
+        }
     }
 
     fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, _why: Closed) {

@@ -25,8 +25,6 @@ use crate::types::{DbIndex, ShardId};
 
 /// Commands a connection may have outstanding at other shards.
 const OUTSTANDING_MAX: usize = 4096;
-/// Unsent reply bytes at which a connection's next commands wait.
-const OUTPUT_STALL_BYTES: usize = 4 << 20;
 /// Unconsumed request bytes at which a stalled connection's receiving pauses.
 const QUERY_PAUSE_BYTES: usize = 256 * 1024;
 
@@ -113,6 +111,12 @@ impl Core {
         }
         self.run_query(io, conn);
         let Some(client) = self.clients.get(conn) else { return };
+        if client.ended && !client.dirty {
+            // Perhaps that was all: looked at when replies are sent.
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        let client = self.clients.at(conn.index);
         if client.receive_paused && client.query.len() < QUERY_PAUSE_BYTES {
             client.receive_paused = false;
             io.resume_receive(conn);
@@ -166,7 +170,8 @@ impl Core {
             if client.is_stalled() {
                 break;
             }
-            let limits = if client.authenticated { &self.limits } else { &self.limits_unauthenticated };
+            let known = client.authenticated || !self.requires_password();
+            let limits = if known { &self.limits } else { &self.limits_unauthenticated };
             match parser.step(&bytes[at..], limits) {
                 Ok(Step::Request { consumed }) => match self.request(io, conn, parser.argv(&bytes[at..])) {
                     Flow::Taken => at += consumed,
@@ -224,8 +229,11 @@ impl Core {
         if entry.row.flags.has(Flags::PROTECTED) && !self.is_allowed(id::ENABLE_DEBUG_COMMAND, asker) {
             return self.reject(conn, row, &DEBUG_NOT_ALLOWED);
         }
-        if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) {
+        if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) && self.requires_password() {
             return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
+        }
+        if self.pause_holds(conn, entry) {
+            return self.stall(conn, Stall::Paused);
         }
         if in_multi && !super::multi::runs_inside_multi(entry.full_name) {
             return self.queue_in_multi(conn, row, argv);
@@ -237,11 +245,8 @@ impl Core {
     fn start(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, argv: Argv<'_>) -> Flow {
         let table = self.table;
         let entry = table.entry(row);
-        if self.pause_applies(entry) && self.is_paused() {
-            return self.stall(conn, Stall::Paused);
-        }
         let client = self.clients.at(conn.index);
-        if client.output_bytes() > OUTPUT_STALL_BYTES {
+        if client.output_bytes() > self.output_stall_bytes {
             return self.stall(conn, Stall::Output);
         }
         let way = match route(entry, argv, self.placement, self.me) {
@@ -460,7 +465,7 @@ impl Core {
     /// Begins a command that spans shards.
     fn begin_single(&mut self, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
         if entry.deny_oom && self.shard.over_limit() && !self.shard.make_room() {
-            self.reject(conn, row, &CommandError::OutOfMemory);
+            self.reject_begun(conn, row, &CommandError::OutOfMemory);
             return;
         }
         let client = self.clients.at(conn.index);
@@ -472,7 +477,7 @@ impl Core {
         });
         match planned {
             Err(error) => {
-                self.reject(conn, row, &error);
+                self.reject_begun(conn, row, &error);
             }
             Ok((claims, single)) => {
                 let client = self.clients.at(conn.index);
@@ -496,11 +501,21 @@ impl Core {
 
     /// Answers an error to a command that does not run.
     pub(super) fn reject(&mut self, conn: ConnId, row: RowId, error: &CommandError) -> Flow {
+        self.clients.at(conn.index).begin_command();
+        self.reject_begun(conn, row, error)
+    }
+
+    fn reject_begun(&mut self, conn: ConnId, row: RowId, error: &CommandError) -> Flow {
         self.stats[row.index()].rejected += 1;
-        self.refuse(conn, error)
+        self.refuse_begun(conn, error)
     }
 
     fn refuse(&mut self, conn: ConnId, error: &CommandError) -> Flow {
+        self.clients.at(conn.index).begin_command();
+        self.refuse_begun(conn, error)
+    }
+
+    fn refuse_begun(&mut self, conn: ConnId, error: &CommandError) -> Flow {
         self.observe.count_error(error);
         let client = self.clients.at(conn.index);
         if let Some(multi) = &mut client.multi {
@@ -513,9 +528,12 @@ impl Core {
 
     #[cold]
     fn refuse_unknown(&mut self, conn: ConnId, argv: Argv<'_>) -> Flow {
-        let client = self.clients.at(conn.index);
-        if !client.authenticated {
-            return self.refuse(conn, &CommandError::Line("NOAUTH Authentication required."));
+        if argv.get(0).eq_ignore_ascii_case(b"post") || argv.get(0).eq_ignore_ascii_case(b"host:") {
+            // A browser was made to speak HTTP to this port; nothing that it sends is meant as a command.
+            let client = self.clients.at(conn.index);
+            client.mute = true;
+            client.close_after_reply = true;
+            return Flow::Taken;
         }
         let shown =
             |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();

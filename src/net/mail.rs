@@ -443,6 +443,9 @@ impl Core {
         });
         match exec {
             Some(exec) => {
+                if let Some(client) = self.clients.get(conn) {
+                    client.close_after_reply |= after == After::Close;
+                }
                 let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
                 if let Plan::Exec(plan) = self.coordinator.program(exec) {
                     plan.caller_done(output, protocol);

@@ -2,16 +2,19 @@
 
 pub mod batch;
 pub mod client;
+pub mod client_commands;
 pub mod clients;
 pub mod connection;
 pub mod core;
 pub mod dispatch;
 pub mod http;
 pub mod info;
+pub mod limits;
 pub mod mail;
 pub mod multi;
 pub mod observe;
 pub mod output;
+pub mod pause;
 pub mod settings;
 pub mod shared;
 

@@ -1,4 +1,4 @@
-//! Replies on their way to the engine, the limits on them, and new connections.
+//! Replies on their way to the engine, new connections, and what monitors see.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,9 +6,7 @@ use std::sync::atomic::Ordering;
 use super::batch::Control;
 use super::client::Stall;
 use super::core::Core;
-use crate::commands::Entry;
-use crate::commands::spec::Flags;
-use crate::config::{ClientClass, id};
+use crate::config::id;
 use crate::observe::slowlog::{REDACTED, is_secret};
 use crate::resp::Argv;
 use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
@@ -29,18 +27,25 @@ impl Core {
     fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;
+        // Before any of it leaves: who is over the limit gets no part of what was too much.
+        if self.is_over_output_limit(conn) {
+            self.observe.output_limit_disconnections += 1;
+            return self.close(io, conn);
+        }
+        let client = self.clients.at(conn.index);
         if client.sending > 0 {
             // Joined with what comes until the present send is done.
-            return self.check_output(io, conn);
+            return;
         }
         let length = client.out.len();
         if length == 0 {
-            if client.close_after_reply && client.pending.is_empty() {
+            if client.is_finished() {
                 self.close(io, conn);
             }
             return;
         }
         client.sending = length;
+        client.output_peak = client.output_peak.max(length);
         client.bytes_out += length as u64;
         self.observe.net_out += length as u64;
         self.observe.writes += 1;
@@ -61,75 +66,25 @@ impl Core {
                 io.send(conn, Chunk::Bytes(out.bytes));
             }
         }
-        self.check_output(io, conn);
     }
 
     /// Everything handed to the engine has left.
     pub fn after_send(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+        let now_ms = self.now_ms;
         let Some(client) = self.clients.get(conn) else { return };
         client.sending = 0;
+        client.active_ms = now_ms;
         if !client.out.is_empty() {
             if !client.dirty {
                 client.dirty = true;
                 self.dirty.push(conn);
             }
-        } else if client.close_after_reply && client.pending.is_empty() {
+        } else if client.is_finished() {
             return self.close(io, conn);
         }
         let client = self.clients.at(conn.index);
         if client.stall == Stall::Output {
             self.ready.push_back(conn);
-        }
-    }
-
-    /// Closes a client whose unsent replies are over the limit of its class.
-    fn check_output(&mut self, io: &mut dyn NetIo, conn: ConnId) {
-        let class = self.class_of(conn);
-        let limit = self.config.output_limit(class);
-        let now_ms = self.now_ms;
-        let Some(client) = self.clients.get(conn) else { return };
-        let bytes = client.output_bytes() as u64;
-        let over_hard = limit.hard_bytes > 0 && bytes > limit.hard_bytes;
-        if limit.soft_bytes > 0 && bytes > limit.soft_bytes {
-            client.soft_limit_since_ms.get_or_insert(now_ms);
-        } else {
-            client.soft_limit_since_ms = None;
-        }
-        let over_soft = client
-            .soft_limit_since_ms
-            .is_some_and(|since| now_ms.saturating_sub(since) > limit.soft_seconds as u64 * 1000);
-        if over_hard || over_soft {
-            self.observe.output_limit_disconnections += 1;
-            self.close(io, conn);
-        }
-    }
-
-    fn class_of(&mut self, conn: ConnId) -> ClientClass {
-        match self.clients.get(conn) {
-            Some(client) if client.monitor => ClientClass::Replica,
-            _ => ClientClass::Normal,
-        }
-    }
-
-    /// Timeouts and soft limits, a few times a second.
-    pub fn check_clients(&mut self, io: &mut dyn NetIo) {
-        let timeout_ms = self.config.integer(id::TIMEOUT) as u64 * 1000;
-        let now_ms = self.now_ms;
-        let late = |client: &super::client::Client| {
-            let idle_ms = now_ms.saturating_sub(client.active_ms);
-            if client.kind == ListenerKind::Metrics {
-                return idle_ms > super::http::IDLE_MS;
-            }
-            timeout_ms > 0 && !client.monitor && idle_ms > timeout_ms
-        };
-        let idle: Vec<ConnId> = self.clients.iter().filter(|client| late(client)).map(|client| client.conn).collect();
-        for conn in idle {
-            self.close(io, conn);
-        }
-        let slow: Vec<ConnId> =
-            self.clients.iter().filter(|client| client.sending > 0).map(|client| client.conn).collect();
-        for conn in slow {
-            self.check_output(io, conn);
         }
     }
 
@@ -178,33 +133,6 @@ impl Core {
             && socket.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback())
     }
 
-    // --- CLIENT PAUSE -------------------------------------------------------------------------------------------
-
-    /// Is CLIENT PAUSE in force?
-    pub fn is_paused(&self) -> bool {
-        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
-        until != 0 && until > self.now_ms as i64
-    }
-
-    /// Would CLIENT PAUSE hold this command?
-    pub fn pause_applies(&self, entry: &Entry) -> bool {
-        if self.shared.pause_until_ms.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        let all = self.shared.pause_all.load(Ordering::Relaxed);
-        // EXEC and PUBLISH-like commands may write.
-        let writes = entry.is_write || entry.row.flags.has(Flags::MAY_REPLICATE) || entry.full_name == "exec";
-        let exempt = entry.full_name.starts_with("client|");
-        (all || writes) && !exempt
-    }
-
-    /// When paused clients may go on.
-    pub fn pause_deadline_ns(&self) -> Option<u64> {
-        let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
-        (!self.paused.is_empty())
-            .then(|| self.now_ns + (until - self.now_ms as i64).max(0) as u64 * 1_000_000)
-    }
-
     // --- MONITOR ------------------------------------------------------------------------------------------------
 
     /// Shows a command to the monitors of all cores.
@@ -222,7 +150,10 @@ impl Core {
     fn monitor_line(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) -> Vec<u8> {
         let micros = crate::sys::clock::realtime_us();
         let client = self.clients.at(conn.index);
-        let peer = super::info::peer_text(client);
+        let peer = match client.kind {
+            ListenerKind::Unix => format!("unix:{}", client.socket_path),
+            _ => super::info::peer_text(client),
+        };
         let mut line = format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
         for (index, arg) in argv.iter().enumerate() {
             line.push(b' ');
@@ -231,6 +162,14 @@ impl Core {
         }
         line.extend_from_slice(b"\r\n");
         line
+    }
+
+    /// The client is no monitor any more, if it was one.
+    pub fn leave_monitor(&mut self, conn: ConnId) {
+        if std::mem::take(&mut self.clients.at(conn.index).monitor) {
+            self.shared.monitors[self.me.index()].fetch_sub(1, Ordering::Relaxed);
+            self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Shows a line to this core's monitors.

@@ -4,15 +4,18 @@ use crate::config::{Config, id};
 use crate::shard::{EvictionPolicy, Settings};
 
 /// A shard's settings.
-pub fn shard_settings(config: &Config, active_expire: bool) -> Settings {
+///
+/// While clients are paused the data set stands still: nothing expires and nothing is evicted.
+pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Settings {
     Settings {
-        maxmemory_bytes: config.memory(id::MAXMEMORY),
+        maxmemory_bytes: if paused { 0 } else { config.memory(id::MAXMEMORY) },
         policy: policy(&config.choice(id::MAXMEMORY_POLICY)),
         samples: config.integer(id::MAXMEMORY_SAMPLES) as usize,
         lfu_log_factor: config.integer(id::LFU_LOG_FACTOR) as u32,
         lfu_decay_minutes: config.integer(id::LFU_DECAY_TIME) as u32,
         max_bulk_bytes: config.memory(id::PROTO_MAX_BULK_LEN) as usize,
-        active_expire,
+        active_expire: active_expire && !paused,
+        stands_still: paused,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
     }
 }

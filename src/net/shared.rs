@@ -9,6 +9,15 @@ use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
 
+/// What a core's clients cost, for `maxmemory-clients`.
+#[derive(Default)]
+pub struct ClientMemory {
+    /// Bytes of all of them.
+    pub total: AtomicU64,
+    /// Bytes of the largest that may be closed.
+    pub largest: AtomicU64,
+}
+
 /// One per process.
 pub struct Shared {
     pub shards: usize,
@@ -45,6 +54,9 @@ pub struct Shared {
     pub engine: (String, String),
     /// The TCP port; 0 for none.
     pub port: AtomicUsize,
+    /// Per core; meaningful while `maxmemory-clients` is set.
+    pub client_memory: Vec<ClientMemory>,
+    pub evicted_clients: AtomicU64,
     /// The TCP addresses that are listened on.
     pub addresses: Mutex<Vec<SocketAddr>>,
     /// Per core the TCP listeners that are to replace its present ones.

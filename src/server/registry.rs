@@ -6,7 +6,7 @@ use super::commands::{command, config, debug, info, latency, memory, monitor, sh
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
-use crate::net::{connection, multi};
+use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
@@ -14,6 +14,7 @@ const FAMILIES: &[&[Row]] = &[
     keys::ROWS,
     multi::ROWS,
     connection::ROWS,
+    client_commands::ROWS,
     command::ROWS,
     config::ROWS,
     debug::ROWS,
@@ -29,6 +30,7 @@ const FAMILIES: &[&[Row]] = &[
 const BINDINGS: &[&[(&str, Bound)]] = &[
     multi::BINDINGS,
     connection::BINDINGS,
+    client_commands::BINDINGS,
     command::BINDINGS,
     config::BINDINGS,
     debug::BINDINGS,

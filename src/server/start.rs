@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::registry;
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
+use crate::net::shared::ClientMemory;
 use crate::net::{Core, Shared};
 use crate::runtime::engine::{self, Kind, Wanted};
 use crate::runtime::face::Listener;
@@ -89,6 +90,8 @@ fn serve(startup: Startup) -> Result<ExitCode> {
         started_ms: clock::realtime_ms(),
         run_id: entropy::run_id(),
         engine: (choice.kind.name().to_owned(), choice.reason.clone()),
+        client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
+        evicted_clients: AtomicU64::new(0),
         port: AtomicUsize::new(config.integer(id::PORT) as usize),
         addresses: Mutex::new(Vec::new()),
         pending_listeners: Mutex::new(Vec::new()),

@@ -47,6 +47,8 @@ pub struct Keyspace<'a> {
     pub(super) clock: AccessClock,
     /// Reads count as access.
     pub(super) touch: bool,
+    /// Readers do not see expired keys, but these stay.
+    pub(super) stands_still: bool,
 }
 
 impl<'a> Keyspace<'a> {
@@ -69,8 +71,10 @@ impl<'a> Keyspace<'a> {
             Probed::Found(_) => false,
             Probed::Missing => true,
             Probed::Refused(table) => {
-                expire(table, hash, key, self.graveyard, self.stats);
-                self.effects.record(self.index, key, Event::EXPIRED);
+                if !self.stands_still {
+                    expire(table, hash, key, self.graveyard, self.stats);
+                    self.effects.record(self.index, key, Event::EXPIRED);
+                }
                 true
             }
         }
@@ -80,7 +84,7 @@ impl<'a> Keyspace<'a> {
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, stands_still } = self;
         match db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
                 stats.hits += 1;
@@ -92,8 +96,10 @@ impl<'a> Keyspace<'a> {
             }
             Probed::Refused(table) => {
                 stats.misses += 1;
-                expire(table, hash, key, graveyard, stats);
-                effects.record(*index, key, Event::EXPIRED);
+                if !*stands_still {
+                    expire(table, hash, key, graveyard, stats);
+                    effects.record(*index, key, Event::EXPIRED);
+                }
                 None
             }
         }
@@ -111,13 +117,15 @@ impl<'a> Keyspace<'a> {
 
     fn look(&mut self, key: &[u8], touch: bool, count: bool) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, .. } = self;
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, stands_still, .. } = self;
         let entry = match db.table.find_if(hash, key, |entry| accept(entry, *clock, touch, rng)) {
             Probed::Found(entry) => Some(entry),
             Probed::Missing => None,
             Probed::Refused(table) => {
-                expire(table, hash, key, graveyard, stats);
-                effects.record(*index, key, Event::EXPIRED);
+                if !*stands_still {
+                    expire(table, hash, key, graveyard, stats);
+                    effects.record(*index, key, Event::EXPIRED);
+                }
                 None
             }
         };
@@ -131,13 +139,15 @@ impl<'a> Keyspace<'a> {
     /// Looks a key up without counting a hit or an access.
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, clock, .. } = self;
+        let Keyspace { db, index, effects, stats, graveyard, clock, stands_still, .. } = self;
         match db.table.find_if(hash, key, |entry| !is_due(entry, clock.now_ms)) {
             Probed::Found(entry) => Some(entry),
             Probed::Missing => None,
             Probed::Refused(table) => {
-                expire(table, hash, key, graveyard, stats);
-                effects.record(*index, key, Event::EXPIRED);
+                if !*stands_still {
+                    expire(table, hash, key, graveyard, stats);
+                    effects.record(*index, key, Event::EXPIRED);
+                }
                 None
             }
         }
@@ -171,7 +181,7 @@ impl<'a> Keyspace<'a> {
     ///
     /// Redis: overwriting counts as an access, and with LFU the new value inherits the counter.
     fn prepare(&mut self, hash: u64, key: &[u8], counting: Counting) -> Access {
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, .. } = self;
         let found = db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng));
         if let Probed::Refused(table) = found {
             expire(table, hash, key, graveyard, stats);
@@ -330,7 +340,7 @@ impl<'a> Keyspace<'a> {
     #[inline]
     pub fn edit<'k>(&mut self, key: &'k [u8]) -> Option<Edit<'_, 'k>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch } = self;
+        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, .. } = self;
         match db.table.find_mut_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
                 let heap_bytes = heap_bytes(entry.value());

@@ -57,6 +57,8 @@ pub struct Settings {
     pub max_bulk_bytes: usize,
     /// Expire keys without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// CLIENT PAUSE: expired keys are not seen, and stay.
+    pub stands_still: bool,
     pub lazy_user_flush: bool,
 }
 
@@ -70,6 +72,7 @@ impl Default for Settings {
             lfu_decay_minutes: 1,
             max_bulk_bytes: 512 << 20,
             active_expire: true,
+            stands_still: false,
             lazy_user_flush: false,
         }
     }
@@ -151,6 +154,7 @@ impl Shard {
             rng: &mut self.rng,
             clock,
             touch,
+            stands_still: self.settings.stands_still,
         }
     }
 

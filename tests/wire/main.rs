@@ -8,6 +8,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client;
+mod connection;
 mod info;
 mod latency;
 mod memory;
