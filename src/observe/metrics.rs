@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use super::report::{CoreReport, Facts};
+use super::report::{CommandReport, CoreReport, Facts};
 
 /// Upper bounds of the latency buckets, in nanoseconds.
 const BOUNDS_NS: [u64; 14] = [
@@ -24,6 +24,9 @@ const BOUNDS_NS: [u64; 14] = [
     100_000_000,
     1_000_000_000,
 ];
+
+/// A number of a report.
+type Of<R> = fn(&R) -> f64;
 
 /// The page being written.
 struct Page(String);
@@ -162,7 +165,7 @@ fn databases(page: &mut Page, total: &CoreReport) {
 }
 
 fn commands(page: &mut Page, total: &CoreReport) {
-    let numbers: [(&str, &str, fn(&super::report::CommandReport) -> f64); 4] = [
+    let numbers: [(&str, &str, Of<CommandReport>); 4] = [
         ("redis_commands_total", "Calls of a command.", |command| command.calls as f64),
         ("redis_commands_duration_seconds_total", "Time spent in a command.", |command| command.ns as f64 / 1e9),
         ("redis_commands_failed_calls_total", "Calls that failed.", |command| command.failed as f64),
@@ -202,7 +205,7 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
     page.metric("coreshard_engine_info", "gauge", "The engine and why it was chosen.");
     let labels = format!("engine=\"{}\",reason=\"{}\"", label(&facts.engine), label(&facts.engine_reason));
     page.sample("coreshard_engine_info", &labels, 1.0);
-    let numbers: [(&str, &str, &str, fn(&CoreReport) -> f64); 11] = [
+    let numbers: [(&str, &str, &str, Of<CoreReport>); 11] = [
         ("coreshard_shard_keys", "gauge", "Keys of a shard.", |core| core.keys_count() as f64),
         ("coreshard_shard_memory_bytes", "gauge", "Memory of a shard's keys.", |core| core.keyspace_bytes as f64),
         ("coreshard_shard_clients", "gauge", "Clients of a core.", |core| core.clients as f64),
@@ -235,7 +238,6 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::CommandReport;
     use super::*;
 
     #[test]
