@@ -56,9 +56,9 @@ fn category_of(group: Group) -> Option<&'static str> {
 /// True when the row belongs to the category, by its group, its flags or its own word.
 pub fn is_in_category(row: &Row, category: &str) -> bool {
     let flags = row.flags;
-    let stated = |name| {
-        row.acl.contains(&name) || (row.subcommands.is_empty() && category_of(row.group) == Some(name))
-    };
+    // A container is there for its subcommands and implies nothing.
+    let implied = category_of(row.group).filter(|_| row.subcommands.is_empty());
+    let stated = |name: &str| row.acl.iter().any(|acl| *acl == name) || implied == Some(name);
     match category {
         "write" if flags.has(Flags::WRITE) => true,
         // Redis: scripts do not count as reads.
@@ -68,9 +68,7 @@ pub fn is_in_category(row: &Row, category: &str) -> bool {
         "blocking" if flags.has(Flags::BLOCKING) => true,
         "fast" => flags.has(Flags::FAST),
         "slow" => !flags.has(Flags::FAST),
-        name => {
-            row.acl.contains(&name) || (row.subcommands.is_empty() && category_of(row.group) == Some(name))
-        }
+        name => stated(name),
     }
 }
 
@@ -216,7 +214,16 @@ pub fn write_docs(table: &CommandTable, id: RowId, reply: &mut Reply<'_>) {
     let Entry { row, children, .. } = table.entry(id);
     let texts = [("summary", row.summary), ("since", row.since)];
     let texts = || texts.iter().filter(|(_, text)| !text.is_empty());
-    let rest = [!row.complexity.is_empty(), !row.args.is_empty(), !children.is_empty()];
+    let doc_flags = [(row.deprecated.is_some(), "deprecated"), (row.syscmd, "syscmd")];
+    let doc_flags = || doc_flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name);
+    let rest = [
+        !row.complexity.is_empty(),
+        doc_flags().next().is_some(),
+        row.deprecated.is_some(),
+        row.deprecated.is_some(),
+        !row.args.is_empty(),
+        !children.is_empty(),
+    ];
     reply.map(1 + texts().count() + rest.iter().filter(|there| **there).count());
     for (name, text) in texts() {
         reply.bulk(name.as_bytes());
@@ -227,6 +234,16 @@ pub fn write_docs(table: &CommandTable, id: RowId, reply: &mut Reply<'_>) {
     if !row.complexity.is_empty() {
         reply.bulk(b"complexity");
         reply.bulk(row.complexity.as_bytes());
+    }
+    if doc_flags().next().is_some() {
+        reply.bulk(b"doc_flags");
+        write_words(doc_flags(), reply);
+    }
+    if let Some((since, instead)) = row.deprecated {
+        for (name, text) in [("deprecated_since", since), ("replaced_by", instead)] {
+            reply.bulk(name.as_bytes());
+            reply.bulk(text.as_bytes());
+        }
     }
     if !row.args.is_empty() {
         reply.bulk(b"arguments");

@@ -431,6 +431,10 @@ pub struct Row {
     pub acl: &'static [&'static str],
     pub group: Group,
     pub since: &'static str,
+    /// Since when it is deprecated, and what to use instead.
+    pub deprecated: Option<(&'static str, &'static str)>,
+    /// For other programs, not for people (a `doc_flags` of COMMAND DOCS).
+    pub syscmd: bool,
     pub summary: &'static str,
     pub complexity: &'static str,
     /// COMMAND's tips (`nondeterministic_output`, `request_policy:…`).
@@ -451,6 +455,8 @@ impl Row {
         acl: &[],
         group: Group::Generic,
         since: "1.0.0",
+        deprecated: None,
+        syscmd: false,
         summary: "",
         complexity: "",
         tips: &[],

@@ -158,7 +158,7 @@ impl CommandTable {
 }
 
 /// Slots for short names: several times as many as there are commands.
-const SHORT_SLOTS: usize = 2048;
+const SHORT_SLOTS: usize = 1024;
 
 /// Up to eight bytes as one word, letters in lower case (and some other bytes changed: compare afterwards). Never 0
 /// for a name.
@@ -171,7 +171,7 @@ fn word_of(name: &[u8]) -> u64 {
 
 #[inline]
 fn slot_of_word(word: u64) -> usize {
-    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as usize
 }
 
 fn lowered<'a>(name: &[u8], lower: &'a mut [u8; NAME_MAX_BYTES]) -> Option<&'a str> {

@@ -77,7 +77,7 @@ pub struct Core {
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// To be opened in the first turn.
-    pub listeners: Vec<crate::runtime::face::Listener>,
+    pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
     pub port: Port<Box<Batch>>,
     pub outgoing: Vec<Option<Box<Batch>>>,
@@ -91,6 +91,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ms: u64,
+    /// Room for requests parsed ahead.
+    pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
     pub stats: Vec<CommandStats>,
@@ -256,6 +258,15 @@ impl Core {
         self.ready.push_back(conn);
     }
 
+    /// The first turn: from here on this core serves.
+    #[cold]
+    fn serve(&mut self, io: &mut dyn NetIo, listeners: Vec<crate::runtime::face::Listener>) {
+        for listener in listeners {
+            io.listen(listener).expect("a bound socket can be listened on");
+        }
+        self.shared.ready.one_more();
+    }
+
     fn cron(&mut self, io: &mut dyn NetIo) {
         if self.now_ms < self.next_cron_ms {
             return;
@@ -292,8 +303,8 @@ impl Core {
     pub fn end_turn(&mut self, io: &mut dyn NetIo) -> bool {
         self.rise(io);
         self.read_clocks(io);
-        for listener in std::mem::take(&mut self.listeners) {
-            io.listen(listener).expect("a bound socket can be listened on");
+        if let Some(listeners) = self.listeners.take() {
+            self.serve(io, listeners);
         }
         self.flush(io)
     }
@@ -369,7 +380,7 @@ impl Core {
             clients_checked_ms: 0,
             turned_away: Vec::new(),
             active_expire: true,
-            listeners: Vec::new(),
+            listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
             spare: Vec::new(),
@@ -379,6 +390,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ms: 0,
+            ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),
             shared,

@@ -8,10 +8,11 @@ use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
-use crate::commands::{Args, CommandError, Entry, Part, RowId};
+use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId};
 use crate::config::id;
-use crate::resp::{Argv, Output, Reply, Request, Step};
+use crate::resp::{Argv, Limits, Output, Parser, Reply, Request, Span, Step};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
+use crate::shard::Shard;
 use crate::sys::clock;
 use crate::tx::Route;
 use crate::tx::execute::{args_of, run_here, write_error};
@@ -32,6 +33,68 @@ const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
      local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+
+/// Bytes that must be there for it to be worth parsing ahead.
+const PIPELINE_LEAST_BYTES: usize = 64;
+/// Requests parsed ahead at a time: enough to hide memory behind each other, few enough to stay in the first cache.
+const AHEAD: usize = 16;
+
+/// Requests of a pipeline, parsed before the first of them runs, so that the memory each of them will touch is on
+/// its way while the others are parsed and run.
+#[derive(Default)]
+pub struct Ahead {
+    requests: Vec<AheadRequest>,
+    spans: Vec<Span>,
+    hashes: Vec<u64>,
+    /// Where the last of them ends.
+    end: usize,
+}
+
+struct AheadRequest {
+    end: usize,
+    spans: (usize, usize),
+    row: Option<RowId>,
+}
+
+impl Ahead {
+    /// Parses up to [`AHEAD`] multibulk requests from `at` on; stops without a word at anything else.
+    #[allow(clippy::too_many_arguments)]
+    fn look(
+        &mut self,
+        parser: &mut Parser,
+        bytes: &[u8],
+        at: usize,
+        limits: &Limits,
+        table: &CommandTable,
+        db: DbIndex,
+        shard: &Shard,
+    ) {
+        self.requests.clear();
+        self.spans.clear();
+        self.hashes.clear();
+        self.end = at;
+        let keys = &shard.dbs[db.index()].table;
+        while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
+            let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
+            let argv = parser.argv(&bytes[self.end..]);
+            let row = table.find(argv.get(0));
+            if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
+                && let Some(key) = argv.try_get(at)
+            {
+                let hash = shard.hasher.hash(key);
+                keys.prefetch(hash);
+                self.hashes.push(hash);
+            }
+            let first = self.spans.len();
+            self.spans.extend_from_slice(argv.spans);
+            self.end += consumed;
+            self.requests.push(AheadRequest { end: self.end, spans: (first, self.spans.len()), row });
+        }
+        if self.hashes.len() > 1 {
+            self.hashes.iter().for_each(|hash| keys.prefetch_entry(*hash));
+        }
+    }
+}
 
 /// What a bound handler leaves to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,21 +228,40 @@ impl Core {
         }
         let mut at = 0;
         let mut broken = None;
+        let mut ahead = std::mem::take(&mut self.ahead);
         while at < bytes.len() {
-            let Some(client) = self.clients.get(conn) else { return at };
+            let Some(client) = self.clients.get(conn) else { break };
             if client.is_stalled() {
                 break;
             }
-            let known = client.authenticated || !self.requires_password();
+            let (known, db) = (client.authenticated, client.db);
+            let known = known || !self.requires_password();
             let limits = if known { &self.limits } else { &self.limits_unauthenticated };
-            match parser.step(&bytes[at..], limits) {
-                Ok(Step::Request { consumed }) => match self.request(io, conn, parser.argv(&bytes[at..])) {
-                    Flow::Taken => at += consumed,
-                    Flow::Later => {
+            if bytes[at] == b'*' && bytes.len() - at >= PIPELINE_LEAST_BYTES {
+                ahead.look(&mut parser, bytes, at, limits, self.table, db, &self.shard);
+                if let Some(after) = self.run_ahead(io, conn, &ahead, bytes, at) {
+                    at = after;
+                    if at < ahead.end {
+                        // What was not begun is parsed again.
                         parser.reset();
                         break;
                     }
-                },
+                    continue;
+                }
+            }
+            let limits = if known { &self.limits } else { &self.limits_unauthenticated };
+            match parser.step(&bytes[at..], limits) {
+                Ok(Step::Request { consumed }) => {
+                    let argv = parser.argv(&bytes[at..]);
+                    let row = self.table.find(argv.get(0));
+                    match self.request(io, conn, row, argv) {
+                        Flow::Taken => at += consumed,
+                        Flow::Later => {
+                            parser.reset();
+                            break;
+                        }
+                    }
+                }
                 Ok(Step::Skip { consumed }) => at += consumed,
                 Ok(Step::Incomplete { .. }) => break,
                 Err(error) => {
@@ -188,6 +270,7 @@ impl Core {
                 }
             }
         }
+        self.ahead = ahead;
         let protocol_errors = &mut self.observe.protocol_errors;
         let Some(client) = self.clients.get(conn) else { return at };
         client.parser = parser;
@@ -204,11 +287,37 @@ impl Core {
         at
     }
 
+    /// Runs the requests that were parsed ahead; returns how far it came. `None` when there are none.
+    fn run_ahead(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        ahead: &Ahead,
+        bytes: &[u8],
+        from: usize,
+    ) -> Option<usize> {
+        if ahead.requests.is_empty() {
+            return None;
+        }
+        let mut at = from;
+        for request in &ahead.requests {
+            if at > from && self.clients.get(conn).is_none_or(|client| client.is_stalled()) {
+                return Some(at);
+            }
+            let argv = Argv { buf: &bytes[at..], spans: &ahead.spans[request.spans.0..request.spans.1] };
+            match self.request(io, conn, request.row, argv) {
+                Flow::Taken => at = request.end,
+                Flow::Later => return Some(at),
+            }
+        }
+        Some(at)
+    }
+
     /// One request: the gates in Redis's order, then on its way.
     #[inline]
-    fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, argv: Argv<'_>) -> Flow {
+    fn request(&mut self, io: &mut dyn NetIo, conn: ConnId, row: Option<RowId>, argv: Argv<'_>) -> Flow {
         let table = self.table;
-        let Some(mut row) = table.find(argv.get(0)) else { return self.refuse_unknown(conn, argv) };
+        let Some(mut row) = row else { return self.refuse_unknown(conn, argv) };
         let mut entry = table.entry(row);
         if matches!(entry.row.run, Run::Container) || (!entry.children.is_empty() && argv.len() > 1) {
             match argv.try_get(1).map(|word| table.find_word(row, word)) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use smallvec::SmallVec;
+
 use super::batch::{Asker, Batch, Control};
 use super::client::Stall;
 use super::core::Core;
@@ -80,13 +82,7 @@ impl Core {
             return;
         }
         let table = self.table;
-        for command in &batch.commands.list {
-            let key = table.entry(command.row).single_key;
-            if key != 0 {
-                let hash = self.shard.hasher.hash(batch.commands.argv(command).get(key));
-                self.shard.dbs[command.db.index()].table.prefetch(hash);
-            }
-        }
+        self.prefetch(batch);
         // The replies are written into the batch that goes back; taken out so that the shard can be borrowed too.
         let mut replies = std::mem::take(&mut self.batch_to(from).replies);
         self.start_clock();
@@ -108,6 +104,26 @@ impl Core {
             self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
         }
         self.batch_to(from).replies = replies;
+    }
+
+    /// Asks for the memory that a batch will touch, first of the buckets, then of the entries.
+    fn prefetch(&self, batch: &Batch) {
+        let commands = &batch.commands;
+        if commands.list.len() < 2 {
+            return;
+        }
+        let mut hashes: SmallVec<[(usize, u64); 64]> = SmallVec::new();
+        for command in commands.list.iter().take(64) {
+            let key = self.table.entry(command.row).single_key;
+            if key != 0 {
+                let hash = self.shard.hasher.hash(commands.argv(command).get(key));
+                self.shard.dbs[command.db.index()].table.prefetch(hash);
+                hashes.push((command.db.index(), hash));
+            }
+        }
+        for (db, hash) in hashes {
+            self.shard.dbs[db].table.prefetch_entry(hash);
+        }
     }
 
     /// Gives replies to the clients of this core.

@@ -20,7 +20,7 @@ use crate::tx::single::{add_claims, claim_on};
 use crate::types::number::parse_i64;
 use crate::types::{DbIndex, ShardId};
 
-const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST);
+const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
 /// The rows of transactions.
 pub const ROWS: &[Row] = &[

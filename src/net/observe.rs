@@ -341,6 +341,7 @@ impl Core {
             percentiles: config.latency_percentiles().to_vec(),
             connections_received: self.shared.total_connections.load(Ordering::Relaxed),
             connections_rejected: self.shared.rejected_connections.load(Ordering::Relaxed),
+            clients_evicted: self.shared.evicted_clients.load(Ordering::Relaxed),
             memory,
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use crate::config::Config;
+use crate::config::{Config, id};
 use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
@@ -16,6 +16,28 @@ pub struct ClientMemory {
     pub total: AtomicU64,
     /// Bytes of the largest that may be closed.
     pub largest: AtomicU64,
+}
+
+/// Waits for all cores to serve.
+pub struct Ready {
+    missing: AtomicUsize,
+    then: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Ready {
+    /// Calls `then` on the last of `cores` cores that is ready.
+    pub fn new(cores: usize, then: impl FnOnce() + Send + 'static) -> Ready {
+        Ready { missing: AtomicUsize::new(cores), then: Mutex::new(Some(Box::new(then))) }
+    }
+
+    /// One core more listens. To be called once per core.
+    pub fn one_more(&self) {
+        if self.missing.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(then) = self.then.lock().expect("no holder panics").take()
+        {
+            then();
+        }
+    }
 }
 
 /// One per process.
@@ -63,12 +85,49 @@ pub struct Shared {
     pub pending_listeners: Mutex<Vec<Option<Vec<Listener>>>>,
     /// The kernel's out-of-memory score as the process found it.
     pub oom_score_base: Option<i32>,
+    /// Told by every core when it serves.
+    pub ready: Ready,
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
     pub observe: crate::observe::Words,
 }
 
 impl Shared {
+    /// What a process of `shards` cores with this configuration shares; who runs it fills in who it is.
+    pub fn new(shards: usize, config: Config) -> Shared {
+        Shared {
+            shards,
+            port: AtomicUsize::new(config.integer(id::PORT) as usize),
+            config: RwLock::new(Arc::new(config)),
+            config_version: AtomicU64::new(1),
+            config_file: None,
+            config_change: Mutex::new(()),
+            grace: Grace::new(shards),
+            tx_counter: Arc::new(AtomicU64::new(0)),
+            memory: MemoryBoard::new(shards),
+            next_client: AtomicU64::new(1),
+            connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            connections_total: AtomicUsize::new(0),
+            monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            monitor_count: AtomicUsize::new(0),
+            client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
+            evicted_clients: AtomicU64::new(0),
+            pause_until_ms: AtomicI64::new(0),
+            pause_all: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            started_ms: 0,
+            run_id: String::new(),
+            engine: (String::new(), String::new()),
+            addresses: Mutex::new(Vec::new()),
+            pending_listeners: Mutex::new(Vec::new()),
+            oom_score_base: None,
+            ready: Ready::new(shards, || {}),
+            rejected_connections: AtomicU64::new(0),
+            total_connections: AtomicU64::new(0),
+            observe: Default::default(),
+        }
+    }
+
     /// The configuration as it is now.
     pub fn config(&self) -> Arc<Config> {
         self.config.read().expect("no holder panics").clone()

@@ -127,6 +127,7 @@ fn traffic(page: &mut Page, facts: &Facts, total: &CoreReport) {
     page.gauge("redis_client_recent_max_output_buffer_bytes", "The fullest output buffer.", total.output_max_bytes);
     page.counter("redis_connections_received_total", "Connections accepted.", facts.connections_received);
     page.counter("redis_rejected_connections_total", "Connections refused.", facts.connections_rejected);
+    page.counter("redis_evicted_clients_total", "Clients closed for their memory.", facts.clients_evicted);
     page.counter("redis_commands_processed_total", "Commands run.", total.commands);
     page.gauge("redis_instantaneous_ops_per_sec", "Commands per second of late.", total.rates.commands);
     page.counter("redis_net_input_bytes_total", "Bytes received.", total.net_in);

@@ -81,7 +81,8 @@ fn open_one(
 ) -> io::Result<(SocketAddr, Vec<Listener>)> {
     let address = SocketAddr::new(address_of(text)?, port);
     let overlaps = |known: &SocketAddr| {
-        let same_ip = known.ip() == address.ip() || known.ip().is_unspecified() || address.ip().is_unspecified();
+        let same_ip =
+            known.ip() == address.ip() || known.ip().is_unspecified() || address.ip().is_unspecified();
         known.port() == port && same_ip
     };
     if !ours.iter().any(overlaps) {

@@ -1,10 +1,13 @@
 //! Assembles the server: registry, cores, start and stop.
 
+mod banner;
 pub mod commands;
+mod cores;
 pub mod listeners;
 pub mod log;
 pub mod registry;
 pub mod settings;
 pub mod start;
+mod supervise;
 
 pub use start::main;

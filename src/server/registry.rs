@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{command, config, debug, info, latency, memory, monitor, shutdown, slowlog};
+use super::commands::{about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;
@@ -19,6 +19,8 @@ const FAMILIES: &[&[Row]] = &[
     config::ROWS,
     debug::ROWS,
     shutdown::ROWS,
+    about::ROWS,
+    lolwut::ROWS,
     info::ROWS,
     slowlog::ROWS,
     latency::ROWS,
@@ -35,6 +37,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     config::BINDINGS,
     debug::BINDINGS,
     shutdown::BINDINGS,
+    lolwut::BINDINGS,
     info::BINDINGS,
     slowlog::BINDINGS,
     latency::BINDINGS,

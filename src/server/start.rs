@@ -1,25 +1,28 @@
-//! From the command line to running cores.
+//! From the command line to running cores, and out again.
+//!
+//! The order matters: the background before any thread, the directory before any relative path, the log before
+//! anything that may fail later, sockets before the cores.
 
+use std::cell::RefCell;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use super::registry;
+use super::cores::Cores;
+use super::supervise::Service;
+use super::{banner, listeners, log, registry, settings};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
-use crate::net::shared::ClientMemory;
+use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
-use crate::runtime::engine::{self, Kind, Wanted};
+use crate::runtime::engine::{self, Choice, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
 use crate::runtime::wake::Waker;
 use crate::shard::Shard;
-use crate::shard::memory::MemoryBoard;
-use crate::sys::resources::Resources;
-use crate::sys::{clock, crash, entropy, signals};
-use crate::tx::Grace;
+use crate::sys::{clock, crash, entropy, limits, signals};
 use crate::types::ShardId;
 use crate::types::raw::table::Hasher;
 
@@ -38,131 +41,175 @@ fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
-        Action::Print(text) => {
-            println!("{text}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Action::CheckConfig => {
-            println!("The configuration is good.");
-            Ok(ExitCode::SUCCESS)
-        }
-        Action::Serve => serve(startup),
+        Action::Print(text) => println!("{}", text.trim_end()),
+        Action::CheckConfig => println!("The configuration is good."),
+        Action::Serve => return prepare(startup),
     }
-}
-
-fn serve(startup: Startup) -> Result<ExitCode> {
-    let Startup { config, config_file, .. } = startup;
-    clock::calibrate();
-    crash::install_signal_handlers().context("installing the crash handlers")?;
-    crash::install_panic_hook(crash::OnPanic::Unwind);
-    let stop_fd = signals::install().context("installing the signal handlers")?;
-    let resources = Resources::detect();
-    let shards = match config.integer(id::THREADS) {
-        0 => resources.cpu_count.max(1),
-        asked => asked as usize,
-    };
-    let wanted = match config.choice(id::ENGINE).as_str() {
-        "io_uring" => Wanted::IoUring,
-        "epoll" => Wanted::Epoll,
-        _ => Wanted::Auto,
-    };
-    let choice = engine::probe(wanted);
-    let cpus: Vec<Option<usize>> =
-        (0..shards).map(|core| resources.cpus.get(core).map(|cpu| cpu.id)).collect();
-    let waker = Waker::new(shards)?;
-    let shared = Arc::new(Shared {
-        shards,
-        config: RwLock::new(Arc::new(config.clone())),
-        config_version: AtomicU64::new(1),
-        config_file,
-        config_change: Mutex::new(()),
-        grace: Grace::new(shards),
-        tx_counter: Arc::new(AtomicU64::new(0)),
-        memory: MemoryBoard::new(shards),
-        next_client: AtomicU64::new(1),
-        connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        connections_total: AtomicUsize::new(0),
-        monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        monitor_count: AtomicUsize::new(0),
-        pause_until_ms: AtomicI64::new(0),
-        pause_all: AtomicBool::new(false),
-        stop: AtomicBool::new(false),
-        started_ms: clock::realtime_ms(),
-        run_id: entropy::run_id(),
-        engine: (choice.kind.name().to_owned(), choice.reason.clone()),
-        client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
-        evicted_clients: AtomicU64::new(0),
-        port: AtomicUsize::new(config.integer(id::PORT) as usize),
-        addresses: Mutex::new(Vec::new()),
-        pending_listeners: Mutex::new(Vec::new()),
-        oom_score_base: crate::sys::limits::oom_score_adj().ok(),
-        rejected_connections: AtomicU64::new(0),
-        total_connections: AtomicU64::new(0),
-        observe: Default::default(),
-    });
-    let listeners = listeners(&config, &shared)?;
-    let listeners = Mutex::new(listeners.into_iter().map(Some).collect::<Vec<_>>());
-    let table = registry::table();
-    let bound = registry::bind(table);
-    let ports = Mutex::new(mesh(shards).into_iter().map(Some).collect::<Vec<_>>());
-    let databases = config.integer(id::DATABASES) as usize;
-    let seed = entropy::seed();
-    let hasher = Hasher::from_seed(seed);
-    eprintln!(
-        "coreshard {}: {} ({}), {} shard(s), port {}, pid {}",
-        env!("CARGO_PKG_VERSION"),
-        choice.kind.name(),
-        choice.reason,
-        shards,
-        shared.port.load(Ordering::Relaxed),
-        std::process::id()
-    );
-    std::thread::spawn({
-        let (shared, waker) = (shared.clone(), waker.clone());
-        move || {
-            wait_readable(stop_fd);
-            shared.stop.store(true, Ordering::Relaxed);
-            waker.wake_all();
-        }
-    });
-    let build = {
-        let shared = shared.clone();
-        move |core: usize| {
-            let shard = Shard::new(
-                ShardId(core as u16),
-                databases,
-                hasher.clone(),
-                seed ^ (core as u64 + 1),
-                shared.memory.clone(),
-            );
-            let port = ports.lock().expect("no builder panics")[core].take().expect("one port per core");
-            let mut handler = Core::new(Parts {
-                me: ShardId(core as u16),
-                shared: shared.clone(),
-                table,
-                bound: bound.clone(),
-                shard,
-                port,
-            });
-            handler.listeners = listeners.lock().expect("no builder panics")[core].take().unwrap_or_default();
-            handler
-        }
-    };
-    let _ = Kind::IoUring;
-    engine::run(&choice, &cpus, &waker, build).context("running the cores")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn wait_readable(fd: std::os::fd::RawFd) {
-    crate::sys::signals::wait(fd);
+/// Everything up to the log; from there on errors are logged.
+fn prepare(startup: Startup) -> Result<ExitCode> {
+    let Startup { config, config_file, sentinel, .. } = startup;
+    if sentinel {
+        bail!("--sentinel: this version has no sentinel mode");
+    }
+    let service = Service::begin(&config)?;
+    settings::change_dir(config.dir()).with_context(|| format!("dir {}", config.dir().display()))?;
+    log::open(&config).with_context(|| format!("logfile {}", config.text(id::LOGFILE)))?;
+    match serve(config, config_file, &service) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            log::warning(format!("{error:#}"));
+            service.end();
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
-/// The sockets of every core.
-fn listeners(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> {
-    let opened = super::listeners::open_tcp(config, shared.shards, &[])?;
+fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &Service) -> Result<()> {
+    clock::calibrate();
+    if config.flag(id::CRASH_LOG_ENABLED) {
+        crash::install_signal_handlers().context("installing the crash handlers")?;
+        crash::install_panic_hook(crash::OnPanic::Abort);
+    }
+    let stop_fd = signals::install().context("installing the signal handlers")?;
+    let oom_score_base = limits::oom_score_adj().ok();
+    let cores = Cores::choose(&config)?;
+    adjust_process(&mut config, &cores, oom_score_base);
+    let choice = engine::probe(match config.choice(id::ENGINE).as_str() {
+        "io_uring" => Wanted::IoUring,
+        "epoll" => Wanted::Epoll,
+        _ => Wanted::Auto,
+    });
+    banner::starting(&config, config_file.as_deref(), &choice, &cores);
+    let waker = Waker::new(cores.count)?;
+    let service_ready = service.notifier();
+    let ready = Ready::new(cores.count, move || {
+        log::notice("Ready to accept connections");
+        service_ready.ready();
+    });
+    let shared = share(&config, config_file, &cores, &choice, oom_score_base, ready);
+    let sockets = open_sockets(&config, &shared)?;
+    if sockets.iter().all(Vec::is_empty) {
+        bail!("Configured to not listen anywhere, exiting.");
+    }
+    banner::listening(&config, &shared);
+    service.write_pid_file();
+    watch_for_signals(stop_fd, shared.clone(), waker.clone());
+    let build = builder(&config, &shared, sockets);
+    engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
+    signals::shutdown_in_progress(true);
+    if let Some(path) = config.optional(id::UNIXSOCKET) {
+        // It is in nobody's way when it stays.
+        let _ = std::fs::remove_file(path);
+    }
+    service.end();
+    log::warning("coreshard is now ready to exit, bye bye...");
+    Ok(())
+}
+
+/// Limits and switches of the process. None of them stops the start.
+fn adjust_process(config: &mut Config, cores: &Cores, oom_score_base: Option<i32>) {
+    let wanted = config.integer(id::MAXCLIENTS) as u64;
+    let files = limits::raise_open_files(wanted, settings::reserved_files(cores.count));
+    if files.maxclients < wanted {
+        log::warning(format!(
+            "The limit on open files is {} and could not be raised: maxclients is {} instead of {wanted}",
+            files.now, files.maxclients
+        ));
+        let text = files.maxclients.max(1).to_string();
+        // A number that fits its own setting.
+        let _ = config.set_many(&[(b"maxclients", text.as_bytes())], Default::default());
+    }
+    if config.flag(id::DISABLE_THP)
+        && let Err(error) = limits::disable_hugepages(true)
+    {
+        log::warning(format!("Unable to disable transparent huge pages for this process: {error}"));
+    }
+    if let Err(error) = settings::set_oom_score(oom_score_base, config) {
+        log::warning(format!("Unable to write oom_score_adj: {error}"));
+    }
+}
+
+fn share(
+    config: &Config,
+    config_file: Option<std::path::PathBuf>,
+    cores: &Cores,
+    choice: &Choice,
+    oom_score_base: Option<i32>,
+    ready: Ready,
+) -> Arc<Shared> {
+    Arc::new(Shared {
+        config_file,
+        started_ms: clock::realtime_ms(),
+        run_id: entropy::run_id(),
+        engine: (choice.kind.name().to_owned(), choice.reason.clone()),
+        oom_score_base,
+        ready,
+        ..Shared::new(cores.count, config.clone())
+    })
+}
+
+/// The sockets of every core; those that there is one of belong to the first.
+fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> {
+    let opened = listeners::open_tcp(config, shared.shards, &[])?;
+    for missing in &opened.left_out {
+        log::line(log::Level::Verbose, &format!("left out: {missing}"));
+    }
     *shared.addresses.lock().expect("no holder panics") = opened.addresses;
     let mut cores = opened.cores;
-    cores[0].extend(super::listeners::open_unix(config)?);
-    cores[0].extend(super::listeners::open_metrics(config)?);
+    cores[0].extend(listeners::open_unix(config)?);
+    cores[0].extend(listeners::open_metrics(config)?);
     Ok(cores)
+}
+
+/// SIGTERM and SIGINT end the loops. A second SIGINT ends the process, wherever it is.
+fn watch_for_signals(stop_fd: std::os::fd::RawFd, shared: Arc<Shared>, waker: Waker) {
+    std::thread::spawn(move || {
+        signals::wait(stop_fd);
+        let name = signals::requested().map_or("a signal", signals::Shutdown::name);
+        log::warning(format!("Received {name} scheduling shutdown..."));
+        shared.stop.store(true, Ordering::Relaxed);
+        waker.wake_all();
+    });
+}
+
+thread_local! {
+    /// A core's registration for crash reports, undone when its thread ends.
+    static REGISTERED: RefCell<Option<crash::ThreadGuard>> = const { RefCell::new(None) };
+}
+
+/// What builds a core on its own thread.
+fn builder(
+    config: &Config,
+    shared: &Arc<Shared>,
+    sockets: Vec<Vec<Listener>>,
+) -> impl Fn(usize) -> Core + Send + Sync + 'static {
+    let shared = shared.clone();
+    let sockets = Mutex::new(sockets.into_iter().map(Some).collect::<Vec<_>>());
+    let ports = Mutex::new(mesh(shared.shards).into_iter().map(Some).collect::<Vec<_>>());
+    let table = registry::table();
+    let bound = registry::bind(table);
+    let databases = config.integer(id::DATABASES) as usize;
+    let seed = entropy::seed();
+    let hasher = Hasher::from_seed(seed);
+    move |core: usize| {
+        let me = ShardId(core as u16);
+        match crash::register_thread(Some(me.0)) {
+            Ok(guard) => REGISTERED.set(Some(guard)),
+            Err(error) => log::warning(format!("core {core} has no stack for crash reports: {error}")),
+        }
+        let seed = seed ^ (core as u64 + 1);
+        let mut handler = Core::new(Parts {
+            me,
+            shared: shared.clone(),
+            table,
+            bound: bound.clone(),
+            shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
+            port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
+        });
+        handler.listeners = sockets.lock().expect("no builder panics")[core].take();
+        handler
+    }
 }

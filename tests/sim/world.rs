@@ -1,8 +1,7 @@
 //! N cores on one thread, clients that pipeline, and a scheduler that picks every step from a seed.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 
 use coreshard::config::Config;
 use coreshard::net::core::Parts;
@@ -11,8 +10,6 @@ use coreshard::runtime::face::{Closed, ConnId, Handler};
 use coreshard::runtime::mesh::mesh;
 use coreshard::server::registry;
 use coreshard::shard::Shard;
-use coreshard::shard::memory::MemoryBoard;
-use coreshard::tx::Grace;
 use coreshard::types::ShardId;
 use coreshard::types::raw::table::Hasher;
 
@@ -411,29 +408,5 @@ fn command(bytes: &mut Vec<u8>, words: &[&str]) {
 }
 
 fn shared(shards: usize) -> Arc<Shared> {
-    Arc::new(Shared {
-        shards,
-        config: RwLock::new(Arc::new(Config::default())),
-        config_version: AtomicU64::new(1),
-        config_file: None,
-        config_change: Mutex::new(()),
-        grace: Grace::new(shards),
-        tx_counter: Arc::new(AtomicU64::new(0)),
-        memory: MemoryBoard::new(shards),
-        next_client: AtomicU64::new(1),
-        connections: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        connections_total: AtomicUsize::new(0),
-        monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
-        monitor_count: AtomicUsize::new(0),
-        pause_until_ms: AtomicI64::new(0),
-        pause_all: AtomicBool::new(false),
-        stop: AtomicBool::new(false),
-        started_ms: 0,
-        run_id: String::new(),
-        engine: ("sim".into(), String::new()),
-        port: AtomicUsize::new(0),
-        rejected_connections: AtomicU64::new(0),
-        total_connections: AtomicU64::new(0),
-        observe: Default::default(),
-    })
+    Arc::new(Shared::new(shards, Config::default()))
 }

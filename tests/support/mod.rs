@@ -7,7 +7,7 @@
 //! The binary under test is the `coreshard` that Cargo built. `CORESHARD_TEST_SERVER` names another
 //! one, for instance `/usr/bin/redis-server`: then the tests say what Redis does, and the flags that
 //! Redis does not know are left out. `CORESHARD_TEST_ENGINE` is handed to `--engine`.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, unused_macros)]
 
 mod client;
 mod seed;

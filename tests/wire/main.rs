@@ -10,10 +10,13 @@ mod support;
 
 mod client;
 mod connection;
+mod command;
+mod config;
 mod info;
 mod latency;
 mod memory;
 mod metrics;
 mod monitor;
 mod protocol;
+mod server;
 mod slowlog;

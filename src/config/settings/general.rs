@@ -46,7 +46,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     flag("numa", "yes", "Place cores NUMA node by NUMA node and keep each core's memory on its own node.")
         .immutable()
         .since(Since::Coreshard),
-    flag("pin-cores", "yes", "Pin each core's thread to its CPU.").immutable().since(Since::Coreshard),
+    flag(
+        "pin-cores",
+        "yes",
+        "Pin each core's thread to a CPU where the cores take all CPUs that the affinity mask and \
+         server-cpulist leave; otherwise the kernel places them.",
+    )
+    .immutable()
+    .since(Since::Coreshard),
     integer(
         "spin-us",
         "0",
@@ -66,7 +73,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     optional(
         "pidfile",
         "File that holds the process id while the server runs; a server in the background writes \
-         /var/run/redis.pid when none is named.",
+         /var/run/coreshard.pid when none is named.",
     )
     .immutable(),
     choice("loglevel", "notice", LOG_LEVELS, "Least important message that is logged."),

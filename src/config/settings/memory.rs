@@ -20,8 +20,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "maxmemory",
         "0",
         (0, ULONG_MAX),
-        "Memory that the data set may use; 0 takes the bound from the cgroup or the host. At the bound, \
-         maxmemory-policy decides what happens.",
+        "Memory that the data set may use; 0 sets no bound (the log says at start what the cgroup or the \
+         host allows). At the bound, maxmemory-policy decides what happens.",
     )
     .unsigned(),
     choice(

@@ -46,7 +46,12 @@ pub const ROWS: &[Row] = &[Row {
             reply: Shape::Map,
             ..sub("get", -3, "Shows the settings whose names match.")
         },
-        Row { since: "5.0.0", reply: Shape::Array, ..sub("help", 2, "Lists the subcommands.") },
+        Row {
+            since: "5.0.0",
+            flags: Flags::LOADING.and(Flags::STALE),
+            reply: Shape::Array,
+            ..sub("help", 2, "Lists the subcommands.")
+        },
         Row {
             reply: Shape::Ok,
             run: Run::Broadcast,

@@ -29,6 +29,7 @@ pub const ROWS: &[Row] = &[Row {
     arity: -2,
     flags: Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::LOADING).and(Flags::STALE).and(Flags::PROTECTED),
     group: Group::Server,
+    syscmd: true,
     summary: "Looks inside the server and disturbs it, for tests.",
     complexity: "Depends on subcommand.",
     args: &[Arg::new("subcommand", ArgKind::String), Arg::new("arg", ArgKind::String).optional().multiple()],

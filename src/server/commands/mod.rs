@@ -1,5 +1,6 @@
 //! Commands about the server itself.
 
+pub mod about;
 pub mod command;
 pub mod config;
 pub mod debug;
@@ -7,6 +8,7 @@ mod digest;
 mod help;
 pub mod info;
 pub mod latency;
+pub mod lolwut;
 pub mod memory;
 pub mod monitor;
 mod object;

@@ -65,9 +65,7 @@ fn string_bytes(bytes: &[u8]) -> usize {
         return plain;
     }
     match Compressor::default().compress(bytes, bytes.len() - 4) {
-        Some(packed) => {
-            1 + length_bytes(packed.len()) + length_bytes(bytes.len()) + packed.len()
-        }
+        Some(packed) => 1 + length_bytes(packed.len()) + length_bytes(bytes.len()) + packed.len(),
         _ => plain,
     }
 }

@@ -1,0 +1,6 @@
+//! Whole processes: how a server starts, what it leaves behind, and how it ends.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod start;
