@@ -59,7 +59,8 @@ fn keys_of_spec(spec: &KeySpec, argv: Argv<'_>, keys: &mut KeysAt) -> Result<(),
             let count = argv.try_get(begin + index).and_then(crate::types::number::parse_i64);
             let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
             let (Some(count), first) = (count, begin + first) else { return Err(KeysError::Invalid) };
-            let last = count.checked_sub(1).and_then(|n| n.checked_mul(step)).and_then(|n| n.checked_add(first));
+            let last =
+                count.checked_sub(1).and_then(|n| n.checked_mul(step)).and_then(|n| n.checked_add(first));
             (first, last.ok_or(KeysError::Invalid)?, step)
         }
     };

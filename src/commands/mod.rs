@@ -7,8 +7,8 @@
 pub mod args;
 pub mod context;
 pub mod error;
-pub mod keys;
 pub mod introspect;
+pub mod keys;
 pub mod keys_of;
 pub mod part;
 pub mod spec;

@@ -6,8 +6,8 @@
 use super::args::Args;
 use super::context::Ctx;
 use super::error::CommandError;
-use crate::resp::{Argv, Reply};
 use crate::commands::Part;
+use crate::resp::{Argv, Reply};
 
 /// A set of command flags, with the names that COMMAND INFO shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,7 +130,10 @@ pub enum Begin {
     /// At this argument (the command name is 0).
     Index(usize),
     /// After this keyword, searched from `from` (negative: from the end, backwards).
-    Keyword { word: &'static str, from: isize },
+    Keyword {
+        word: &'static str,
+        from: isize,
+    },
     Unknown,
 }
 
@@ -139,9 +142,17 @@ pub enum Begin {
 pub enum Find {
     /// Up to `last` arguments further (negative: from the end of the arguments, -1 the last one), every `step`-th;
     /// `limit` > 1 divides what remains when `last` is -1.
-    Range { last: isize, step: usize, limit: usize },
+    Range {
+        last: isize,
+        step: usize,
+        limit: usize,
+    },
     /// A count at `index` says how many keys follow, the first at `first` (both from the beginning).
-    KeyNum { index: usize, first: usize, step: usize },
+    KeyNum {
+        index: usize,
+        first: usize,
+        step: usize,
+    },
     Unknown,
 }
 
@@ -168,7 +179,12 @@ impl KeySpec {
 
     /// Keys from `index` to the last argument, every `step`-th.
     pub const fn rest(index: usize, step: usize, access: Access) -> KeySpec {
-        KeySpec { begin: Begin::Index(index), find: Find::Range { last: -1, step, limit: 0 }, access, notes: "" }
+        KeySpec {
+            begin: Begin::Index(index),
+            find: Find::Range { last: -1, step, limit: 0 },
+            access,
+            notes: "",
+        }
     }
 }
 

@@ -61,9 +61,13 @@ impl CommandTable {
             assert!(table.by_name.insert(row.name, id).is_none(), "two rows are named {}", row.name);
             table.add_short(row.name, id);
             for sub in row.subcommands {
-                let full_name: &'static str = Box::leak(format!("{}|{}", row.name, sub.name).into_boxed_str());
+                let full_name: &'static str =
+                    Box::leak(format!("{}|{}", row.name, sub.name).into_boxed_str());
                 let child = table.add(sub, full_name, Some(id));
-                assert!(table.by_word.insert((id, sub.name), child).is_none(), "two rows are named {full_name}");
+                assert!(
+                    table.by_word.insert((id, sub.name), child).is_none(),
+                    "two rows are named {full_name}"
+                );
                 table.entries[id.index()].children.push(child);
             }
         }

@@ -294,7 +294,8 @@ impl Client {
 
     /// Closed as soon as its replies have left, and they have.
     pub fn is_finished(&self) -> bool {
-        (self.close_after_reply && self.pending.is_empty()) || (self.ended && !self.is_owed() && self.stall == Stall::None)
+        (self.close_after_reply && self.pending.is_empty())
+            || (self.ended && !self.is_owed() && self.stall == Stall::None)
     }
 
     /// Is it owed replies that others are working on?

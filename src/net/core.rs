@@ -156,7 +156,8 @@ impl Core {
         let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
         self.limits.max_bulk_bytes = bulk;
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
-        self.shard.settings = super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.shard.settings =
+            super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
     }
@@ -330,7 +331,9 @@ impl Core {
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
-            self.shard.next_background_ms().map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+            self.shard
+                .next_background_ms()
+                .map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),

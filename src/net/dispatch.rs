@@ -396,12 +396,23 @@ impl Core {
 
     /// Runs a command while there are monitors.
     #[cold]
-    fn start_shown(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, way: Route, argv: Argv<'_>) -> Flow {
+    fn start_shown(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        way: Route,
+        argv: Argv<'_>,
+    ) -> Flow {
         let entry = self.table.entry(row);
         let about_keys = [Flags::WRITE, Flags::READONLY, Flags::MAY_REPLICATE];
         if self.clients.at(conn.index).monitor && about_keys.iter().any(|flag| entry.row.flags.has(*flag)) {
             // Redis: a monitor counts as a replica.
-            return self.reject(conn, row, &CommandError::Line("ERR Replica can't interact with the keyspace"));
+            return self.reject(
+                conn,
+                row,
+                &CommandError::Line("ERR Replica can't interact with the keyspace"),
+            );
         }
         // Redis: what administrators do is not shown.
         let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
@@ -412,7 +423,11 @@ impl Core {
             self.feed_monitors(conn, db, entry.full_name, argv);
         }
         self.run(io, conn, row, entry, way, argv);
-        if shown && after && entry.full_name != "exec" && let Some(client) = self.clients.get(conn) {
+        if shown
+            && after
+            && entry.full_name != "exec"
+            && let Some(client) = self.clients.get(conn)
+        {
             let db = client.db;
             self.feed_monitors(conn, db, entry.full_name, argv);
         }
@@ -421,7 +436,15 @@ impl Core {
 
     /// Sends a command on its way.
     #[inline]
-    fn run(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, way: Route, argv: Argv<'_>) {
+    fn run(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        entry: &Entry,
+        way: Route,
+        argv: Argv<'_>,
+    ) {
         match way {
             Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
             Route::Shard(shard) => {
@@ -582,9 +605,8 @@ impl Core {
         let (view, protocol) = (client.view(), client.protocol);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let hasher = &self.shard.hasher;
-        let planned = claims_of(&command, self.table, self.placement, hasher).and_then(|claims| {
-            Ok((claims, Single::new(command, self.table, self.placement, protocol)?))
-        });
+        let planned = claims_of(&command, self.table, self.placement, hasher)
+            .and_then(|claims| Ok((claims, Single::new(command, self.table, self.placement, protocol)?)));
         match planned {
             Err(error) => {
                 self.reject_begun(conn, row, &error);

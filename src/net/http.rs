@@ -72,7 +72,9 @@ fn read(bytes: &[u8]) -> Read {
             return Read::Bad(400);
         }
         if header.name.eq_ignore_ascii_case("connection") {
-            let says = |word: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word));
+            let says = |word: &[u8]| {
+                value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(word))
+            };
             keep_alive = !says(b"close") && (keep_alive || says(b"keep-alive"));
         }
     }

@@ -20,7 +20,8 @@ use crate::tx::single::{add_claims, claim_on};
 use crate::types::number::parse_i64;
 use crate::types::{DbIndex, ShardId};
 
-const QUIET: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
+const QUIET: Flags =
+    Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE).and(Flags::FAST).and(Flags::ALLOW_BUSY);
 
 /// The rows of transactions.
 pub const ROWS: &[Row] = &[
@@ -325,7 +326,8 @@ impl Core {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
-                let added = add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
+                let added =
+                    add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
                 match (added, &step.route) {
                     // Its handler words the fault.
                     (Err(_), Ok(Route::Shard(shard))) => {

@@ -154,7 +154,8 @@ impl Core {
             ListenerKind::Unix => format!("unix:{}", client.socket_path),
             _ => super::info::peer_text(client),
         };
-        let mut line = format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
+        let mut line =
+            format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
         for (index, arg) in argv.iter().enumerate() {
             line.push(b' ');
             let shown = if is_secret(name, argv, index) { REDACTED } else { arg };

@@ -122,9 +122,9 @@ impl Shared {
             pending_listeners: Mutex::new(Vec::new()),
             oom_score_base: None,
             ready: Ready::new(shards, || {}),
+            observe: Default::default(),
             rejected_connections: AtomicU64::new(0),
             total_connections: AtomicU64::new(0),
-            observe: Default::default(),
         }
     }
 

@@ -116,15 +116,27 @@ fn process(page: &mut Page, facts: &Facts, total: &CoreReport) {
     page.gauge("redis_lazyfree_pending_objects", "Deleted values that wait to be freed.", total.lazy_pending);
     page.gauge("redis_loading_dump_file", "Whether a data set is being loaded.", 0);
     page.gauge("redis_connected_slaves", "Replicas.", 0);
-    page.gauge("redis_cluster_enabled", "Whether this is a cluster's node.", u64::from(facts.cluster_enabled));
+    page.gauge(
+        "redis_cluster_enabled",
+        "Whether this is a cluster's node.",
+        u64::from(facts.cluster_enabled),
+    );
 }
 
 fn traffic(page: &mut Page, facts: &Facts, total: &CoreReport) {
     page.gauge("redis_connected_clients", "Clients.", total.clients);
     page.gauge("redis_blocked_clients", "Clients that wait in a blocking command.", total.blocked);
     page.gauge("redis_config_maxclients", "Most clients allowed.", facts.maxclients.max(0) as u64);
-    page.gauge("redis_client_recent_max_input_buffer_bytes", "The fullest query buffer.", total.input_max_bytes);
-    page.gauge("redis_client_recent_max_output_buffer_bytes", "The fullest output buffer.", total.output_max_bytes);
+    page.gauge(
+        "redis_client_recent_max_input_buffer_bytes",
+        "The fullest query buffer.",
+        total.input_max_bytes,
+    );
+    page.gauge(
+        "redis_client_recent_max_output_buffer_bytes",
+        "The fullest output buffer.",
+        total.output_max_bytes,
+    );
     page.counter("redis_connections_received_total", "Connections accepted.", facts.connections_received);
     page.counter("redis_rejected_connections_total", "Connections refused.", facts.connections_rejected);
     page.counter("redis_evicted_clients_total", "Clients closed for their memory.", facts.clients_evicted);
@@ -168,9 +180,13 @@ fn databases(page: &mut Page, total: &CoreReport) {
 fn commands(page: &mut Page, total: &CoreReport) {
     let numbers: [(&str, &str, Of<CommandReport>); 4] = [
         ("redis_commands_total", "Calls of a command.", |command| command.calls as f64),
-        ("redis_commands_duration_seconds_total", "Time spent in a command.", |command| command.ns as f64 / 1e9),
+        ("redis_commands_duration_seconds_total", "Time spent in a command.", |command| {
+            command.ns as f64 / 1e9
+        }),
         ("redis_commands_failed_calls_total", "Calls that failed.", |command| command.failed as f64),
-        ("redis_commands_rejected_calls_total", "Calls that were refused.", |command| command.rejected as f64),
+        ("redis_commands_rejected_calls_total", "Calls that were refused.", |command| {
+            command.rejected as f64
+        }),
     ];
     for (name, help, value) in numbers {
         page.metric(name, "counter", help);
@@ -194,7 +210,11 @@ fn buckets(page: &mut Page, name: &str, labels: &str, histogram: &Histogram<u64>
         while let Some(bucket) = recorded.next_if(|bucket| bucket.value_iterated_to() <= bound) {
             count += bucket.count_since_last_iteration();
         }
-        page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"{}\"", bound as f64 / 1e9), count as f64);
+        page.sample(
+            &format!("{name}_bucket"),
+            &format!("{labels},le=\"{}\"", bound as f64 / 1e9),
+            count as f64,
+        );
     }
     page.sample(&format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), histogram.len() as f64);
     page.sample(&format!("{name}_sum"), labels, sum_ns as f64 / 1e9);
@@ -208,16 +228,30 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
     page.sample("coreshard_engine_info", &labels, 1.0);
     let numbers: [(&str, &str, &str, Of<CoreReport>); 11] = [
         ("coreshard_shard_keys", "gauge", "Keys of a shard.", |core| core.keys_count() as f64),
-        ("coreshard_shard_memory_bytes", "gauge", "Memory of a shard's keys.", |core| core.keyspace_bytes as f64),
+        ("coreshard_shard_memory_bytes", "gauge", "Memory of a shard's keys.", |core| {
+            core.keyspace_bytes as f64
+        }),
         ("coreshard_shard_clients", "gauge", "Clients of a core.", |core| core.clients as f64),
         ("coreshard_shard_commands_total", "counter", "Commands run on a core.", |core| core.commands as f64),
-        ("coreshard_shard_ops_per_second", "gauge", "Commands per second of late.", |core| core.rates.commands as f64),
+        ("coreshard_shard_ops_per_second", "gauge", "Commands per second of late.", |core| {
+            core.rates.commands as f64
+        }),
         ("coreshard_shard_queue", "gauge", "Transactions that wait on a shard.", |core| core.queue as f64),
-        ("coreshard_shard_transactions_total", "counter", "Transactions coordinated.", |core| core.tx_concluded as f64),
-        ("coreshard_shard_transaction_retries_total", "counter", "Transactions begun anew.", |core| core.tx_retries as f64),
-        ("coreshard_shard_lazyfree_pending", "gauge", "Values that wait to be freed.", |core| core.lazy_pending as f64),
-        ("coreshard_shard_cpu_user_seconds_total", "counter", "CPU time in the program.", |core| core.cpu.user_us as f64 / 1e6),
-        ("coreshard_shard_cpu_sys_seconds_total", "counter", "CPU time in the kernel.", |core| core.cpu.system_us as f64 / 1e6),
+        ("coreshard_shard_transactions_total", "counter", "Transactions coordinated.", |core| {
+            core.tx_concluded as f64
+        }),
+        ("coreshard_shard_transaction_retries_total", "counter", "Transactions begun anew.", |core| {
+            core.tx_retries as f64
+        }),
+        ("coreshard_shard_lazyfree_pending", "gauge", "Values that wait to be freed.", |core| {
+            core.lazy_pending as f64
+        }),
+        ("coreshard_shard_cpu_user_seconds_total", "counter", "CPU time in the program.", |core| {
+            core.cpu.user_us as f64 / 1e6
+        }),
+        ("coreshard_shard_cpu_sys_seconds_total", "counter", "CPU time in the kernel.", |core| {
+            core.cpu.system_us as f64 / 1e6
+        }),
     ];
     for (name, kind, help, value) in numbers {
         page.metric(name, kind, help);
@@ -225,7 +259,8 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
             page.sample(name, &format!("shard=\"{}\"", core.core), value(core));
         }
     }
-    let extra: Vec<&'static str> = cores.first().map_or(Vec::new(), |core| core.extra.iter().map(|(name, _)| *name).collect());
+    let extra: Vec<&'static str> =
+        cores.first().map_or(Vec::new(), |core| core.extra.iter().map(|(name, _)| *name).collect());
     for (at, name) in extra.into_iter().enumerate() {
         let name = format!("coreshard_shard_{name}");
         page.metric(&name, "gauge", "As in INFO shards.");
@@ -245,7 +280,8 @@ mod tests {
     fn every_sample_follows_its_type() {
         let mut histogram = Box::new(crate::observe::stats::new_histogram());
         histogram.saturating_record(1500);
-        let report = CommandReport { calls: 1, ns: 1500, histogram: Some(histogram), ..CommandReport::default() };
+        let report =
+            CommandReport { calls: 1, ns: 1500, histogram: Some(histogram), ..CommandReport::default() };
         let mut core = CoreReport { dbs: vec![Default::default()], ..CoreReport::default() };
         core.by_command.insert("get", report);
         core.errors.insert("A\"\\".into(), 2);

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::commands::{about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog};
+use super::commands::{
+    about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
+};
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, keys, strings};
 use crate::net::dispatch::Bound;

@@ -165,7 +165,9 @@ impl<'a> Keyspace<'a> {
         let hash = self.hash(key);
         let access = match self.clock.counting {
             // Without deadlines in this database nothing can be due, and one probe does it all.
-            Counting::Lru | Counting::Lrm if self.db.table.expires_count() == 0 => Access::Set(self.clock.fresh()),
+            Counting::Lru | Counting::Lrm if self.db.table.expires_count() == 0 => {
+                Access::Set(self.clock.fresh())
+            }
             counting => self.prepare(hash, key, counting),
         };
         let value = self.table_value(value);

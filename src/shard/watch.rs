@@ -26,8 +26,7 @@ impl Watches {
     pub fn watch(&mut self, db: DbIndex, key: &[u8]) -> u64 {
         self.counter += 1;
         let version = self.counter;
-        let watched =
-            self.keys.entry((db, key.into())).or_insert_with(|| Watched { version, watchers: 0 });
+        let watched = self.keys.entry((db, key.into())).or_insert_with(|| Watched { version, watchers: 0 });
         watched.watchers += 1;
         watched.version
     }

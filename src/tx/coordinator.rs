@@ -17,8 +17,8 @@ use super::grace::{Grace, Waiting};
 use super::intents::IntentSet;
 use super::message::{Addressed, Token, TxMessage, TxRef, WatchedKey, Work};
 use super::queue::TxId;
-use crate::commands::context::ClientView;
 use crate::commands::Part;
+use crate::commands::context::ClientView;
 use crate::types::ShardId;
 
 /// What a transaction asks of one shard before it runs.
@@ -182,7 +182,9 @@ impl<P: Program> Coordinator<P> {
     pub fn step(&mut self, now_ns: u64, out: &mut Vec<Addressed>) {
         while let Some(&slot) = self.entering.front() {
             let tx = self.txs[slot as usize].as_mut().expect("entering transactions exist");
-            let Phase::Grace(waiting) = &tx.phase else { unreachable!("entering transactions wait for grace") };
+            let Phase::Grace(waiting) = &tx.phase else {
+                unreachable!("entering transactions wait for grace")
+            };
             if waiting.as_ref().is_some_and(|waiting| !self.grace.passed(waiting, self.me)) {
                 break;
             }
@@ -242,7 +244,13 @@ impl<P: Program> Coordinator<P> {
     }
 
     /// A shard's answer to `Run`.
-    pub fn ran(&mut self, from: ShardId, tx: TxRef, part: Part, out: &mut Vec<Addressed>) -> Option<Event<P>> {
+    pub fn ran(
+        &mut self,
+        from: ShardId,
+        tx: TxRef,
+        part: Part,
+        out: &mut Vec<Addressed>,
+    ) -> Option<Event<P>> {
         let slot = tx.slot;
         let tx = self.current(tx);
         tx.waiting -= 1;

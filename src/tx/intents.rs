@@ -6,7 +6,6 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-
 /// Shared intents go together; an exclusive one goes with no other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::intents::{IntentSet, Mode};
 use super::queue::TxId;
+use crate::commands::Part;
 use crate::commands::RowId;
 use crate::commands::context::ClientView;
 use crate::resp::{Argv, Output, Request, Span};
-use crate::commands::Part;
 use crate::types::{DbIndex, ShardId};
 
 /// Names a client's command to the core it came from. Echoed, never interpreted, by others.

@@ -41,7 +41,13 @@ pub struct Exec {
 }
 
 impl Exec {
-    pub fn new(request: Request, steps: Vec<Step>, table: &'static CommandTable, placement: Placement, protocol: Protocol) -> Exec {
+    pub fn new(
+        request: Request,
+        steps: Vec<Step>,
+        table: &'static CommandTable,
+        placement: Placement,
+        protocol: Protocol,
+    ) -> Exec {
         let replies = steps.iter().map(|_| Output::default()).collect();
         Exec {
             request,
@@ -123,7 +129,8 @@ impl Exec {
             let Some(step) = self.steps.get(self.at) else { return Next::Done };
             match &step.route {
                 Ok(Route::Several) => {
-                    let planned = Single::new(step.command.clone(), self.table, self.placement, self.protocol);
+                    let planned =
+                        Single::new(step.command.clone(), self.table, self.placement, self.protocol);
                     match planned {
                         Ok(single) => self.single = Some(single),
                         Err(error) => self.refuse(&error),

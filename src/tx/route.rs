@@ -27,12 +27,16 @@ pub enum Route {
 }
 
 /// The text Redis gives when keys cannot be told from the arguments.
-pub const INVALID_KEYS: CommandError =
-    CommandError::Line("ERR Invalid arguments specified for command");
+pub const INVALID_KEYS: CommandError = CommandError::Line("ERR Invalid arguments specified for command");
 
 /// Decides where a request runs. `here` is this core: where a command without keys goes.
 #[inline]
-pub fn route(entry: &Entry, argv: Argv<'_>, placement: Placement, here: ShardId) -> Result<Route, CommandError> {
+pub fn route(
+    entry: &Entry,
+    argv: Argv<'_>,
+    placement: Placement,
+    here: ShardId,
+) -> Result<Route, CommandError> {
     match entry.row.run {
         Run::OnShard(_) if placement.shards() == 1 => Ok(Route::Shard(ShardId(0))),
         Run::OnShard(_) if entry.single_key != 0 => {
@@ -54,11 +58,7 @@ pub fn route(entry: &Entry, argv: Argv<'_>, placement: Placement, here: ShardId)
             };
             let mut owners = keys.iter().map(|key| placement.owner_of(argv.get(key.index)));
             let Some(first) = owners.next() else { return Ok(Route::Shard(here)) };
-            if owners.all(|owner| owner == first) {
-                Ok(Route::Shard(first))
-            } else {
-                Ok(Route::Several)
-            }
+            if owners.all(|owner| owner == first) { Ok(Route::Shard(first)) } else { Ok(Route::Several) }
         }
     }
 }

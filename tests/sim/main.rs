@@ -27,7 +27,8 @@ fn every_history_has_a_serial_order() {
         let seed = seed.parse().expect("SIM_SEED is a number");
         return run(seed, Planted::Nothing).1.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
-    let wanted = std::env::var("SIM_STEPS").map_or(1_000_000, |text| text.parse().expect("SIM_STEPS is a number"));
+    let wanted =
+        std::env::var("SIM_STEPS").map_or(1_000_000, |text| text.parse().expect("SIM_STEPS is a number"));
     let (mut steps, mut seed) = (0, 1);
     while steps < wanted {
         let (taken, result) = run(seed, Planted::Nothing);

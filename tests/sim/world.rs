@@ -85,8 +85,13 @@ impl World {
             .enumerate()
             .map(|(me, mut port)| {
                 port.hold();
-                let shard =
-                    Shard::new(ShardId(me as u16), 16, hasher.clone(), seed + me as u64, shared.memory.clone());
+                let shard = Shard::new(
+                    ShardId(me as u16),
+                    16,
+                    hasher.clone(),
+                    seed + me as u64,
+                    shared.memory.clone(),
+                );
                 let (shared, bound) = (shared.clone(), bound.clone());
                 let core = Core::new(Parts { me: ShardId(me as u16), shared, table, bound, shard, port });
                 SimCore { core, io: SimIo::default(), half: Half::Open }
@@ -116,7 +121,13 @@ impl World {
         sim.core.adopt(&mut sim.io, SimIo::socket());
         assert_eq!(sim.io.wires.len(), before + 1, "a socket was adopted");
         let conn = sim.io.wires.last_key_value().expect("just adopted").1.0;
-        self.clients.push(SimClient { core, conn, to_send: VecDeque::new(), expect: VecDeque::new(), gone: false });
+        self.clients.push(SimClient {
+            core,
+            conn,
+            to_send: VecDeque::new(),
+            expect: VecDeque::new(),
+            gone: false,
+        });
     }
 
     /// Runs until `operations` were begun and all of them are over. Returns the keys' final tokens.
@@ -127,9 +138,10 @@ impl World {
         let mut idle = 0;
         while idle < 2000 {
             self.random_step(false);
-            let waiting = self.clients.iter().any(|client| {
-                !client.gone && (!client.expect.is_empty() || !client.to_send.is_empty())
-            });
+            let waiting = self
+                .clients
+                .iter()
+                .any(|client| !client.gone && (!client.expect.is_empty() || !client.to_send.is_empty()));
             idle = if waiting { 0 } else { idle + 1 };
             assert!(self.step < 3_000_000, "clients wait for ever for {} operations", operations);
         }
@@ -196,7 +208,8 @@ impl World {
         if !matches!(sim.half, Half::Open | Half::Resting) {
             return;
         }
-        let conn = sim.io.wires.values().find(|(_, wire)| wire.unconfirmed && !wire.closed).map(|(conn, _)| *conn);
+        let conn =
+            sim.io.wires.values().find(|(_, wire)| wire.unconfirmed && !wire.closed).map(|(conn, _)| *conn);
         if let Some(conn) = conn {
             sim.io.wire(conn).expect("found above").unconfirmed = false;
             sim.half = Half::Open;

@@ -23,7 +23,8 @@ fn titles(text: &str) -> Vec<&str> {
 fn sections_come_in_their_order() {
     each_setup(|s| {
         let mut c = s.client();
-        let default = ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules"];
+        let default =
+            ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules"];
         let rest = ["Errorstats", "Cluster", "Keyspace"];
         let expected: Vec<&str> = default.iter().chain(&rest).copied().collect();
         assert_eq!(titles(&c.call("INFO").text()), expected);
@@ -46,7 +47,9 @@ fn lines_are_fields_or_titles() {
             assert!(line.is_empty() || line.starts_with("# ") || line.contains(':'), "{line}");
             assert!(!line.contains('\n'), "{line}");
         }
-        for name in ["redis_version", "redis_mode", "run_id", "tcp_port", "used_memory", "role", "uptime_in_seconds"] {
+        for name in
+            ["redis_version", "redis_mode", "run_id", "tcp_port", "used_memory", "role", "uptime_in_seconds"]
+        {
             assert!(text.contains(&format!("\r\n{name}:")), "{name}");
         }
         assert_eq!(number(&mut c, "server", "tcp_port"), i64::from(s.server().port()));
@@ -69,16 +72,24 @@ fn commands_are_counted_over_all_shards() {
         c.expect(&["SET", "text", "a"], ok());
         c.expect_error("INCR text", "ERR value is not an integer");
         let text = c.call("INFO commandstats").text();
-        let of = |name: &str| text.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(str::to_owned);
+        let of = |name: &str| {
+            text.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).map(str::to_owned)
+        };
         let set = of("set").expect("SET was called");
         assert!(set.starts_with("cmdstat_set:calls=31,usec="), "{set}");
         assert!(set.ends_with(",rejected_calls=1,failed_calls=0"), "{set}");
         let incr = of("incr").expect("INCR was called");
-        assert!(incr.starts_with("cmdstat_incr:calls=1,") && incr.ends_with("rejected_calls=1,failed_calls=1"), "{incr}");
+        assert!(
+            incr.starts_with("cmdstat_incr:calls=1,") && incr.ends_with("rejected_calls=1,failed_calls=1"),
+            "{incr}"
+        );
         assert_eq!(field(&mut c, "errorstats", "errorstat_ERR"), "count=3");
         assert_eq!(number(&mut c, "stats", "total_error_replies"), 3);
         let latency = field(&mut c, "latencystats", "latency_percentiles_usec_set");
-        assert!(latency.starts_with("p50=") && latency.contains(",p99=") && latency.contains(",p99.9="), "{latency}");
+        assert!(
+            latency.starts_with("p50=") && latency.contains(",p99=") && latency.contains(",p99.9="),
+            "{latency}"
+        );
         c.expect("CONFIG RESETSTAT", ok());
         assert_eq!(number(&mut c, "stats", "total_error_replies"), 0);
         assert!(!c.call("INFO commandstats").text().contains("cmdstat_set"));
@@ -106,7 +117,14 @@ fn commands_of_transactions_are_counted() {
         c.expect(&args!["MGET", &keys[0], &keys[1], &keys[2]], simple("QUEUED"));
         assert_eq!(c.call("EXEC").elements().len(), 5);
         let text = c.call("INFO commandstats").text();
-        for start in ["set:calls=3,", "mget:calls=1,", "exec:calls=1,", "multi:calls=2,", "discard:calls=1,", "incr:calls=1,"] {
+        for start in [
+            "set:calls=3,",
+            "mget:calls=1,",
+            "exec:calls=1,",
+            "multi:calls=2,",
+            "discard:calls=1,",
+            "incr:calls=1,",
+        ] {
             assert!(text.contains(&format!("cmdstat_{start}")), "{start} in {text}");
         }
         let incr = text.lines().find(|line| line.starts_with("cmdstat_incr:")).unwrap_or("");

@@ -9,9 +9,9 @@
 mod support;
 
 mod client;
-mod connection;
 mod command;
 mod config;
+mod connection;
 mod info;
 mod latency;
 mod memory;

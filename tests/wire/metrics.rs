@@ -7,10 +7,13 @@ use std::time::Duration;
 
 /// A server with a metrics port, and that port.
 fn server(threads: usize) -> (Server, SocketAddr) {
+    server_with(Options::threads(threads))
+}
+
+fn server_with(options: Options) -> (Server, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     let address = free.expect("a free port can be found");
-    let options = Options::threads(threads).with("metrics-port", &address.port().to_string());
-    (Server::start_with(&options), address)
+    (Server::start_with(&options.with("metrics-port", &address.port().to_string())), address)
 }
 
 /// Sends bytes and reads until the server closes or `enough` says so.
@@ -44,7 +47,9 @@ fn get(address: SocketAddr, path: &str) -> String {
 #[track_caller]
 fn sample(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap_or_else(|_| panic!("{name} is no number"))
+    line.unwrap_or_else(|| panic!("no {name} in {text}"))
+        .parse()
+        .unwrap_or_else(|_| panic!("{name} is no number"))
 }
 
 #[test]
@@ -65,7 +70,9 @@ fn metrics_are_gathered_over_all_shards() {
         assert_eq!(sample(body, "redis_db_keys{db=\"db0\"}"), 30.0);
         assert_eq!(sample(body, "redis_commands_total{cmd=\"set\"}"), 30.0);
         assert_eq!(sample(body, "coreshard_command_latency_seconds_count{cmd=\"set\"}"), 30.0);
-        let shards: f64 = (0..threads).map(|shard| sample(body, &format!("coreshard_shard_keys{{shard=\"{shard}\"}}"))).sum();
+        let shards: f64 = (0..threads)
+            .map(|shard| sample(body, &format!("coreshard_shard_keys{{shard=\"{shard}\"}}")))
+            .sum();
         assert_eq!(shards, 30.0);
         for line in body.lines().filter(|line| !line.starts_with('#')) {
             let value = line.rsplit(' ').next().unwrap_or("");
@@ -124,5 +131,14 @@ fn connections_are_limited() {
     let held: Vec<TcpStream> = (0..80).filter_map(|_| TcpStream::connect(address).ok()).collect();
     server.client(Protocol::Resp2).expect("PING", simple("PONG"));
     drop(held);
-    wait_until("a scraper is served again", Duration::from_secs(10), || get(address, "/healthz").ends_with("ok\n"));
+    wait_until("a scraper is served again", Duration::from_secs(10), || {
+        get(address, "/healthz").ends_with("ok\n")
+    });
+}
+
+#[test]
+fn scrapers_need_no_password() {
+    let (_server, address) = server_with(Options::threads(1).with("requirepass", "secret"));
+    let text = get(address, "/metrics");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("redis_up 1\n"), "{text}");
 }

@@ -11,7 +11,8 @@ fn log_everything(s: &Setup, c: &mut Client) {
 /// The arguments of the entries, newest first.
 fn commands(c: &mut Client, count: i64) -> Vec<String> {
     let entries = c.call(&args!["SLOWLOG", "GET", count]).elements();
-    let words = |entry: &Value| entry.elements()[3].elements().iter().map(Value::text).collect::<Vec<_>>().join(" ");
+    let words =
+        |entry: &Value| entry.elements()[3].elements().iter().map(Value::text).collect::<Vec<_>>().join(" ");
     entries.iter().map(words).collect()
 }
 
@@ -41,7 +42,10 @@ fn every_command_is_logged_with_its_client() {
         let shown = commands(&mut c, 5);
         assert_eq!(shown[0], "SLOWLOG GET 4");
         assert_eq!(shown[1], format!("MGET {} {} {}", keys[0], keys[1], keys[2]));
-        assert_eq!(shown[2..], [format!("SET {} v", keys[2]), format!("SET {} v", keys[1]), format!("SET {} v", keys[0])]);
+        assert_eq!(
+            shown[2..],
+            [format!("SET {} v", keys[2]), format!("SET {} v", keys[1]), format!("SET {} v", keys[0])]
+        );
     });
 }
 
@@ -53,7 +57,8 @@ fn long_commands_are_cut() {
         let long = "x".repeat(129);
         c.expect(&args!["SET", s.key("k"), &long], ok());
         assert!(commands(&mut c, 1)[0].ends_with(&format!(" {}... (1 more bytes)", "x".repeat(128))));
-        let many: Vec<String> = std::iter::once("DEL".to_owned()).chain((0..32).map(|at| format!("k{at}"))).collect();
+        let many: Vec<String> =
+            std::iter::once("DEL".to_owned()).chain((0..32).map(|at| format!("k{at}"))).collect();
         c.expect(&many, int(0));
         let entry = c.call("SLOWLOG GET 1").elements()[0].elements()[3].elements();
         assert_eq!(entry.len(), 32);
@@ -118,7 +123,10 @@ fn wrong_requests_are_refused() {
         let count = "ERR count should be greater than or equal to -1";
         c.expect("SLOWLOG GET -2", err(count));
         c.expect("SLOWLOG GET x", err(count));
-        c.expect("SLOWLOG GET 1 2", err("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."));
+        c.expect(
+            "SLOWLOG GET 1 2",
+            err("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."),
+        );
         c.expect("SLOWLOG LEN 1", err("ERR wrong number of arguments for 'slowlog|len' command"));
         c.expect("SLOWLOG nosuch", err("ERR unknown subcommand 'nosuch'. Try SLOWLOG HELP."));
         c.expect("SLOWLOG", err("ERR wrong number of arguments for 'slowlog' command"));

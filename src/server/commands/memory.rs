@@ -30,7 +30,13 @@ pub const ROWS: &[Row] = &[Row {
     complexity: "Depends on the subcommand.",
     run: Run::Container,
     subcommands: &[
-        Row { name: "doctor", arity: 2, summary: "Judges the use of memory in words.", reply: Shape::Bulk, ..SUB },
+        Row {
+            name: "doctor",
+            arity: 2,
+            summary: "Judges the use of memory in words.",
+            reply: Shape::Bulk,
+            ..SUB
+        },
         Row {
             name: "help",
             arity: 2,
@@ -130,7 +136,10 @@ fn merge_malloc_stats(
     let mut text = format!("mimalloc: {} bytes resident, {} bytes accounted\n", memory.rss, memory.used);
     text.push_str(&crate::sys::memory::allocator_stats());
     for core in &cores {
-        text.push_str(&format!("shard {}: {} bytes of keyspace, {} bytes of clients\n", core.core, core.keyspace_bytes, core.client_bytes));
+        text.push_str(&format!(
+            "shard {}: {} bytes of keyspace, {} bytes of clients\n",
+            core.core, core.keyspace_bytes, core.client_bytes
+        ));
     }
     reply.verbatim("txt", text.as_bytes());
     Ok(After::Done)
