@@ -477,8 +477,9 @@ impl Core {
         let (from, before) = (out.bytes.len(), out.len());
         let ok = run_here(&mut self.shard, entry, db, view, argv, out);
         let reply_bytes = out.len() - before;
-        if !ok {
-            self.observe.errors.count(&out.bytes[from..]);
+        if !ok && self.observe.count_failure(&out.bytes[from..]) {
+            self.stats[row.index()].rejected += 1;
+            return;
         }
         let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });

@@ -69,11 +69,15 @@ impl Core {
         let now_ms = self.now_ms;
         // Who waits for the server is not idle.
         let is_idle = |client: &Client| {
+            let idle_ms = now_ms.saturating_sub(client.active_ms);
+            if client.kind == ListenerKind::Metrics {
+                return idle_ms > super::http::IDLE_MS;
+            }
             timeout_ms > 0
                 && !client.monitor
                 && client.outstanding == 0
                 && client.stall != Stall::Paused
-                && now_ms.saturating_sub(client.active_ms) > timeout_ms
+                && idle_ms > timeout_ms
         };
         let mut idle = Vec::new();
         let mut slow = Vec::new();

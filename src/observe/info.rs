@@ -126,7 +126,7 @@ fn server(out: &mut String, facts: &Facts) {
     line!(out, "hz", "{}", facts.hz);
     line!(out, "configured_hz", "{}", facts.hz);
     // Redis: seconds in 24 bits.
-    line!(out, "lru_clock", "{}", facts.now_us / 1_000_000 & 0xff_ffff);
+    line!(out, "lru_clock", "{}", (facts.now_us / 1_000_000) & 0xff_ffff);
     line!(out, "executable", "{}", process::executable().display());
     line!(out, "config_file", "{}", facts.config_file);
     line!(out, "io_threads_active", "0");
