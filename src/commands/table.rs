@@ -186,7 +186,9 @@ fn word_of(name: &[u8]) -> u64 {
         [only] => u64::from(*only),
         [] => 0,
         _ => {
-            let at = |from: usize| name[from..].first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
+            let at = |from: usize| {
+                name[from..].first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+            };
             at(0) | at(name.len() - 4) << (8 * (name.len() - 4))
         }
     };
