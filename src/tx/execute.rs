@@ -36,7 +36,7 @@ pub fn run_here(
         }
         Run::Hops { hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
         Run::AllShards { each, merge } => {
-            each(&mut ctx, argv).and_then(|part| merge(argv, &mut vec![part], &mut reply))
+            each(&mut ctx, argv).and_then(|part| merge(argv, &mut [part], &mut reply))
         }
         Run::Local(run) => run(&mut args_of(entry, argv), &mut reply),
         Run::Bound | Run::Broadcast | Run::Container => {
