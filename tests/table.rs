@@ -195,7 +195,7 @@ fn lists_of_exceptions_name_commands() {
 fn words_are_counted_through_the_tree_of_arguments() {
     const VALUE: Arg = Arg::new("value", ArgKind::String);
     const PAIR: Arg = Arg::new("pair", ArgKind::Block(&[Arg::key("key", 0), VALUE]));
-    let one_of = Arg::new("one", ArgKind::OneOf(&[Arg::word("nx", "NX"), VALUE.token("IFEQ")]));
+    const ONE_OF: Arg = Arg::new("one", ArgKind::OneOf(&[Arg::word("nx", "NX"), VALUE.token("IFEQ")]));
     let counted = |args: &[Arg]| {
         let Words { least, most } = Words::of_all(args);
         (least, most)
@@ -204,8 +204,8 @@ fn words_are_counted_through_the_tree_of_arguments() {
     assert_eq!(counted(&[VALUE, Arg::word("nx", "NX")]), (2, Some(2)));
     assert_eq!(counted(&[PAIR, VALUE.token("EX")]), (4, Some(4)));
     assert_eq!(counted(&[PAIR.multiple()]), (2, None));
-    assert_eq!(counted(&[one_of]), (1, Some(2)));
-    assert_eq!(counted(&[VALUE, one_of.optional()]), (1, Some(3)));
+    assert_eq!(counted(&[ONE_OF]), (1, Some(2)));
+    assert_eq!(counted(&[VALUE, ONE_OF.optional()]), (1, Some(3)));
 }
 
 /// How many words arguments take on the wire.
