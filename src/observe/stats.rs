@@ -153,6 +153,14 @@ impl CoreObserve {
         self.note_reply_bytes = usize::try_from(self.large_replies.threshold()).unwrap_or(usize::MAX);
     }
 
+    /// Counts the error that a command which needs memory, or another, was answered. True when it did not run at all
+    /// but was refused for want of memory: Redis counts that as a rejection and not as a call.
+    #[cold]
+    pub fn count_failure(&mut self, line: &[u8]) -> bool {
+        self.errors.count(&line[..line.len().min(128)]);
+        line.starts_with(b"-OOM command not allowed")
+    }
+
     /// Counts an error reply.
     #[cold]
     pub fn count_error(&mut self, error: &CommandError) {
