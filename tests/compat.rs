@@ -59,6 +59,8 @@ How a command runs:
 | shards | on all shards, as one transaction |
 | cursor | on the shard that the cursor names |
 
+`EXEC` runs what it queued as one transaction over the shards of all its keys.
+
 ";
 
 #[test]
@@ -101,8 +103,8 @@ fn page(table: &CommandTable) -> String {
     let mut page = HEAD.to_owned();
     let _ = write!(
         page,
-        "Of the {} commands and subcommands of Redis 7.2, {there} are there. Commands of later versions that are there \
-         show it in the column *since*.\n\n",
+        "Of the {} commands and subcommands of Redis 7.2, {there} are there. Some of later versions are there too; the \
+         column *since* shows it.\n\n",
         known.len()
     );
     page.push_str(WAYS);
@@ -111,20 +113,21 @@ fn page(table: &CommandTable) -> String {
         let rows: Vec<&Entry> = table
             .iter()
             .map(|(_, entry)| entry)
-            .filter(|entry| entry.row.group.name() == *group && is_shown(table, entry))
+            .filter(|entry| entry.row.group.name() == *group && is_shown(entry))
             .collect();
         write_group(&mut page, title, rows);
     }
     page.push_str("\n## What is not there yet\n\n");
     page.push_str(
-        "These answer `unknown command` or `unknown subcommand`, unless a remark says otherwise.\n\n",
+        "These answer `unknown command` or `unknown subcommand`. So do the commands of modules (JSON, search, time series, \
+         probabilistic structures, vector sets).\n\n",
     );
     page.push_str("| group | commands of Redis 7.2 |\n|---|---|\n");
     for (group, title) in GROUPS {
         let missing: Vec<String> = known
             .iter()
             .filter(|known| known.group == *group && !is_answered(table, &known.name))
-            .map(|known| missing(&known.name))
+            .filter_map(|known| missing(table, &known.name))
             .collect();
         if !missing.is_empty() {
             let _ = writeln!(page, "| {title} | {} |", missing.join(", "));
@@ -134,28 +137,34 @@ fn page(table: &CommandTable) -> String {
 }
 
 /// A container is a row of its own only when it answers something without a subcommand.
-fn is_shown(table: &CommandTable, entry: &Entry) -> bool {
-    !refused(entry.full_name) && (entry.row.subcommands.is_empty() || answers_alone(table, entry.row))
-}
-
+///
 /// Redis: COMMAND alone lists everything. Every other container wants a subcommand.
-fn answers_alone(_: &CommandTable, row: &Row) -> bool {
-    row.arity == -1
+fn is_shown(entry: &Entry) -> bool {
+    let answers_alone = entry.row.subcommands.is_empty() || entry.row.arity == -1;
+    answers_alone && !is_refused(entry.full_name)
 }
 
-fn refused(name: &str) -> bool {
+fn is_refused(name: &str) -> bool {
     REFUSED.iter().any(|(refused, _)| *refused == name)
 }
 
 fn is_answered(table: &CommandTable, name: &str) -> bool {
-    table.find_full(name.as_bytes()).is_some() && !refused(name)
+    table.find_full(name.as_bytes()).is_some() && !is_refused(name)
 }
 
-fn missing(name: &str) -> String {
-    match REFUSED.iter().find(|(refused, _)| *refused == name) {
-        Some((_, what)) => format!("{} (answers an error that says so: {what})", shown(name)),
-        None => shown(name),
+/// A missing command as the page shows it. A container that is missing whole stands for its subcommands.
+fn missing(table: &CommandTable, name: &str) -> Option<String> {
+    let container = name.split_once('|').map(|(container, _)| container);
+    if container.is_some_and(|container| table.find(container.as_bytes()).is_none()) {
+        return None;
     }
+    let is_container = known_commands().iter().any(|known| known.name.starts_with(&format!("{name}|")));
+    let waits_for = REFUSED.iter().find(|(refused, _)| *refused == name);
+    Some(match (is_container, waits_for) {
+        (true, _) => format!("{} and its subcommands", shown(name)),
+        (false, Some((_, what))) => format!("{} (known, and answers an error: no {what})", shown(name)),
+        (false, None) => shown(name),
+    })
 }
 
 fn write_group(page: &mut String, title: &str, mut rows: Vec<&Entry>) {
@@ -169,7 +178,9 @@ fn write_group(page: &mut String, title: &str, mut rows: Vec<&Entry>) {
         let flags: Vec<&str> =
             Flags::ALL.iter().filter(|(flag, _)| row.flags.has(*flag)).map(|(_, name)| *name).collect();
         let deprecated = match row.deprecated {
-            Some((since, instead)) => format!(" Deprecated since {since}: use {instead}."),
+            Some((since, instead)) => {
+                format!(" Deprecated since {since}: use {}.", instead.replace("`!", "`"))
+            }
             None => String::new(),
         };
         let _ = writeln!(
