@@ -164,7 +164,7 @@ impl CoreObserve {
     /// Counts an error reply.
     #[cold]
     pub fn count_error(&mut self, error: &CommandError) {
-        self.errors.count(error.to_string().as_bytes());
+        self.errors.count(&error.line());
     }
 
     /// CONFIG RESETSTAT. Logs and latency events have their own resets.

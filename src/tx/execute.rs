@@ -58,7 +58,7 @@ pub fn run_here(
 /// Writes a command's error.
 #[cold]
 pub fn write_error(error: &CommandError, reply: &mut Reply<'_>) {
-    reply.error(error.to_string());
+    reply.error(error.line());
 }
 
 /// The cursor after the command's name, or after its container's and its own.
