@@ -425,7 +425,8 @@ impl Core {
         };
         let parts = (0..cores).map(|_| None).collect();
         let begun = clock::cycles();
-        self.broadcasts[slot] = Some(Broadcast { token, row, db: asker.db, request: request.clone(), parts, exec, begun });
+        self.broadcasts[slot] =
+            Some(Broadcast { token, row, db: asker.db, request: request.clone(), parts, exec, begun });
         let slot = slot as u32;
         let me = self.me.index();
         for core in (0..cores).filter(|core| *core != me) {

@@ -71,7 +71,7 @@ mod tests {
         while ns < 2 * MAX_NS {
             for near in [ns - 1, ns, ns + 1] {
                 ours.record(near);
-                library.saturating_record(near.max(1).min(MAX_NS));
+                library.saturating_record(near.clamp(1, MAX_NS));
             }
             ns += 1 + ns / 37;
         }
