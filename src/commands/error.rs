@@ -63,7 +63,9 @@ impl CommandError {
     pub fn line(&self) -> Cow<'_, [u8]> {
         match self {
             CommandError::Text(line) => Cow::Borrowed(line),
-            CommandError::UnsupportedOption(option) => [b"ERR Unsupported option ", &**option].concat().into(),
+            CommandError::UnsupportedOption(option) => {
+                [b"ERR Unsupported option ", &**option].concat().into()
+            }
             CommandError::Line(line) => Cow::Borrowed(line.as_bytes()),
             other => other.to_string().into_bytes().into(),
         }

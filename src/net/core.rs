@@ -220,7 +220,8 @@ impl Core {
                 if kind == ListenerKind::Unix {
                     client.socket_path = self.config.optional(id::UNIXSOCKET).unwrap_or_default().into();
                 }
-                client.authenticated = !self.requires_password();
+                // Nothing that a scraper sends is a command.
+                client.authenticated = kind == ListenerKind::Metrics || !self.requires_password();
                 self.clients.insert(client);
                 self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }

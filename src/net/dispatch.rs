@@ -26,8 +26,9 @@ use crate::types::{DbIndex, ShardId};
 
 /// Commands a connection may have outstanding at other shards.
 const OUTSTANDING_MAX: usize = 4096;
-/// Unconsumed request bytes at which a stalled connection's receiving pauses.
-const QUERY_PAUSE_BYTES: usize = 256 * 1024;
+/// Part of `client-query-buffer-limit` (64 MiB of 1 GiB) at which a stalled connection's receiving pauses. Large, because
+/// many clients write a whole pipeline before they read: were the server to stop reading early, both would wait.
+const QUERY_PAUSE_PART: usize = 16;
 
 const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
@@ -77,7 +78,7 @@ impl Ahead {
         while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
             let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
             let argv = parser.argv(&bytes[self.end..]);
-            let row = table.find(argv.get(0));
+            let row = table.find_again(argv.get(0), self.requests.last().and_then(|last| last.row));
             if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
                 && let Some(key) = argv.try_get(at)
             {
@@ -173,6 +174,7 @@ impl Core {
             return super::http::serve(self, io, conn);
         }
         self.run_query(io, conn);
+        let pause_bytes = self.config.memory(id::CLIENT_QUERY_BUFFER_LIMIT) as usize / QUERY_PAUSE_PART;
         let Some(client) = self.clients.get(conn) else { return };
         if client.ended && !client.dirty {
             // Perhaps that was all: looked at when replies are sent.
@@ -180,7 +182,7 @@ impl Core {
             self.dirty.push(conn);
         }
         let client = self.clients.at(conn.index);
-        if client.receive_paused && client.query.len() < QUERY_PAUSE_BYTES {
+        if client.receive_paused && client.query.len() - client.query_at <= pause_bytes {
             client.receive_paused = false;
             io.resume_receive(conn);
         }
@@ -212,7 +214,7 @@ impl Core {
         if held > limit {
             self.observe.query_limit_disconnections += 1;
             self.close(io, conn);
-        } else if held > QUERY_PAUSE_BYTES && client.stall != Stall::None && !client.receive_paused {
+        } else if held > limit / QUERY_PAUSE_PART && client.stall != Stall::None && !client.receive_paused {
             client.receive_paused = true;
             io.pause_receive(conn);
         }
@@ -480,8 +482,9 @@ impl Core {
         let (from, before) = (out.bytes.len(), out.len());
         let ok = run_here(&mut self.shard, entry, db, view, argv, out);
         let reply_bytes = out.len() - before;
-        if !ok {
-            self.observe.errors.count(&out.bytes[from..]);
+        if !ok && self.observe.count_failure(&out.bytes[from..]) {
+            self.stats[row.index()].rejected += 1;
+            return;
         }
         let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });

@@ -9,7 +9,7 @@ use super::client::{Client, Stall};
 use super::core::Core;
 use super::info::OWN_OUTPUT_BYTES;
 use crate::config::{ClientClass, MemoryBound, id};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 
 /// Redis: unread output that a client may have before it has authenticated.
 const UNAUTHENTICATED_OUTPUT_BYTES: u64 = 1024;
@@ -70,7 +70,7 @@ impl Core {
         // Who waits for the server is not idle.
         let is_idle = |client: &Client| {
             let idle_ms = now_ms.saturating_sub(client.active_ms);
-            if client.kind == crate::runtime::face::ListenerKind::Metrics {
+            if client.kind == ListenerKind::Metrics {
                 return idle_ms > super::http::IDLE_MS;
             }
             timeout_ms > 0
@@ -117,7 +117,7 @@ impl Core {
         let me = self.me.index();
         let mut total = 0;
         let mut evictable = Vec::new();
-        for client in self.clients.iter() {
+        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
             let bytes = client.memory_bytes() as u64;
             total += bytes;
             if !client.no_evict {
@@ -128,9 +128,10 @@ impl Core {
         loop {
             let largest = evictable.last().map_or(0, |(bytes, _)| *bytes);
             let board = &self.shared.client_memory;
-            board[me].total.store(total, Ordering::Relaxed);
+            // The largest first: who sees the new total also sees whose turn it is.
             board[me].largest.store(largest, Ordering::Relaxed);
-            let all: u64 = board.iter().map(|core| core.total.load(Ordering::Relaxed)).sum();
+            board[me].total.store(total, Ordering::Release);
+            let all: u64 = board.iter().map(|core| core.total.load(Ordering::Acquire)).sum();
             let is_mine = board
                 .iter()
                 .enumerate()

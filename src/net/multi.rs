@@ -361,7 +361,7 @@ impl Core {
         }
         for key in watched {
             let claim = claim_on(&mut claims, self.placement.owner_of(&key.key));
-            // From the comparison on nobody may change it until the block has run.
+            // Held until the block has run, so that what was compared stays true.
             claim.intents.add(self.shard.hasher.hash(&key.key), Mode::Shared);
             claim.watched.push(key.clone());
         }
@@ -407,11 +407,10 @@ impl Core {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                if !ok {
-                    self.count_error_reply(out, 0);
+                if ok || !self.count_error_reply(step.command.row, out, 0) {
+                    let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
+                    self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 }
-                let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
-                self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),

@@ -153,7 +153,9 @@ fn getex() {
         c.expect("EXPIRETIME k", 4_000_000_000_i64);
         c.expect("GETEX k PXAT 4000000000321", "v");
         c.expect("PEXPIRETIME k", 4_000_000_000_321_i64);
-        for line in ["GETEX k EX", "GETEX k EX 1 PERSIST", "GETEX k KEEPTTL", "GETEX k NX", "GETEX k PERSIST EX 1"] {
+        for line in
+            ["GETEX k EX", "GETEX k EX 1 PERSIST", "GETEX k KEEPTTL", "GETEX k NX", "GETEX k PERSIST EX 1"]
+        {
             c.expect(line, err(SYNTAX));
         }
         expire_error(&mut c, "GETEX k EX 0", "getex");
@@ -308,7 +310,10 @@ fn mget_and_mset() {
         let [a, b, d, missing] = s.keys(["a", "b", "d", "missing"]);
         c.expect(&["MSET", &a, "1", &b, "two", &d, ""], ok());
         c.expect(&["MGET", &a, &b, &d, &missing], [bulk("1"), bulk("two"), bulk(""), nil()]);
-        c.expect(&["MGET", &missing, &a, &a, &missing, &b], [nil(), bulk("1"), bulk("1"), nil(), bulk("two")]);
+        c.expect(
+            &["MGET", &missing, &a, &a, &missing, &b],
+            [nil(), bulk("1"), bulk("1"), nil(), bulk("two")],
+        );
         c.expect(&["EXPIRE", &a, "100"], 1);
         c.expect(&["MSET", &a, "x", &a, "last"], ok());
         c.expect(&["GET", &a], "last");
@@ -350,7 +355,10 @@ fn lcs() {
             vec![span([4, 7], [5, 8], 4), span([2, 3], [0, 1], 2)]
         };
         c.expect(&["LCS", &a, &b, "IDX"], map([("matches", array(spans(false))), ("len", int(6))]));
-        c.expect(&["LCS", &a, &b, "IDX", "WITHMATCHLEN"], map([("matches", array(spans(true))), ("len", int(6))]));
+        c.expect(
+            &["LCS", &a, &b, "IDX", "WITHMATCHLEN"],
+            map([("matches", array(spans(true))), ("len", int(6))]),
+        );
         c.expect(
             &["LCS", &a, &b, "IDX", "MINMATCHLEN", "4"],
             map([("matches", array(spans(false)[..1].to_vec())), ("len", int(6))]),
@@ -420,7 +428,8 @@ fn a_value_of_64_mb_goes_in_and_out() {
     each_setup(|s| {
         let mut c = s.client();
         let [near, far] = [s.key_on(0, "big"), s.key_on(s.shards() - 1, "big2")];
-        let value: Vec<u8> = (0..64 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let value: Vec<u8> =
+            (0..64 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         for key in [near, far] {
             c.expect(&args!["SET", key, value], ok());
             c.expect(&["STRLEN", &key], 64 << 20);
