@@ -37,7 +37,11 @@ impl Core {
     pub fn is_over_output_limit(&mut self, conn: ConnId) -> bool {
         let now_ms = self.now_ms;
         let client = self.clients.at(conn.index);
-        let bytes = client.output_bytes().saturating_sub(OWN_OUTPUT_BYTES) as u64;
+        // Redis: what fits a client's own buffer is not counted; a reply whose length comes later (KEYS) is, all of it.
+        let bytes = match client.output_bytes() {
+            few if few <= OWN_OUTPUT_BYTES => 0,
+            bytes => bytes as u64,
+        };
         if bytes == 0 {
             client.soft_limit_since_ms = None;
             return false;

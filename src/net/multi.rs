@@ -474,6 +474,10 @@ impl Core {
             self.run_step(io, conn, &step, &mut out);
         }
         let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
+        if let Some(client) = self.clients.get(conn) {
+            let view = client.view();
+            self.coordinator.see_client(slot, view);
+        }
         let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
         exec.caller_done(out, protocol);
         true

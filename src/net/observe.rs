@@ -51,10 +51,6 @@ impl Core {
     /// Counts a command that ran.
     #[inline]
     pub fn ran(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
-        if !ran.ok && std::mem::take(&mut self.shard.refused) {
-            self.stats[row.index()].rejected += 1;
-            return;
-        }
         let observe = &mut self.observe;
         self.stats[row.index()].record(ran.cycles, ran.ok, observe.tracking);
         let request_bytes = match argv.spans {
@@ -240,7 +236,6 @@ impl Core {
                 ("expire_lag_p99_ms", lag.quantile_ms(0.99)),
                 ("expire_lag_max_ms", lag.max_ms()),
             ],
-            blocked: self.paused.len() as u64,
             monitors: self.shared.monitors[self.me.index()].load(Ordering::Relaxed) as u64,
             net_in: self.observe.net_in,
             net_out: self.observe.net_out,

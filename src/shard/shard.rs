@@ -89,8 +89,6 @@ pub struct Shard {
     pub watches: Watches,
     pub graveyard: Graveyard,
     pub stats: KeyStats,
-    /// The last command was refused, not run: for who counts commands, and clears it.
-    pub refused: bool,
     /// How late active expiry was.
     pub expiry_lag: ExpiryLag,
     /// The database whose turn it is to expire.
@@ -115,7 +113,6 @@ impl Shard {
             watches: Watches::default(),
             graveyard: Graveyard::default(),
             stats: KeyStats::default(),
-            refused: false,
             expiry_lag: ExpiryLag::default(),
             expire_db: 0,
             pool: Pool::default(),

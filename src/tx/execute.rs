@@ -26,7 +26,6 @@ pub fn run_here(
 ) -> bool {
     if entry.is_write && shard.over_limit() && !shard.make_room() && entry.deny_oom {
         write_error(&CommandError::OutOfMemory, &mut Reply::new(out, client.protocol));
-        shard.refused = true;
         return false;
     }
     let (bytes, shared) = (out.bytes.len(), out.shared.len());

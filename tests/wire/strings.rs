@@ -211,7 +211,7 @@ fn incrbyfloat() {
         c.expect("INCR f", 7);
         c.expect("INCRBYFLOAT f -1.10", "5.9");
         c.expect("EXPIRE f 100", 1);
-        c.expect("INCRBYFLOAT f 1e17", "100000000000000005.89999999999999991");
+        c.expect("INCRBYFLOAT f 1e17", "100000000000000005.8984375");
         c.expect("TTL f", 100);
         c.expect("INCRBYFLOAT f x", err(WRONG_FLOAT));
         c.expect("INCRBYFLOAT f nan", err(WRONG_FLOAT));
