@@ -8,7 +8,7 @@ use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
-use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId};
+use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId, quoted};
 use crate::config::id;
 use crate::resp::{Argv, Limits, Output, Parser, Reply, Request, Span, Step};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
@@ -669,27 +669,24 @@ impl Core {
             client.close_after_reply = true;
             return Flow::Taken;
         }
-        let shown =
-            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
-        let mut args = String::new();
+        const MOST: usize = 128;
+        let mut args = Vec::new();
         for arg in argv.iter().skip(1) {
-            if args.len() >= 128 {
+            if args.len() >= MOST {
                 break;
             }
-            args.push_str(&format!("'{}' ", shown(arg, 128 - args.len())));
+            args.extend_from_slice(&[b"'", quoted(arg, MOST - args.len()), b"' "].concat());
         }
-        let name = shown(argv.get(0), 128);
-        let line = format!("ERR unknown command '{name}', with args beginning with: {args}");
-        self.refuse(conn, &CommandError::text(line))
+        let name = quoted(argv.get(0), MOST);
+        let line: [&[u8]; 4] = [b"ERR unknown command '", name, b"', with args beginning with: ", &args];
+        self.refuse(conn, &CommandError::text(line.concat()))
     }
 
     #[cold]
     fn refuse_subcommand(&mut self, conn: ConnId, container: RowId, argv: Argv<'_>) -> Flow {
-        let word = argv.get(1);
-        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
         let name = self.table.entry(container).row.name.to_uppercase();
-        let line = format!("ERR unknown subcommand '{shown}'. Try {name} HELP.");
-        self.refuse(conn, &CommandError::text(line))
+        let after = format!("'. Try {name} HELP.");
+        self.refuse(conn, &CommandError::quoting("ERR unknown subcommand '", argv.get(1), &after))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
 use crate::tx::execute::{run_here, run_work, write_error};
-use crate::tx::message::{Addressed, Token, TxMessage, Work};
+use crate::tx::message::{Addressed, Token, TxMessage, TxRef, WatchedKey, Work};
 use crate::tx::multi::Plan;
 use crate::tx::queue::Runnable;
 use crate::tx::{Event, TxId};
@@ -30,6 +30,8 @@ const MAIL_PER_TURN: usize = 256;
 pub enum ShardWork {
     /// A transaction's work, with the coordinator's name for it.
     Tx { slot: u32, client: ClientView, work: Work },
+    /// The watched keys of a transaction that met an intent, to be compared before it is told that it was accepted.
+    Compare { slot: u32, watched: Vec<WatchedKey> },
     /// A command for this shard alone that met an intent.
     Command { token: Token, row: RowId, db: DbIndex, client: ClientView, request: Request },
 }
@@ -38,6 +40,7 @@ pub enum ShardWork {
 pub struct Broadcast {
     token: Token,
     row: RowId,
+    db: DbIndex,
     request: Arc<Request>,
     parts: Vec<Option<Part>>,
     /// For an EXEC's step: the transaction to resume.
@@ -238,9 +241,15 @@ impl Core {
         let mut out = Vec::new();
         let event = match message {
             TxMessage::Schedule { tx, client: _, intents, watched } => {
-                let unchanged = self.are_unchanged(&watched);
                 let accepted = self.queue.schedule(tx.id, from, intents);
-                self.post_one(from, TxMessage::Scheduled { tx, accepted, watched_unchanged: unchanged });
+                if accepted && !watched.is_empty() && !self.queue.is_granted(tx.id) {
+                    // What is before it may still change a watched key: compared when its turn has come.
+                    let work = ShardWork::Compare { slot: tx.slot, watched };
+                    self.queue.arm(tx.id, work, false);
+                } else {
+                    let watched_unchanged = self.are_unchanged(&watched);
+                    self.post_one(from, TxMessage::Scheduled { tx, accepted, watched_unchanged });
+                }
                 None
             }
             TxMessage::Run { tx, client, work, conclude } => {
@@ -320,8 +329,13 @@ impl Core {
                 if conclude {
                     self.queue.release(tx);
                 }
-                let tx = crate::tx::message::TxRef { slot, id: tx };
+                let tx = TxRef { slot, id: tx };
                 self.post_one(origin, TxMessage::Ran { tx, part });
+            }
+            ShardWork::Compare { slot, watched } => {
+                let watched_unchanged = self.are_unchanged(&watched);
+                let tx = TxRef { slot, id: tx };
+                self.post_one(origin, TxMessage::Scheduled { tx, accepted: true, watched_unchanged });
             }
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
@@ -369,6 +383,17 @@ impl Core {
         }
     }
 
+    /// A client left before its WATCH was answered: nobody else knows of these keys.
+    fn unwatch_for_the_gone(&mut self, db: DbIndex, argv: Argv<'_>, parts: Vec<Part>) {
+        let mut watched = Vec::new();
+        for part in parts {
+            let Part::Versions(versions) = part else { continue };
+            let key = |(index, version)| WatchedKey { db, key: argv.get(index).into(), version };
+            watched.extend(versions.into_iter().map(key));
+        }
+        self.unwatch(watched);
+    }
+
     // --- broadcasts ---------------------------------------------------------------------------------------------
 
     /// Asks all cores; the client waits for the merged answer.
@@ -400,7 +425,8 @@ impl Core {
         };
         let parts = (0..cores).map(|_| None).collect();
         let begun = clock::cycles();
-        self.broadcasts[slot] = Some(Broadcast { token, row, request: request.clone(), parts, exec, begun });
+        self.broadcasts[slot] =
+            Some(Broadcast { token, row, db: asker.db, request: request.clone(), parts, exec, begun });
         let slot = slot as u32;
         let me = self.me.index();
         for core in (0..cores).filter(|core| *core != me) {
@@ -425,7 +451,7 @@ impl Core {
         if broadcast.parts.iter().any(Option::is_none) {
             return;
         }
-        let Broadcast { token, row, request, parts, exec, begun } =
+        let Broadcast { token, row, db, request, parts, exec, begun } =
             self.broadcasts[slot as usize].take().expect("checked above");
         let conn = ConnId { index: token.index, generation: token.generation };
         let mut parts: Vec<Part> = parts.into_iter().flatten().collect();
@@ -438,7 +464,10 @@ impl Core {
         let mut reply = Reply::new(&mut output, protocol);
         let after = match failed {
             Some(error) => Err(error),
-            None if self.clients.get(conn).is_none() => Ok(After::Done),
+            None if self.clients.get(conn).is_none() => {
+                self.unwatch_for_the_gone(db, request.argv(), parts);
+                Ok(After::Done)
+            }
             None => {
                 let Bound::Broadcast { merge, .. } = self.bound[row.index()] else {
                     unreachable!("the registry binds broadcasts")

@@ -13,6 +13,7 @@ use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::Claim;
 use crate::tx::Route;
 use crate::tx::execute::{run_here, write_error};
+use crate::tx::intents::Mode;
 use crate::tx::message::{Token, TxCommand, WatchedKey};
 use crate::tx::multi::{Exec, Plan, Step};
 use crate::tx::route::route;
@@ -342,7 +343,10 @@ impl Core {
             }
         }
         for key in watched {
-            claim_on(&mut claims, self.placement.owner_of(&key.key)).watched.push(key.clone());
+            let claim = claim_on(&mut claims, self.placement.owner_of(&key.key));
+            // Held until the block has run, so that what was compared stays true.
+            claim.intents.add(self.shard.hasher.hash(&key.key), Mode::Shared);
+            claim.watched.push(key.clone());
         }
         if claims.is_empty() {
             claim_on(&mut claims, self.me);

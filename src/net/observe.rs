@@ -269,7 +269,7 @@ impl Core {
                     ns: clock::cycles_to_ns(stats.cycles),
                     failed: stats.failed,
                     rejected: stats.rejected,
-                    histogram: stats.histogram.clone(),
+                    histogram: stats.latencies.as_ref().map(|latencies| Box::new(latencies.histogram())),
                 };
                 report.by_command.insert(entry.full_name, command);
             }

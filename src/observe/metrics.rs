@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_sample_follows_its_type() {
-        let mut histogram = Box::new(crate::observe::stats::new_histogram());
+        let mut histogram = Box::new(crate::observe::latencies::new_histogram());
         histogram.saturating_record(1500);
         let report =
             CommandReport { calls: 1, ns: 1500, histogram: Some(histogram), ..CommandReport::default() };

@@ -6,6 +6,9 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
+/// Keys of a set among which a new one is looked for.
+const SEARCHED_KEYS: usize = 16;
+
 /// Shared intents go together; an exclusive one goes with no other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
@@ -23,8 +26,12 @@ pub struct IntentSet {
 }
 
 impl IntentSet {
-    /// Adds a key; an exclusive intent replaces a shared one.
+    /// Adds a key; an exclusive intent replaces a shared one. In a long list a key may be twice, which costs less than
+    /// looking for it.
     pub fn add(&mut self, key_hash: u64, mode: Mode) {
+        if self.keys.len() >= SEARCHED_KEYS {
+            return self.keys.push((key_hash, mode));
+        }
         match self.keys.iter_mut().find(|(known, _)| *known == key_hash) {
             Some((_, known)) if mode == Mode::Exclusive => *known = mode,
             Some(_) => {}

@@ -11,7 +11,9 @@
 //! is withdrawn everywhere and tries again with a fresh number.
 //!
 //! INVARIANT (progress): the head of a queue waits only for its coordinator, and the coordinator only for
-//! accept-or-refuse answers, which every shard gives at once. So nothing waits in a circle.
+//! accept-or-refuse answers. Every shard gives them at once, except to a transaction with watched keys that met a
+//! conflict: that one is answered when it may run, because only then is it certain what the watched keys have become.
+//! It waits for lower numbers only, as everything in a queue does. So nothing waits in a circle.
 //!
 //! A command for this shard alone runs at once unless an intent conflicts. Then it joins the queue as a
 //! transaction of one shard with a fresh number, its intents registered, so that whatever comes later and
@@ -100,6 +102,11 @@ impl<W> Queue<W> {
         let fresh = self.entries.insert(tx, Entry { origin, intents, granted: !conflicts, armed: None });
         assert!(fresh.is_none(), "transaction numbers are unique");
         true
+    }
+
+    /// Does nothing that is scheduled here come before this transaction and conflict with it?
+    pub fn is_granted(&self, tx: TxId) -> bool {
+        self.entries.get(&tx).is_some_and(|entry| entry.granted)
     }
 
     /// Schedules work of this shard alone behind everything that is here: it runs when it heads the queue. The number

@@ -33,6 +33,8 @@ pub struct Operation {
     pub answered_at: Option<u64>,
     /// It was answered that it did not run (EXEC with a changed watched key).
     pub refused: bool,
+    /// For an EXEC under WATCH: the operation that read the watched key.
+    pub watched: Option<usize>,
     #[expect(dead_code, reason = "read by people, in the debug text")]
     pub text: String,
 }
@@ -54,6 +56,7 @@ pub fn token_text(token: u64) -> String {
 
 /// Finds a contradiction; `finals` are the tokens of every key at the end.
 pub fn check(operations: &[Operation], finals: &[Vec<u64>]) -> Result<(), String> {
+    let operations = &with_watched_reads(operations)[..];
     let mut writer = HashMap::new();
     for (index, operation) in operations.iter().enumerate() {
         for step in &operation.steps {
@@ -129,6 +132,17 @@ pub fn check(operations: &[Operation], finals: &[Vec<u64>]) -> Result<(), String
         return Err(text);
     }
     check_causes(operations, &position, &writer)
+}
+
+/// An EXEC that ran under WATCH has also read the watched key, and saw what was read of it after WATCH.
+fn with_watched_reads(operations: &[Operation]) -> Vec<Operation> {
+    let mut all = operations.to_vec();
+    for operation in all.iter_mut().filter(|operation| ran(operation)) {
+        if let Some(reader) = operation.watched {
+            operation.steps.splice(0..0, operations[reader].steps.iter().cloned());
+        }
+    }
+    all
 }
 
 fn ran(operation: &Operation) -> bool {
@@ -253,6 +267,7 @@ mod tests {
             sent_at: sent,
             answered_at: Some(answered),
             refused: false,
+            watched: None,
             text: String::new(),
         }
     }
@@ -266,6 +281,7 @@ mod tests {
             sent_at: sent,
             answered_at: Some(answered),
             refused: false,
+            watched: None,
             text: String::new(),
         }
     }
@@ -278,6 +294,17 @@ mod tests {
         assert!(check(&[first.clone(), second.clone(), torn], &[vec![1], vec![2]]).is_err());
         let whole = read(1, &[(0, &[1]), (1, &[])], 0, 9);
         assert!(check(&[first, second, whole], &[vec![1], vec![2]]).is_ok());
+    }
+
+    #[test]
+    fn a_write_between_watch_and_exec_is_a_contradiction() {
+        let between = append(0, 0, 1, 0, 9);
+        let mut exec = append(1, 1, 2, 0, 9);
+        exec.watched = Some(1);
+        let late = read(2, &[(0, &[1]), (1, &[])], 0, 9);
+        let history = [between, read(1, &[(0, &[])], 0, 9), exec, late];
+        assert!(check(&history[..3], &[vec![1], vec![2]]).is_ok());
+        assert!(check(&history, &[vec![1], vec![2]]).is_err());
     }
 
     #[test]

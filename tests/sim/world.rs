@@ -294,6 +294,7 @@ impl World {
             sent_at: u64::MAX,
             answered_at: None,
             refused: false,
+            watched: None,
             text,
         });
         self.clients[client].expect.push_back(Expect::Operation(index));
@@ -322,11 +323,14 @@ impl World {
     }
 
     fn exec(&mut self, client: usize, bytes: &mut Vec<u8>, watch: bool) {
+        let mut watched = None;
         if watch {
             let key = self.key();
             command(bytes, &["WATCH", &key_name(key)]);
             self.clients[client].expect.push_back(Expect::Acknowledgement);
-            self.get(client, bytes);
+            watched = Some(self.operations.len());
+            command(bytes, &["GET", &key_name(key)]);
+            self.new_operation(client, vec![Step::Read { key, seen: None }], format!("GET watched {key}"));
         }
         command(bytes, &["MULTI"]);
         self.clients[client].expect.push_back(Expect::Acknowledgement);
@@ -345,6 +349,7 @@ impl World {
         }
         command(bytes, &["EXEC"]);
         self.new_operation(client, steps, format!("EXEC watch={watch}"));
+        self.operations.last_mut().expect("just made").watched = watched;
     }
 
     /// Takes the replies that are complete.

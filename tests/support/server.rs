@@ -108,6 +108,12 @@ impl Server {
         for (directive, value) in &options.flags {
             command.arg(format!("--{directive}")).arg(value);
         }
+        // The server takes directives from such variables; those of the tests are not for it.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CORESHARD_"))
+        {
+            command.env_remove(name);
+        }
         let log = std::fs::File::create(path.join("log")).expect("the temporary folder is writable");
         let child = command
             .stdin(Stdio::null())

@@ -20,3 +20,4 @@ mod monitor;
 mod protocol;
 mod server;
 mod slowlog;
+mod strings;
