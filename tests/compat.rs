@@ -15,8 +15,12 @@ use coreshard::server::registry;
 const REDIS_7_2: &str = include_str!("compat/redis-7.2.txt");
 
 /// Commands that are known by name and answer an error that says so, and what they wait for.
-const REFUSED: &[(&str, &str)] =
-    &[("client|caching", "client-side caching"), ("client|tracking", "client-side caching")];
+const REFUSED: &[(&str, &str)] = &[
+    ("client|caching", "client-side caching"),
+    ("client|getredir", "client-side caching"),
+    ("client|tracking", "client-side caching"),
+    ("client|trackinginfo", "client-side caching"),
+];
 
 /// How a group is called among people, in the order of the page.
 const GROUPS: &[(&str, &str)] = &[
