@@ -296,8 +296,9 @@ fn reset(
     client.name = Box::default();
     client.no_touch = false;
     client.no_evict = false;
+    // Redis: CLIENT REPLY SKIP holds for RESET too, OFF does not.
+    client.mute = client.reply_mode == ReplyMode::Skip;
     client.reply_mode = ReplyMode::On;
-    client.mute = false;
     reply.protocol = Protocol::Resp2;
     reply.simple("RESET");
     Ok(After::Done)

@@ -92,7 +92,7 @@ pub struct Core {
 
     pub now_ns: u64,
     pub now_ms: u64,
-    next_cron_ms: u64,
+    next_cron_ns: u64,
     /// Room for requests parsed ahead.
     pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
@@ -162,8 +162,8 @@ impl Core {
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
-        self.lacks_replicas =
-            self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0 && self.config.integer(id::MIN_REPLICAS_MAX_LAG) > 0;
+        self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
+            && self.config.integer(id::MIN_REPLICAS_MAX_LAG) > 0;
     }
 
     /// The batch for a core, begun if there is none.
@@ -276,10 +276,11 @@ impl Core {
     }
 
     fn cron(&mut self, io: &mut dyn NetIo) {
-        if self.now_ms < self.next_cron_ms {
+        // By the clock that never goes back: the other one may be set.
+        if self.now_ns < self.next_cron_ns {
             return;
         }
-        self.next_cron_ms = self.now_ms + CRON_MS;
+        self.next_cron_ns = self.now_ns + CRON_MS * 1_000_000;
         self.check_clients(io);
         self.observe_cron();
     }
@@ -340,7 +341,10 @@ impl Core {
             self.pause_deadline_ns(),
             self.shard
                 .next_background_ms()
-                .map(|at| self.now_ns + at.saturating_sub(self.now_ms) * 1_000_000),
+                // Deadlines may be set as far off as numbers reach.
+                .map(|at| {
+                    self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
+                }),
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
@@ -400,7 +404,7 @@ impl Core {
             resting: std::cell::Cell::new(true),
             now_ns: 0,
             now_ms: clock::realtime_ms(),
-            next_cron_ms: 0,
+            next_cron_ns: 0,
             ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
             observe: crate::observe::CoreObserve::default(),

@@ -66,7 +66,7 @@ impl Core {
     /// When paused clients may go on.
     pub fn pause_deadline_ns(&self) -> Option<u64> {
         let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
-        (!self.paused.is_empty())
-            .then(|| self.now_ns + (until - self.now_ms as i64).max(0) as u64 * 1_000_000)
+        let left_ms = until.saturating_sub(self.now_ms as i64).max(0) as u64;
+        (!self.paused.is_empty()).then(|| self.now_ns.saturating_add(left_ms.saturating_mul(1_000_000)))
     }
 }

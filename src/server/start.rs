@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::cores::Cores;
 use super::supervise::Service;
@@ -76,7 +76,7 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     let stop_fd = signals::install().context("installing the signal handlers")?;
     let oom_score_base = limits::oom_score_adj().ok();
     let cores = Cores::choose(&config)?;
-    adjust_process(&mut config, &cores, oom_score_base);
+    adjust_process(&mut config, &cores, oom_score_base)?;
     let choice = engine::probe(match config.choice(id::ENGINE).as_str() {
         "io_uring" => Wanted::IoUring,
         "epoll" => Wanted::Epoll,
@@ -109,16 +109,24 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     Ok(())
 }
 
-/// Limits and switches of the process. None of them stops the start.
-fn adjust_process(config: &mut Config, cores: &Cores, oom_score_base: Option<i32>) {
+/// Limits and switches of the process. The start is refused only where not one client could be served.
+fn adjust_process(config: &mut Config, cores: &Cores, oom_score_base: Option<i32>) -> Result<()> {
     let wanted = config.integer(id::MAXCLIENTS) as u64;
-    let files = limits::raise_open_files(wanted, settings::reserved_files(cores.count));
+    let reserved = settings::reserved_files(cores.count);
+    let files = limits::raise_open_files(wanted, reserved);
+    ensure!(
+        files.maxclients > 0,
+        "Your current 'ulimit -n' of {} is not enough for the server to start. Please increase your open file limit to \
+         at least {}. Exiting.",
+        files.now,
+        wanted.saturating_add(reserved)
+    );
     if files.maxclients < wanted {
         log::warning(format!(
             "The limit on open files is {} and could not be raised: maxclients is {} instead of {wanted}",
             files.now, files.maxclients
         ));
-        let text = files.maxclients.max(1).to_string();
+        let text = files.maxclients.to_string();
         // A number that fits its own setting.
         let _ = config.set_many(&[(b"maxclients", text.as_bytes())], Default::default());
     }
@@ -130,6 +138,7 @@ fn adjust_process(config: &mut Config, cores: &Cores, oom_score_base: Option<i32
     if let Err(error) = settings::set_oom_score(oom_score_base, config) {
         log::warning(format!("Unable to write oom_score_adj: {error}"));
     }
+    Ok(())
 }
 
 fn share(

@@ -72,6 +72,16 @@ fn invalid_keys() -> CommandError {
     super::route::INVALID_KEYS
 }
 
+/// Where the pieces of a command that runs key by key begin, unless its last piece is not whole.
+pub fn pieces_begin(entry: &Entry, argv: Argv<'_>, stride: usize) -> Result<usize, CommandError> {
+    let first = entry.row.keys.first().map_or(1, |spec| match spec.begin {
+        crate::commands::spec::Begin::Index(index) => index,
+        _ => 1,
+    });
+    let whole = argv.len().checked_sub(first).is_some_and(|len| len.is_multiple_of(stride));
+    if whole { Ok(first) } else { Err(CommandError::WrongArity(entry.full_name)) }
+}
+
 fn run_keys(
     ctx: &mut Ctx<'_>,
     entry: &Entry,
@@ -81,13 +91,7 @@ fn run_keys(
     merge: Merge,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let first = entry.row.keys.first().map_or(1, |spec| match spec.begin {
-        crate::commands::spec::Begin::Index(index) => index,
-        _ => 1,
-    });
-    if !(argv.len() - first).is_multiple_of(stride) {
-        return Err(CommandError::WrongArity(entry.full_name));
-    }
+    let first = pieces_begin(entry, argv, stride)?;
     if merge == Merge::Elements {
         reply.array((argv.len() - first) / stride);
     }

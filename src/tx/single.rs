@@ -1,7 +1,7 @@
 //! One command over several shards, as stages: key by key, in hops, or on all shards.
 
 use super::coordinator::{Claim, Stage};
-use super::execute::{merge_each, write_error};
+use super::execute::{merge_each, pieces_begin, write_error};
 use super::intents::Mode;
 use super::message::{TxCommand, Work};
 use super::route::{KeysByOwner, by_owner, mode_of};
@@ -93,8 +93,12 @@ impl Single {
         placement: Placement,
         protocol: Protocol,
     ) -> Result<Single, CommandError> {
-        let keys = keys_of(table.entry(command.row).row, command.request.argv())
-            .map_err(|_| super::route::INVALID_KEYS)?;
+        let entry = table.entry(command.row);
+        let keys = keys_of(entry.row, command.request.argv()).map_err(|_| super::route::INVALID_KEYS)?;
+        if let Run::PerKey { stride, .. } = entry.row.run {
+            // The shards cut the arguments into pieces and rely on the last one being whole.
+            pieces_begin(entry, command.request.argv(), stride)?;
+        }
         let owners = by_owner(&keys, command.request.argv(), placement);
         Ok(Single {
             command,

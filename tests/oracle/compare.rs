@@ -54,11 +54,15 @@ pub fn same(promise: &Promise, ours: &Value, theirs: &Value) -> bool {
         (_, Value::Error(_), _) | (_, _, Value::Error(_)) => false,
         // MEMORY USAGE of Redis sees keys whose time has come.
         (Promise::KindIfThere, Value::Null, Value::Int(_)) => true,
-        (Promise::ExactOrEmpty, Value::Bulk(ours), Value::Bulk(theirs)) => ours.is_empty() && theirs.len() == 1,
+        (Promise::ExactOrEmpty, Value::Bulk(ours), Value::Bulk(theirs)) => {
+            ours.is_empty() && theirs.len() == 1
+        }
         (Promise::Unordered, Value::Array(_), Value::Array(_)) => ours.sorted() == theirs.sorted(),
         // -1 and -2 say something else than a time.
         (Promise::Near(by), Value::Int(a @ 0..), Value::Int(b @ 0..)) => (a - b).abs() <= *by,
-        (Promise::Kind | Promise::KindIfThere, _, _) => std::mem::discriminant(ours) == std::mem::discriminant(theirs),
+        (Promise::Kind | Promise::KindIfThere, _, _) => {
+            std::mem::discriminant(ours) == std::mem::discriminant(theirs)
+        }
         (Promise::Each(promises), Value::Array(a), Value::Array(b)) => {
             a.len() == b.len()
                 && a.len() == promises.len()

@@ -78,7 +78,10 @@ fn restore_options() {
             err("ERR Invalid FREQ value, must be >= 0 and <= 255"),
         );
         c.expect(&args!["RESTORE", b, "0", payload, "NOSUCH"], err("ERR syntax error"));
-        c.expect(&args!["RESTORE", b, "x", payload, "REPLACE"], err("ERR value is not an integer or out of range"));
+        c.expect(
+            &args!["RESTORE", b, "x", payload, "REPLACE"],
+            err("ERR value is not an integer or out of range"),
+        );
         c.expect(&["GET", &b], "value");
     });
 }

@@ -66,7 +66,10 @@ fn conditions() {
         }
         c.expect("EXPIRE k 1 GT LT", err("ERR GT and LT options at the same time are not compatible"));
         c.expect("EXPIRE k 1 NOSUCH", err("ERR Unsupported option NOSUCH"));
-        c.expect(&args!["EXPIRE", "k", "1", b"\xff\x00x"[..]], Value::Error(b"ERR Unsupported option \xff".to_vec()));
+        c.expect(
+            &args!["EXPIRE", "k", "1", b"\xff\x00x"[..]],
+            Value::Error(b"ERR Unsupported option \xff".to_vec()),
+        );
         c.expect("TTL k", 100);
     });
 }
@@ -96,7 +99,9 @@ fn a_deadline_in_the_past_deletes() {
     each_placement(|s| {
         let mut c = s.client();
         let [a, b] = s.keys(["a", "b"]);
-        for line in [["EXPIRE", "0"], ["EXPIRE", "-1"], ["PEXPIRE", "-100"], ["EXPIREAT", "1"], ["PEXPIREAT", "0"]] {
+        for line in
+            [["EXPIRE", "0"], ["EXPIRE", "-1"], ["PEXPIRE", "-100"], ["EXPIREAT", "1"], ["PEXPIREAT", "0"]]
+        {
             c.expect(&["MSET", &a, "1", &b, "2"], ok());
             c.expect(&[line[0], &a, line[1]], 1);
             c.expect(&["EXISTS", &a, &b], 1);

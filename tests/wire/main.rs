@@ -26,3 +26,4 @@ mod scan;
 mod server;
 mod slowlog;
 mod strings;
+mod transactions;

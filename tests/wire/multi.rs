@@ -36,10 +36,7 @@ fn a_block_runs_in_order() {
         c.expect(&["MGET", &a, &b, &d], simple(QUEUED));
         c.expect(&["DEL", &a, &b, &d], simple(QUEUED));
         s.client().expect(&["EXISTS", &a, &b], 0);
-        c.expect(
-            "EXEC",
-            array([ok(), ok(), int(2), nil(), array([bulk("2"), bulk("2"), nil()]), int(2)]),
-        );
+        c.expect("EXEC", array([ok(), ok(), int(2), nil(), array([bulk("2"), bulk("2"), nil()]), int(2)]));
         c.expect("EXEC", err("ERR EXEC without MULTI"));
         c.expect("MULTI", ok());
         c.expect("EXEC", array(Vec::<Value>::new()));
@@ -336,7 +333,9 @@ fn nobody_sees_half_of_a_block() {
                 scope.spawn(|| {
                     let mut c = server.client(protocol);
                     for _ in 0..200 {
-                        let replies = exec(&mut c, [args!["INCR", a].as_slice(), args!["INCR", b].as_slice()]).elements();
+                        let replies =
+                            exec(&mut c, [args!["INCR", a].as_slice(), args!["INCR", b].as_slice()])
+                                .elements();
                         assert_eq!(replies[0], replies[1]);
                     }
                 });
@@ -365,7 +364,10 @@ fn watch_makes_increments_safe() {
                     while done < 50 {
                         c.expect(&["WATCH", &a], ok());
                         let next = c.call(&["GET", &a]).text().parse::<i64>().expect("a counter") + 1;
-                        let reply = exec(&mut c, [args!["SET", a, next].as_slice(), args!["SET", b, next].as_slice()]);
+                        let reply = exec(
+                            &mut c,
+                            [args!["SET", a, next].as_slice(), args!["SET", b, next].as_slice()],
+                        );
                         done += i64::from(matches!(reply, Value::Array(_)));
                     }
                 });
@@ -393,7 +395,10 @@ fn who_leaves_within_multi_leaves_nothing() {
         }
         wait_until_alone(&mut c);
         c.expect("DBSIZE", 0);
-        assert_eq!(exec(&mut c, [args!["SET", a, "x"].as_slice(), args!["SET", b, "y"].as_slice()]), array([ok(), ok()]));
+        assert_eq!(
+            exec(&mut c, [args!["SET", a, "x"].as_slice(), args!["SET", b, "y"].as_slice()]),
+            array([ok(), ok()])
+        );
         // EXEC itself needs nobody to read its reply.
         let mut leaving = s.client();
         leaving.expect("MULTI", ok());

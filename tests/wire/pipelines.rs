@@ -59,10 +59,16 @@ fn thousands_of_mixed_commands_keep_their_order() {
             let bytes: Vec<u8> = commands.iter().flat_map(|command| encode(command)).collect();
             let mut writer = c.writer();
             std::thread::scope(|scope| {
-                scope.spawn(move || std::io::Write::write_all(&mut writer, &bytes).expect("the server reads"));
+                scope
+                    .spawn(move || std::io::Write::write_all(&mut writer, &bytes).expect("the server reads"));
                 for (n, expected) in expected.iter().enumerate() {
                     let got = c.recv();
-                    assert_eq!(got, expected.as_seen_in(s.protocol()), "reply {n} of {count}: {}", show(&commands[n]));
+                    assert_eq!(
+                        got,
+                        expected.as_seen_in(s.protocol()),
+                        "reply {n} of {count}: {}",
+                        show(&commands[n])
+                    );
                 }
             });
         }

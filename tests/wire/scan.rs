@@ -10,7 +10,8 @@ fn scan(c: &mut Client, options: &[&str], mut between: impl FnMut(usize)) -> BTr
     let mut cursor = "0".to_owned();
     for round in 0.. {
         assert!(round < 100_000, "the SCAN does not end");
-        let command: Vec<&str> = ["SCAN", cursor.as_str()].into_iter().chain(options.iter().copied()).collect();
+        let command: Vec<&str> =
+            ["SCAN", cursor.as_str()].into_iter().chain(options.iter().copied()).collect();
         let reply = c.call(&command).elements();
         for key in reply[1].elements() {
             *met.entry(key.text()).or_insert(0) += 1;

@@ -70,9 +70,12 @@ fn rename_take(
     _: &[usize],
     _: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    let moved = ctx.keys().take(argv.get(1), Event::RENAME_FROM);
+    // It may have expired, or been evicted, since it was looked at: intents hold back commands only.
+    let Some(moved) = ctx.keys().take(argv.get(1), Event::RENAME_FROM) else {
+        return Err(CommandError::NoSuchKey);
+    };
     one_change(ctx.shard);
-    Ok(Part::Moved(moved.map(Box::new)))
+    Ok(Part::Moved(Some(Box::new(moved))))
 }
 
 fn rename_put(
@@ -95,7 +98,7 @@ fn taken(got: &mut Gathered) -> Moved {
     let last = got.hops.len() - 1;
     match std::mem::take(got.only(last)) {
         Part::Moved(Some(moved)) => *moved,
-        _ => unreachable!("the source was there when it was looked at, and nothing came between"),
+        _ => unreachable!("the hop before returns what it took, or ends the command"),
     }
 }
 
@@ -163,8 +166,9 @@ fn copy_look(
 
 fn copy_take(ctx: &mut Ctx<'_>, argv: Argv<'_>, _: &[usize], _: &mut Gathered) -> Result<Part, CommandError> {
     let access = ctx.shard.access_clock().fresh();
-    let copy = ctx.keys().copy(argv.get(1)).map(|moved| Moved { access, ..moved });
-    Ok(Part::Moved(copy.map(Box::new)))
+    // As in `rename_take`: it may be gone.
+    let Some(copy) = ctx.keys().copy(argv.get(1)) else { return Ok(Part::Stop) };
+    Ok(Part::Moved(Some(Box::new(Moved { access, ..copy }))))
 }
 
 fn copy_put(
