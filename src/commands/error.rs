@@ -1,5 +1,6 @@
 //! What a command answers when it cannot: Redis's texts, word for word, on one page.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A client's error. Small and, but for the few that quote the client, free of allocation.
@@ -22,6 +23,7 @@ pub enum CommandError {
     InvalidDbIndex,
     DbOutOfRange,
     OutOfMemory,
+    NoReplicas,
     NotANumber,
     BusyKey,
     BadDump,
@@ -38,24 +40,47 @@ pub enum CommandError {
     LfuNotSelected,
     LfuSelected,
     /// The option, as the client wrote it.
-    UnsupportedOption(Box<str>),
+    UnsupportedOption(Box<[u8]>),
     WrongArity(&'static str),
     /// A full line without the leading dash, starting with its code.
     Line(&'static str),
-    /// The same, composed.
-    Text(Box<str>),
+    /// The same, composed. It may quote the client, so it may be any bytes.
+    Text(Box<[u8]>),
 }
 
 impl CommandError {
     /// An error line composed at run time.
-    pub fn text(line: impl Into<Box<str>>) -> CommandError {
-        CommandError::Text(line.into())
+    pub fn text(line: impl Into<Vec<u8>>) -> CommandError {
+        CommandError::Text(line.into().into())
+    }
+
+    /// An error line that quotes an argument. Redis: at most 128 bytes of it.
+    pub fn quoting(before: &str, argument: &[u8], after: &str) -> CommandError {
+        CommandError::text([before.as_bytes(), quoted(argument, 128), after.as_bytes()].concat())
+    }
+
+    /// The line as it goes over the wire.
+    pub fn line(&self) -> Cow<'_, [u8]> {
+        match self {
+            CommandError::Text(line) => Cow::Borrowed(line),
+            CommandError::UnsupportedOption(option) => {
+                [b"ERR Unsupported option ", &**option].concat().into()
+            }
+            CommandError::Line(line) => Cow::Borrowed(line.as_bytes()),
+            other => other.to_string().into_bytes().into(),
+        }
     }
 
     /// The `ERR` word or other code that the line starts with (for errorstats).
     pub fn code(line: &str) -> &str {
         line.split([' ', '\r', '\n']).next().unwrap_or("ERR")
     }
+}
+
+/// What an error quotes of an argument. Redis: `most` bytes of it, and nothing after a zero byte.
+pub fn quoted(argument: &[u8], most: usize) -> &[u8] {
+    let shown = &argument[..argument.len().min(most)];
+    shown.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl fmt::Display for CommandError {
@@ -77,6 +102,7 @@ impl fmt::Display for CommandError {
             OffsetOutOfRange => "ERR offset is out of range",
             InvalidDbIndex => "ERR invalid DB index",
             DbOutOfRange => "ERR DB index is out of range",
+            NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
             NotANumber => "ERR resulting score is not a number (NaN)",
             BusyKey => "BUSYKEY Target key name already exists.",
@@ -99,7 +125,6 @@ impl fmt::Display for CommandError {
                 "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching \
                  between policies at runtime LRU and LFU data will take some time to adjust."
             }
-            UnsupportedOption(option) => return write!(f, "ERR Unsupported option {option}"),
             InvalidExpire(command) => {
                 return write!(f, "ERR invalid expire time in '{command}' command");
             }
@@ -107,7 +132,7 @@ impl fmt::Display for CommandError {
                 return write!(f, "ERR wrong number of arguments for '{command}' command");
             }
             Line(line) => line,
-            Text(line) => line,
+            Text(_) | UnsupportedOption(_) => return f.write_str(&String::from_utf8_lossy(&self.line())),
         };
         f.write_str(line)
     }

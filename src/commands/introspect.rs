@@ -58,7 +58,7 @@ pub fn is_in_category(row: &Row, category: &str) -> bool {
     let flags = row.flags;
     // A container is there for its subcommands and implies nothing.
     let implied = category_of(row.group).filter(|_| row.subcommands.is_empty());
-    let stated = |name: &str| row.acl.iter().any(|acl| *acl == name) || implied == Some(name);
+    let stated = |name: &str| row.acl.contains(&name) || implied == Some(name);
     match category {
         "write" if flags.has(Flags::WRITE) => true,
         // Redis: scripts do not count as reads.

@@ -19,7 +19,7 @@ pub mod testing;
 
 pub use args::Args;
 pub use context::Ctx;
-pub use error::CommandError;
+pub use error::{CommandError, quoted};
 pub use part::Part;
 pub use spec::{Outcome, Row};
 pub use table::{CommandTable, Entry, RowId};

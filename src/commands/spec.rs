@@ -362,7 +362,7 @@ pub type FinishFn = fn(Argv<'_>, &mut Gathered, &mut Reply<'_>) -> Result<Outcom
 /// Every shard's part of a command over all of them.
 pub type AllFn = fn(&mut Ctx<'_>, Argv<'_>) -> Result<Part, CommandError>;
 /// Merges the shards' parts, in the order of the shards.
-pub type MergeFn = fn(Argv<'_>, &mut Vec<Part>, &mut Reply<'_>) -> Result<Outcome, CommandError>;
+pub type MergeFn = fn(Argv<'_>, &mut [Part], &mut Reply<'_>) -> Result<Outcome, CommandError>;
 
 /// How the replies of a [`Run::PerKey`] command come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -120,7 +120,7 @@ fn typed_reads_give_the_defaults() {
     assert_eq!(config.text(id::DBFILENAME), "dump.rdb");
     assert_eq!(config.optional(id::UNIXSOCKET), None);
     assert_eq!(config.secret(id::REQUIREPASS), None);
-    assert_eq!(config.bind(), ["*", "-::*"]);
+    assert_eq!(config.bind(), ["127.0.0.1", "-::1"]);
     assert_eq!(config.maxmemory_clients(), MemoryBound::Bytes(0));
     assert_eq!(config.save_rules()[0], SaveRule { seconds: 3600, changes: 1 });
     let replica = config.output_limit(ClientClass::Replica);

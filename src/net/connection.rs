@@ -222,8 +222,7 @@ fn hello(
         } else if args.left() >= 2 && args.token("setname") {
             set_name(core.clients.at(conn.index), args.take()?)?;
         } else {
-            let option = String::from_utf8_lossy(option);
-            return Err(CommandError::text(format!("ERR Syntax error in HELLO option '{option}'")));
+            return Err(CommandError::quoting("ERR Syntax error in HELLO option '", option, "'"));
         }
     }
     if core.must_authenticate(conn) {

@@ -76,6 +76,8 @@ pub struct Core {
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// `min-replicas-to-write` asks for replicas, of which there are none.
+    pub lacks_replicas: bool,
     /// To be opened in the first turn.
     pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
@@ -160,6 +162,8 @@ impl Core {
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
+        self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
+            && self.config.integer(id::MIN_REPLICAS_MAX_LAG) > 0;
     }
 
     /// The batch for a core, begun if there is none.
@@ -216,7 +220,8 @@ impl Core {
                 if kind == ListenerKind::Unix {
                     client.socket_path = self.config.optional(id::UNIXSOCKET).unwrap_or_default().into();
                 }
-                client.authenticated = !self.requires_password();
+                // Nothing that a scraper sends is a command.
+                client.authenticated = kind == ListenerKind::Metrics || !self.requires_password();
                 self.clients.insert(client);
                 self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
@@ -241,6 +246,9 @@ impl Core {
         if client.monitor {
             self.shared.monitors[self.me.index()].fetch_sub(1, Ordering::Relaxed);
             self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if client.stall == super::client::Stall::Paused {
+            self.paused.retain(|known| *known != conn);
         }
         let mut watched = std::mem::take(&mut client.watched);
         watched.append(&mut client.watched_by_exec);
@@ -386,6 +394,7 @@ impl Core {
             clients_checked_ms: 0,
             turned_away: Vec::new(),
             active_expire: true,
+            lacks_replicas: false,
             listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,

@@ -8,7 +8,7 @@ use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
-use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId};
+use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId, quoted};
 use crate::config::id;
 use crate::resp::{Argv, Limits, Output, Parser, Reply, Request, Span, Step};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
@@ -26,8 +26,9 @@ use crate::types::{DbIndex, ShardId};
 
 /// Commands a connection may have outstanding at other shards.
 const OUTSTANDING_MAX: usize = 4096;
-/// Unconsumed request bytes at which a stalled connection's receiving pauses.
-const QUERY_PAUSE_BYTES: usize = 256 * 1024;
+/// Part of `client-query-buffer-limit` (64 MiB of 1 GiB) at which a stalled connection's receiving pauses. Large, because
+/// many clients write a whole pipeline before they read: were the server to stop reading early, both would wait.
+const QUERY_PAUSE_PART: usize = 16;
 
 const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
@@ -77,7 +78,7 @@ impl Ahead {
         while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
             let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
             let argv = parser.argv(&bytes[self.end..]);
-            let row = table.find(argv.get(0));
+            let row = table.find_again(argv.get(0), self.requests.last().and_then(|last| last.row));
             if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
                 && let Some(key) = argv.try_get(at)
             {
@@ -173,6 +174,7 @@ impl Core {
             return super::http::serve(self, io, conn);
         }
         self.run_query(io, conn);
+        let pause_bytes = self.config.memory(id::CLIENT_QUERY_BUFFER_LIMIT) as usize / QUERY_PAUSE_PART;
         let Some(client) = self.clients.get(conn) else { return };
         if client.ended && !client.dirty {
             // Perhaps that was all: looked at when replies are sent.
@@ -180,7 +182,7 @@ impl Core {
             self.dirty.push(conn);
         }
         let client = self.clients.at(conn.index);
-        if client.receive_paused && client.query.len() < QUERY_PAUSE_BYTES {
+        if client.receive_paused && client.query.len() - client.query_at <= pause_bytes {
             client.receive_paused = false;
             io.resume_receive(conn);
         }
@@ -212,7 +214,7 @@ impl Core {
         if held > limit {
             self.observe.query_limit_disconnections += 1;
             self.close(io, conn);
-        } else if held > QUERY_PAUSE_BYTES && client.stall != Stall::None && !client.receive_paused {
+        } else if held > limit / QUERY_PAUSE_PART && client.stall != Stall::None && !client.receive_paused {
             client.receive_paused = true;
             io.pause_receive(conn);
         }
@@ -340,6 +342,9 @@ impl Core {
         }
         if !authenticated && !entry.row.flags.has(Flags::NO_AUTH) && self.requires_password() {
             return self.reject(conn, row, &CommandError::Line("NOAUTH Authentication required."));
+        }
+        if self.lacks_replicas && entry.is_write {
+            return self.reject(conn, row, &CommandError::NoReplicas);
         }
         if self.pause_holds(conn, entry) {
             return self.stall(conn, Stall::Paused);
@@ -477,8 +482,9 @@ impl Core {
         let (from, before) = (out.bytes.len(), out.len());
         let ok = run_here(&mut self.shard, entry, db, view, argv, out);
         let reply_bytes = out.len() - before;
-        if !ok {
-            self.observe.errors.count(&out.bytes[from..]);
+        if !ok && self.observe.count_failure(&out.bytes[from..]) {
+            self.stats[row.index()].rejected += 1;
+            return;
         }
         let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
@@ -666,27 +672,24 @@ impl Core {
             client.close_after_reply = true;
             return Flow::Taken;
         }
-        let shown =
-            |arg: &[u8], most: usize| String::from_utf8_lossy(&arg[..arg.len().min(most)]).into_owned();
-        let mut args = String::new();
+        const MOST: usize = 128;
+        let mut args = Vec::new();
         for arg in argv.iter().skip(1) {
-            if args.len() >= 128 {
+            if args.len() >= MOST {
                 break;
             }
-            args.push_str(&format!("'{}' ", shown(arg, 128 - args.len())));
+            args.extend_from_slice(&[b"'", quoted(arg, MOST - args.len()), b"' "].concat());
         }
-        let name = shown(argv.get(0), 128);
-        let line = format!("ERR unknown command '{name}', with args beginning with: {args}");
-        self.refuse(conn, &CommandError::text(line))
+        let name = quoted(argv.get(0), MOST);
+        let line: [&[u8]; 4] = [b"ERR unknown command '", name, b"', with args beginning with: ", &args];
+        self.refuse(conn, &CommandError::text(line.concat()))
     }
 
     #[cold]
     fn refuse_subcommand(&mut self, conn: ConnId, container: RowId, argv: Argv<'_>) -> Flow {
-        let word = argv.get(1);
-        let shown = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
         let name = self.table.entry(container).row.name.to_uppercase();
-        let line = format!("ERR unknown subcommand '{shown}'. Try {name} HELP.");
-        self.refuse(conn, &CommandError::text(line))
+        let after = format!("'. Try {name} HELP.");
+        self.refuse(conn, &CommandError::quoting("ERR unknown subcommand '", argv.get(1), &after))
     }
 }
 

@@ -9,7 +9,7 @@ use super::client::{Client, Stall};
 use super::core::Core;
 use super::info::OWN_OUTPUT_BYTES;
 use crate::config::{ClientClass, MemoryBound, id};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 
 /// Redis: unread output that a client may have before it has authenticated.
 const UNAUTHENTICATED_OUTPUT_BYTES: u64 = 1024;
@@ -37,7 +37,11 @@ impl Core {
     pub fn is_over_output_limit(&mut self, conn: ConnId) -> bool {
         let now_ms = self.now_ms;
         let client = self.clients.at(conn.index);
-        let bytes = client.output_bytes().saturating_sub(OWN_OUTPUT_BYTES) as u64;
+        // Redis: what fits a client's own buffer is not counted; a reply whose length comes later (KEYS) is, all of it.
+        let bytes = match client.output_bytes() {
+            few if few <= OWN_OUTPUT_BYTES => 0,
+            bytes => bytes as u64,
+        };
         if bytes == 0 {
             client.soft_limit_since_ms = None;
             return false;
@@ -69,11 +73,15 @@ impl Core {
         let now_ms = self.now_ms;
         // Who waits for the server is not idle.
         let is_idle = |client: &Client| {
+            let idle_ms = now_ms.saturating_sub(client.active_ms);
+            if client.kind == ListenerKind::Metrics {
+                return idle_ms > super::http::IDLE_MS;
+            }
             timeout_ms > 0
                 && !client.monitor
                 && client.outstanding == 0
                 && client.stall != Stall::Paused
-                && now_ms.saturating_sub(client.active_ms) > timeout_ms
+                && idle_ms > timeout_ms
         };
         let mut idle = Vec::new();
         let mut slow = Vec::new();
@@ -81,7 +89,7 @@ impl Core {
             client.output_peak = client.sending.max(client.output_peak / 2);
             if is_idle(client) {
                 idle.push(client.conn);
-            } else if client.sending > 0 {
+            } else if client.sending > 0 || client.outstanding > 0 {
                 slow.push(client.conn);
             }
         }
@@ -113,7 +121,7 @@ impl Core {
         let me = self.me.index();
         let mut total = 0;
         let mut evictable = Vec::new();
-        for client in self.clients.iter() {
+        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
             let bytes = client.memory_bytes() as u64;
             total += bytes;
             if !client.no_evict {
@@ -124,9 +132,10 @@ impl Core {
         loop {
             let largest = evictable.last().map_or(0, |(bytes, _)| *bytes);
             let board = &self.shared.client_memory;
-            board[me].total.store(total, Ordering::Relaxed);
+            // The largest first: who sees the new total also sees whose turn it is.
             board[me].largest.store(largest, Ordering::Relaxed);
-            let all: u64 = board.iter().map(|core| core.total.load(Ordering::Relaxed)).sum();
+            board[me].total.store(total, Ordering::Release);
+            let all: u64 = board.iter().map(|core| core.total.load(Ordering::Acquire)).sum();
             let is_mine = board
                 .iter()
                 .enumerate()

@@ -99,10 +99,10 @@ impl Core {
             let (at, before) = (replies.output.bytes.len(), replies.output.len());
             let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
             let reply_bytes = replies.output.len() - before;
-            if !ok {
-                self.count_error_reply(&replies.output, at);
-            }
             replies.end(command.token);
+            if !ok && self.count_error_reply(command.row, &replies.output, at) {
+                continue;
+            }
             let ran = Ran { cycles: self.lap(), ok, reply_bytes };
             self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
         }
@@ -344,11 +344,10 @@ impl Core {
                 let mut output = Output::default();
                 self.start_clock();
                 let ok = run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
-                if !ok {
-                    self.count_error_reply(&output, 0);
+                if ok || !self.count_error_reply(row, &output, 0) {
+                    let ran = Ran { cycles: self.lap(), ok, reply_bytes: output.len() };
+                    self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
                 }
-                let ran = Ran { cycles: self.lap(), ok, reply_bytes: output.len() };
-                self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
                 if origin == self.me {
                     self.deliver(token, &mut output);
                 } else {

@@ -226,6 +226,12 @@ fn exec_block(
         core.unwatch_all(conn);
         return Err(CommandError::Line("EXECABORT Transaction discarded because of previous errors."));
     }
+    if let Some(error) = core.refusal_of(&multi) {
+        core.unwatch_all(conn);
+        let before = b"EXECABORT Transaction discarded because of: ";
+        return Err(CommandError::text([before, &*error.line()].concat()));
+    }
+    let client = core.clients.at(conn.index);
     let (db, view, protocol) = (client.db, client.view(), client.protocol);
     let watched = std::mem::take(&mut client.watched);
     let mut steps = core.steps_of(*multi, db);
@@ -283,7 +289,8 @@ impl Core {
         let entry = self.table.entry(row);
         let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
             Some(CommandError::Line("ERR Command not allowed inside a transaction"))
-        } else if entry.deny_oom && self.shard.over_limit() && !self.shard.make_room() {
+        } else if self.shard.over_limit() && !self.shard.make_room() {
+            // Redis: a queue takes memory whatever its commands do.
             Some(CommandError::OutOfMemory)
         } else {
             None
@@ -302,6 +309,16 @@ impl Core {
         }
         client.output().bytes.extend_from_slice(QUEUED);
         super::dispatch::Flow::Taken
+    }
+
+    /// Why a whole block may not run, although each of its commands was queued.
+    fn refusal_of(&mut self, multi: &Multi) -> Option<CommandError> {
+        let table = self.table;
+        let mut entries = multi.commands.iter().map(|(row, _)| table.entry(*row));
+        if entries.clone().any(|entry| entry.deny_oom) && self.shard.over_limit() && !self.shard.make_room() {
+            return Some(CommandError::OutOfMemory);
+        }
+        (self.lacks_replicas && entries.any(|entry| entry.is_write)).then_some(CommandError::NoReplicas)
     }
 
     /// The steps of a MULTI block, each with its database (SELECT inside moves on) and its way.
@@ -390,11 +407,10 @@ impl Core {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
                 let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
-                if !ok {
-                    self.count_error_reply(out, 0);
+                if ok || !self.count_error_reply(step.command.row, out, 0) {
+                    let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
+                    self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 }
-                let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
-                self.ran(step.command.row, Caller::Here(conn), argv, ran);
                 return;
             }
             Ok(Route::Broadcast) => self.broadcast_alone(io, conn, step.command.row, argv, out),
@@ -458,6 +474,10 @@ impl Core {
             self.run_step(io, conn, &step, &mut out);
         }
         let protocol = self.clients.get(conn).map(|client| client.protocol).unwrap_or_default();
+        if let Some(client) = self.clients.get(conn) {
+            let view = client.view();
+            self.coordinator.see_client(slot, view);
+        }
         let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
         exec.caller_done(out, protocol);
         true

@@ -67,18 +67,20 @@ impl Core {
     }
 
     /// Counts the error that a reply is, written into `out` from `from` on.
+    ///
+    /// True when the command was refused before it ran: it is counted then, and [`Core::ran`] is not to be called.
     #[cold]
-    pub fn count_error_reply(&mut self, out: &Output, from: usize) {
-        if let Some(line) = out.bytes.get(from..) {
-            self.observe.errors.count(&line[..line.len().min(128)]);
-        }
+    pub fn count_error_reply(&mut self, row: RowId, out: &Output, from: usize) -> bool {
+        let refused = out.bytes.get(from..).is_some_and(|line| self.observe.count_failure(line));
+        self.stats[row.index()].rejected += u64::from(refused);
+        refused
     }
 
     /// What the commands of a transaction's work told.
     pub fn ran_in_work(&mut self, origin: ShardId, client: ClientId, done: Vec<WhatRan>) {
         for what in done {
-            if !what.ok {
-                self.count_error_reply(&what.error, 0);
+            if !what.ok && self.count_error_reply(what.command.row, &what.error, 0) {
+                continue;
             }
             let ran = Ran { cycles: what.cycles, ok: what.ok, reply_bytes: what.reply_bytes };
             self.ran(what.command.row, Caller::Of(origin, client), what.command.request.argv(), ran);
@@ -267,7 +269,7 @@ impl Core {
                     ns: clock::cycles_to_ns(stats.cycles),
                     failed: stats.failed,
                     rejected: stats.rejected,
-                    histogram: stats.histogram.clone(),
+                    histogram: stats.latencies.as_ref().map(|latencies| Box::new(latencies.histogram())),
                 };
                 report.by_command.insert(entry.full_name, command);
             }
@@ -292,6 +294,8 @@ impl Core {
     fn report_clients(&self, report: &mut CoreReport) {
         for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
             report.clients += 1;
+            // Redis: who waits for CLIENT PAUSE to end counts as blocked.
+            report.blocked += u64::from(client.stall == super::client::Stall::Paused);
             let watched = client.watched.len() as u64;
             report.watching += u64::from(watched > 0);
             report.watched_keys += watched;
@@ -341,6 +345,7 @@ impl Core {
             percentiles: config.latency_percentiles().to_vec(),
             connections_received: self.shared.total_connections.load(Ordering::Relaxed),
             connections_rejected: self.shared.rejected_connections.load(Ordering::Relaxed),
+            clients_evicted: self.shared.evicted_clients.load(Ordering::Relaxed),
             memory,
         }
     }

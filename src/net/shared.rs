@@ -142,6 +142,7 @@ impl Shared {
     /// CONFIG RESETSTAT: the counters that no core keeps for itself.
     pub fn reset_stats(&self) {
         self.rejected_connections.store(0, Ordering::Relaxed);
+        self.evicted_clients.store(0, Ordering::Relaxed);
         self.total_connections.store(0, Ordering::Relaxed);
         self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }

@@ -126,7 +126,7 @@ fn server(out: &mut String, facts: &Facts) {
     line!(out, "hz", "{}", facts.hz);
     line!(out, "configured_hz", "{}", facts.hz);
     // Redis: seconds in 24 bits.
-    line!(out, "lru_clock", "{}", facts.now_us / 1_000_000 & 0xff_ffff);
+    line!(out, "lru_clock", "{}", (facts.now_us / 1_000_000) & 0xff_ffff);
     line!(out, "executable", "{}", process::executable().display());
     line!(out, "config_file", "{}", facts.config_file);
     line!(out, "io_threads_active", "0");
@@ -285,7 +285,7 @@ fn stats(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "expired_time_cap_reached_count", "0");
     line!(out, "expire_cycle_cpu_milliseconds", "0");
     line!(out, "evicted_keys", "{}", total.keys.evicted);
-    line!(out, "evicted_clients", "0");
+    line!(out, "evicted_clients", "{}", facts.clients_evicted);
     line!(out, "total_eviction_exceeded_time", "0");
     line!(out, "current_eviction_exceeded_time", "0");
     line!(out, "keyspace_hits", "{}", total.keys.hits);

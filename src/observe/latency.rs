@@ -265,12 +265,12 @@ mod tests {
 
     #[test]
     fn cumulative_counts_double() {
-        let mut histogram = crate::observe::stats::new_histogram();
+        let mut histogram = crate::observe::latencies::new_histogram();
         for ns in [500, 900, 3000, 40_000] {
             histogram.saturating_record(ns);
         }
         assert_eq!(cumulative(&histogram), [(1, 2), (4, 3), (66, 4)]);
-        assert!(cumulative(&crate::observe::stats::new_histogram()).is_empty());
+        assert!(cumulative(&crate::observe::latencies::new_histogram()).is_empty());
     }
 
     #[test]

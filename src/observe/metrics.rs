@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use hdrhistogram::Histogram;
 
-use super::report::{CoreReport, Facts};
+use super::report::{CommandReport, CoreReport, Facts};
 
 /// Upper bounds of the latency buckets, in nanoseconds.
 const BOUNDS_NS: [u64; 14] = [
@@ -24,6 +24,9 @@ const BOUNDS_NS: [u64; 14] = [
     100_000_000,
     1_000_000_000,
 ];
+
+/// A number of a report.
+type Of<R> = fn(&R) -> f64;
 
 /// The page being written.
 struct Page(String);
@@ -136,6 +139,7 @@ fn traffic(page: &mut Page, facts: &Facts, total: &CoreReport) {
     );
     page.counter("redis_connections_received_total", "Connections accepted.", facts.connections_received);
     page.counter("redis_rejected_connections_total", "Connections refused.", facts.connections_rejected);
+    page.counter("redis_evicted_clients_total", "Clients closed for their memory.", facts.clients_evicted);
     page.counter("redis_commands_processed_total", "Commands run.", total.commands);
     page.gauge("redis_instantaneous_ops_per_sec", "Commands per second of late.", total.rates.commands);
     page.counter("redis_net_input_bytes_total", "Bytes received.", total.net_in);
@@ -174,7 +178,7 @@ fn databases(page: &mut Page, total: &CoreReport) {
 }
 
 fn commands(page: &mut Page, total: &CoreReport) {
-    let numbers: [(&str, &str, fn(&super::report::CommandReport) -> f64); 4] = [
+    let numbers: [(&str, &str, Of<CommandReport>); 4] = [
         ("redis_commands_total", "Calls of a command.", |command| command.calls as f64),
         ("redis_commands_duration_seconds_total", "Time spent in a command.", |command| {
             command.ns as f64 / 1e9
@@ -222,7 +226,7 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
     page.metric("coreshard_engine_info", "gauge", "The engine and why it was chosen.");
     let labels = format!("engine=\"{}\",reason=\"{}\"", label(&facts.engine), label(&facts.engine_reason));
     page.sample("coreshard_engine_info", &labels, 1.0);
-    let numbers: [(&str, &str, &str, fn(&CoreReport) -> f64); 11] = [
+    let numbers: [(&str, &str, &str, Of<CoreReport>); 11] = [
         ("coreshard_shard_keys", "gauge", "Keys of a shard.", |core| core.keys_count() as f64),
         ("coreshard_shard_memory_bytes", "gauge", "Memory of a shard's keys.", |core| {
             core.keyspace_bytes as f64
@@ -270,12 +274,11 @@ fn shards(page: &mut Page, facts: &Facts, cores: &[CoreReport]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::CommandReport;
     use super::*;
 
     #[test]
     fn every_sample_follows_its_type() {
-        let mut histogram = Box::new(crate::observe::stats::new_histogram());
+        let mut histogram = Box::new(crate::observe::latencies::new_histogram());
         histogram.saturating_record(1500);
         let report =
             CommandReport { calls: 1, ns: 1500, histogram: Some(histogram), ..CommandReport::default() };

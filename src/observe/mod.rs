@@ -1,6 +1,7 @@
 //! Seeing what a core does: statistics, slow log, latencies, and the texts that show them.
 
 pub mod info;
+pub mod latencies;
 pub mod latency;
 pub mod memory;
 pub mod metrics;

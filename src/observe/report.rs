@@ -186,5 +186,6 @@ pub struct Facts {
     pub percentiles: Vec<f64>,
     pub connections_received: u64,
     pub connections_rejected: u64,
+    pub clients_evicted: u64,
     pub memory: Memory,
 }

@@ -2,22 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
-
+use super::latencies::Latencies;
 use super::latency::Events;
 use super::rates::Rates;
 use super::slowlog::{Log, Shown};
 use crate::commands::CommandError;
 use crate::config::{Config, id};
 use crate::sys::clock;
-
-/// Latencies are told apart from 1 ns to 1 s, with two significant digits, as Redis does.
-pub const LATENCY_MAX_NS: u64 = 1_000_000_000;
-
-/// An empty histogram of latencies in nanoseconds: 24 KiB.
-pub fn new_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LATENCY_MAX_NS, 2).expect("the bounds are in order")
-}
 
 /// What is counted per command.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +18,7 @@ pub struct CommandStats {
     pub failed: u64,
     pub rejected: u64,
     /// Made by the first call while `latency-tracking` is on.
-    pub histogram: Option<Box<Histogram<u64>>>,
+    pub latencies: Option<Latencies>,
 }
 
 impl CommandStats {
@@ -38,23 +29,21 @@ impl CommandStats {
         self.cycles += cycles;
         self.failed += u64::from(!ok);
         if tracking {
-            self.record_latency(clock::cycles_to_ns(cycles).max(1));
+            self.record_latency(clock::cycles_to_ns(cycles));
         }
     }
 
     #[inline]
     fn record_latency(&mut self, ns: u64) {
-        match &mut self.histogram {
-            Some(histogram) => histogram.saturating_record(ns),
-            None => self.begin_histogram(ns),
+        match &mut self.latencies {
+            Some(latencies) => latencies.record(ns),
+            None => self.begin_latencies(ns),
         }
     }
 
     #[cold]
-    fn begin_histogram(&mut self, ns: u64) {
-        let mut histogram = Box::new(new_histogram());
-        histogram.saturating_record(ns);
-        self.histogram = Some(histogram);
+    fn begin_latencies(&mut self, ns: u64) {
+        self.latencies.get_or_insert_default().record(ns);
     }
 }
 
@@ -153,10 +142,18 @@ impl CoreObserve {
         self.note_reply_bytes = usize::try_from(self.large_replies.threshold()).unwrap_or(usize::MAX);
     }
 
+    /// Counts the error that a command which needs memory, or another, was answered. True when it did not run at all
+    /// but was refused for want of memory: Redis counts that as a rejection and not as a call.
+    #[cold]
+    pub fn count_failure(&mut self, line: &[u8]) -> bool {
+        self.errors.count(&line[..line.len().min(128)]);
+        line.starts_with(b"-OOM command not allowed")
+    }
+
     /// Counts an error reply.
     #[cold]
     pub fn count_error(&mut self, error: &CommandError) {
-        self.errors.count(error.to_string().as_bytes());
+        self.errors.count(&error.line());
     }
 
     /// CONFIG RESETSTAT. Logs and latency events have their own resets.
@@ -208,9 +205,9 @@ mod tests {
     fn a_call_is_counted_and_its_latency_kept() {
         let mut stats = CommandStats::default();
         stats.record(1000, true, false);
-        assert!(stats.histogram.is_none());
+        assert!(stats.latencies.is_none());
         stats.record(1000, false, true);
         assert_eq!((stats.calls, stats.failed), (2, 1));
-        assert_eq!(stats.histogram.as_ref().map(|histogram| histogram.len()), Some(1));
+        assert_eq!(stats.latencies.map(|latencies| latencies.histogram().len()), Some(1));
     }
 }

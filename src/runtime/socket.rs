@@ -59,6 +59,13 @@ pub fn listen_unix(path: &Path, perm: Option<u32>) -> io::Result<Listener> {
     Ok(Listener { fd, kind: ListenerKind::Unix })
 }
 
+/// Takes a listening socket out of service at once, although its descriptor stays open for a while: connections
+/// then go to other listeners of the address, and what it has not accepted is reset.
+pub fn stop_listening(fd: BorrowedFd<'_>) {
+    // SAFETY: the descriptor is open while it is borrowed. There is nothing to do about a failure.
+    unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_RD) };
+}
+
 /// The address a listening TCP socket got, for port 0 and for messages.
 pub fn local_addr(listener: &Listener) -> Option<SocketAddr> {
     name(listener.fd.as_raw_fd(), libc::getsockname)

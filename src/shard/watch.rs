@@ -68,6 +68,11 @@ impl Watches {
         }
     }
 
+    /// The names of the watched keys of these databases.
+    pub fn keys_of(&self, dbs: &[DbIndex]) -> Vec<Box<[u8]>> {
+        self.keys.keys().filter(|(db, _)| dbs.contains(db)).map(|(_, key)| key.clone()).collect()
+    }
+
     /// True when no key is watched.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -33,6 +33,7 @@ impl Shard {
     ///
     /// Redis: a watch fails when its key is there before or after, unless it comes out of nothing already expired.
     pub fn swap_dbs(&mut self, left: DbIndex, right: DbIndex) {
+        self.drop_stale_watched(left, right);
         let Ok([one, other]) = self.dbs.get_disjoint_mut([left.index(), right.index()]) else { return };
         if !self.watches.is_empty() {
             let (hasher, now_ms) = (&self.hasher, self.now_ms);
@@ -50,5 +51,15 @@ impl Shard {
         }
         std::mem::swap(&mut one.table, &mut other.table);
         self.recount();
+    }
+
+    /// Drops what has expired of the watched keys' names in both databases, so that a stale key which takes the place
+    /// of none, or of another stale one, does not fail a watch when somebody looks at it later.
+    fn drop_stale_watched(&mut self, left: DbIndex, right: DbIndex) {
+        for key in self.watches.keys_of(&[left, right]) {
+            for db in [left, right] {
+                self.keyspace(db, false).exists(&key);
+            }
+        }
     }
 }

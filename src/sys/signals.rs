@@ -119,6 +119,18 @@ pub fn clear() {
     unsafe { libc::read(WAKE_FD.load(Ordering::Acquire), count.as_mut_ptr().cast(), count.len()) };
 }
 
+/// Blocks the calling thread until a signal asked for shutdown (`fd` is what [`install`] returned).
+pub fn wait(fd: RawFd) {
+    loop {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd, for the duration of the call.
+        let ready = unsafe { libc::poll(&mut poll, 1, -1) };
+        if ready > 0 {
+            return;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -174,17 +186,5 @@ mod tests {
         }
         let output = rerun("sys::signals::tests::children_do_not_inherit_the_descriptor");
         assert!(output.status.success());
-    }
-}
-
-/// Blocks the calling thread until a signal asked for shutdown (`fd` is what [`install`] returned).
-pub fn wait(fd: RawFd) {
-    loop {
-        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd, for the duration of the call.
-        let ready = unsafe { libc::poll(&mut poll, 1, -1) };
-        if ready > 0 {
-            return;
-        }
     }
 }

@@ -263,6 +263,11 @@ impl<P: Program> Coordinator<P> {
         &mut self.txs[slot as usize].as_mut().expect("the caller's transactions exist").program
     }
 
+    /// The client as the caller's step left it: HELLO changes how the replies that follow are written.
+    pub fn see_client(&mut self, slot: u32, client: ClientView) {
+        self.txs[slot as usize].as_mut().expect("the caller's transactions exist").client = client;
+    }
+
     /// Goes on after the caller has acted.
     pub fn resume(&mut self, slot: u32, out: &mut Vec<Addressed>) -> Option<Event<P>> {
         self.advance(slot, out)

@@ -1,5 +1,7 @@
 //! Running a command, or a transaction's work, on the shard that is here.
 
+use smallvec::SmallVec;
+
 use super::finish::finish;
 use super::message::{TxCommand, Work};
 use crate::commands::Part;
@@ -23,7 +25,7 @@ pub fn run_here(
     out: &mut Output,
 ) -> bool {
     if entry.is_write && shard.over_limit() && !shard.make_room() && entry.deny_oom {
-        Reply::new(out, client.protocol).error(CommandError::OutOfMemory.to_string());
+        write_error(&CommandError::OutOfMemory, &mut Reply::new(out, client.protocol));
         return false;
     }
     let (bytes, shared) = (out.bytes.len(), out.shared.len());
@@ -36,7 +38,7 @@ pub fn run_here(
         }
         Run::Hops { hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
         Run::AllShards { each, merge } => {
-            each(&mut ctx, argv).and_then(|part| merge(argv, &mut vec![part], &mut reply))
+            each(&mut ctx, argv).and_then(|part| merge(argv, &mut [part], &mut reply))
         }
         Run::Local(run) => run(&mut args_of(entry, argv), &mut reply),
         Run::Bound | Run::Broadcast | Run::Container => {
@@ -58,7 +60,7 @@ pub fn run_here(
 /// Writes a command's error.
 #[cold]
 pub fn write_error(error: &CommandError, reply: &mut Reply<'_>) {
-    reply.error(error.to_string());
+    reply.error(error.line());
 }
 
 /// The cursor after the command's name, or after its container's and its own.
@@ -94,11 +96,32 @@ fn run_keys(
         reply.array((argv.len() - first) / stride);
     }
     let mut sum = 0;
-    for piece in argv.spans[first..].chunks_exact(stride) {
-        sum += each(ctx, Argv { buf: argv.buf, spans: piece }, reply)?;
+    for pieces in argv.spans[first..].chunks(stride * PREFETCHED_KEYS) {
+        prefetch(ctx, pieces.iter().step_by(stride).map(|key| &argv.buf[key.start..key.end]));
+        for piece in pieces.chunks_exact(stride) {
+            sum += each(ctx, Argv { buf: argv.buf, spans: piece }, reply)?;
+        }
     }
     write_merged(merge, sum, reply);
     Ok(Outcome::Done)
+}
+
+/// Keys whose memory is asked for before the first of them is looked at.
+const PREFETCHED_KEYS: usize = 16;
+
+/// Asks for the memory of these keys, first of the buckets, then of the entries.
+fn prefetch<'k>(ctx: &Ctx<'_>, keys: impl ExactSizeIterator<Item = &'k [u8]>) {
+    if keys.len() < 2 {
+        return;
+    }
+    let table = &ctx.shard.dbs[ctx.db.index()].table;
+    let mut hashes: SmallVec<[u64; PREFETCHED_KEYS]> = SmallVec::new();
+    for key in keys {
+        let hash = ctx.shard.hasher.hash(key);
+        table.prefetch(hash);
+        hashes.push(hash);
+    }
+    hashes.into_iter().for_each(|hash| table.prefetch_entry(hash));
 }
 
 fn write_merged(merge: Merge, sum: i64, reply: &mut Reply<'_>) {

@@ -56,6 +56,12 @@ pub fn route(
                 // The handler finds the same fault and words it; any shard will do.
                 return Ok(Route::Shard(here));
             };
+            if let (Run::PerKey { stride, .. }, Some(first)) = (entry.row.run, keys.first())
+                && !(argv.len() - first.index).is_multiple_of(stride)
+            {
+                // An argument is missing, which the handler words too.
+                return Ok(Route::Shard(here));
+            }
             let mut owners = keys.iter().map(|key| placement.owner_of(argv.get(key.index)));
             let Some(first) = owners.next() else { return Ok(Route::Shard(here)) };
             if owners.all(|owner| owner == first) { Ok(Route::Shard(first)) } else { Ok(Route::Several) }

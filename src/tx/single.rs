@@ -202,7 +202,7 @@ impl Single {
             }
             Run::AllShards { merge, .. } => {
                 let parts = self.gathered.hops.pop().unwrap_or_default();
-                merge(argv, &mut parts.into_iter().map(|(_, part)| part).collect(), &mut reply)
+                merge(argv, &mut parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>(), &mut reply)
             }
             Run::Hops { finish, .. } => finish(argv, &mut self.gathered, &mut reply),
             _ => unreachable!("only commands over several shards are planned"),

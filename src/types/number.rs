@@ -500,6 +500,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::excessive_precision)]
     fn floats_are_written_as_c_does() {
         for (value, reply, stored) in [
             (0.0, "0", "0"),

@@ -76,6 +76,10 @@ for program in tclsh redis-cli redis-benchmark; do
     command -v "$program" >/dev/null || { echo "$program is needed (apt-get install redis-tools tcl)" >&2; exit 2; }
 done
 
+# The server takes directives from such variables; ours are not for it.
+cache=${CORESHARD_CONFORM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/coreshard/conform}
+for variable in "${!CORESHARD_@}"; do unset "$variable"; done
+
 run=$(mktemp -d)
 server_pid=
 finish() {
@@ -87,7 +91,6 @@ trap finish EXIT
 # --- the suite ------------------------------------------------------------------------------------
 
 # Redis's source is not ours to ship: Debian's source package is fetched once into a cache.
-cache=${CORESHARD_CONFORM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/coreshard/conform}
 fetch_suite() {
     if [ -d "$cache/redis/tests/unit" ]; then return; fi
     echo "fetching the source package of redis"

@@ -225,6 +225,11 @@ impl Client {
         }
     }
 
+    /// The sending half, for a thread that writes while another reads.
+    pub fn writer(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().expect("a connected socket can be cloned")
+    }
+
     /// Sends no more, but still receives.
     pub fn half_close(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).expect("the socket is connected");

@@ -37,6 +37,17 @@ impl Options {
         Options { binary, threads, engine: std::env::var("CORESHARD_TEST_ENGINE").ok(), flags: Vec::new() }
     }
 
+    /// The executable without arguments, and without the variables of ours that it would take for directives.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CORESHARD_TEST_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
     /// The same server with one more directive.
     pub fn with(mut self, directive: &str, value: &str) -> Options {
         self.flags.push((directive.to_owned(), value.to_owned()));
@@ -82,7 +93,7 @@ impl Server {
     pub fn start_with(options: &Options) -> Server {
         let (port, reservation) = reserve_port();
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let mut command = Command::new(&options.binary);
+        let mut command = options.command();
         let path = folder.path();
         for (directive, value) in [("port", port.to_string().as_str()), ("bind", "127.0.0.1"), ("save", "")] {
             command.arg(format!("--{directive}")).arg(value);
@@ -96,6 +107,12 @@ impl Server {
         }
         for (directive, value) in &options.flags {
             command.arg(format!("--{directive}")).arg(value);
+        }
+        // The server takes directives from such variables; those of the tests are not for it.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CORESHARD_"))
+        {
+            command.env_remove(name);
         }
         let log = std::fs::File::create(path.join("log")).expect("the temporary folder is writable");
         let child = command

@@ -3,7 +3,7 @@
 use crate::support::*;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[track_caller]
 fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     use std::io::Write;
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::piped())
@@ -43,6 +44,8 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn the_start_says_what_it_does() {
     let server = Server::start_with(&Options::threads(2).with("maxmemory", "64mb"));
+    // Clients are let in as soon as the sockets are there, a moment before the last core says so.
+    wait_until("it is ready", PATIENCE, || server.log().contains("Ready to accept connections"));
     let log = server.log();
     for words in [
         "coreshard ",
@@ -51,7 +54,6 @@ fn the_start_says_what_it_does() {
         "Memory: maxmemory 64.00 MiB, noeviction; limit ",
         "this version has no persistence",
         &format!("Listening on 127.0.0.1:{}", server.port()),
-        "Ready to accept connections",
         &format!("pid {}", server.pid()),
     ] {
         assert!(log.contains(words), "'{words}' is missing in:\n{log}");
@@ -151,7 +153,8 @@ fn port_0_listens_on_no_tcp_port() {
     let place = folder();
     fails(place.path(), &["--port", "0"], "", &["Configured to not listen anywhere, exiting."]);
     let socket = place.path().join("socket");
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(["--port", "0", "--threads", "1", "--unixsocketperm", "700", "--unixsocket"])
         .arg(&socket)
         .stdout(Stdio::null())
@@ -208,7 +211,8 @@ fn systemd_hears_that_it_is_ready() {
     let path = place.path().join("notify");
     let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("the folder is writable");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-    let mut child = Command::new(Options::threads(1).binary)
+    let mut child = Options::threads(1)
+        .command()
         .args(["--port", "0", "--threads", "2", "--supervised", "systemd", "--unixsocket"])
         .arg(place.path().join("socket"))
         .env("NOTIFY_SOCKET", &path)

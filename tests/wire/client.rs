@@ -324,6 +324,7 @@ fn killing_with_wrong_filters() {
             ("ID 0", "ERR client-id should be greater than 0"),
             ("ID -1", "ERR client-id should be greater than 0"),
             ("ID 1 ADDR", "ERR syntax error"),
+            ("ID 1 x", "ERR syntax error"),
             ("TYPE nosuch", "ERR Unknown client type 'nosuch'"),
             ("USER nobody", "ERR No such user 'nobody'"),
             ("SKIPME maybe", "ERR syntax error"),

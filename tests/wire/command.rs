@@ -42,7 +42,7 @@ fn all_of_them_in_every_form() {
         assert!(names.len() as i64 > count && names.contains(&bulk("command|docs")));
         for (name, doc) in docs.chunks_exact(2).map(|pair| (&pair[0], &pair[1])) {
             let fields: Vec<Value> = doc.elements().into_iter().step_by(2).collect();
-            for field in ["summary", "since", "group", "complexity"] {
+            for field in ["summary", "since", "group"] {
                 assert!(fields.contains(&bulk(field)), "{name} has no {field}");
             }
         }

@@ -201,7 +201,7 @@ fn a_query_over_its_limit_closes_the_client() {
 #[test]
 fn the_largest_clients_go_first_when_all_use_too_much() {
     with_server(
-        |threads| Options::threads(threads).with("maxmemory-clients", "5mb"),
+        |threads| Options::threads(threads).with("maxmemory-clients", "10mb"),
         |s| {
             let mut c = s.client();
             c.expect("CLIENT NO-EVICT ON", ok());
@@ -215,7 +215,7 @@ fn the_largest_clients_go_first_when_all_use_too_much() {
             kept.send_raw(part(2_000_000));
             let mut large = s.client();
             let large_id = large.call("CLIENT ID").int();
-            large.send_raw(part(4_000_000));
+            large.send_raw(part(8_000_000));
             wait_until("the largest client is closed", SOON, || field_of(&mut c, large_id, "id").is_none());
             assert!(field_of(&mut c, small_id, "id").is_some());
             assert!(field_of(&mut c, kept_id, "id").is_some());

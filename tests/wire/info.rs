@@ -133,6 +133,21 @@ fn commands_of_transactions_are_counted() {
 }
 
 #[test]
+fn a_refusal_for_want_of_memory_is_no_call() {
+    each_setup(|s| {
+        let mut c = s.client();
+        s.config("maxmemory", "1");
+        c.expect("CONFIG RESETSTAT", ok());
+        for at in 0..6 {
+            c.expect_error(&args!["SET", format!("key{at}"), at], "OOM ");
+        }
+        let set = field(&mut c, "commandstats", "cmdstat_set");
+        assert!(set.starts_with("calls=0,") && set.ends_with("rejected_calls=6,failed_calls=0"), "{set}");
+        assert_eq!(field(&mut c, "errorstats", "errorstat_OOM"), "count=6");
+    });
+}
+
+#[test]
 fn the_keyspace_is_summed() {
     each_setup(|s| {
         let mut c = s.client();

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 /// A server with a metrics port, and that port.
 fn server(threads: usize) -> (Server, SocketAddr) {
+    server_with(Options::threads(threads))
+}
+
+fn server_with(options: Options) -> (Server, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     let address = free.expect("a free port can be found");
-    let options = Options::threads(threads).with("metrics-port", &address.port().to_string());
-    (Server::start_with(&options), address)
+    (Server::start_with(&options.with("metrics-port", &address.port().to_string())), address)
 }
 
 /// Sends bytes and reads until the server closes or `enough` says so.
@@ -131,4 +134,11 @@ fn connections_are_limited() {
     wait_until("a scraper is served again", Duration::from_secs(10), || {
         get(address, "/healthz").ends_with("ok\n")
     });
+}
+
+#[test]
+fn scrapers_need_no_password() {
+    let (_server, address) = server_with(Options::threads(1).with("requirepass", "secret"));
+    let text = get(address, "/metrics");
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("redis_up 1\n"), "{text}");
 }

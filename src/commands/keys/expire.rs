@@ -1,6 +1,6 @@
 //! Deadlines: the EXPIRE family, the TTL family and PERSIST.
 
-use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::commands::{Args, CommandError, Ctx, Outcome, quoted};
 use crate::resp::Reply;
 use crate::shard::Event;
 
@@ -31,9 +31,7 @@ impl Conditions {
                 () if args.token("gt") => &mut when.gt,
                 () if args.token("lt") => &mut when.lt,
                 () => {
-                    // Redis: the option is shown up to its first zero byte.
-                    let shown = option.split(|byte| *byte == 0).next().unwrap_or_default();
-                    return Err(CommandError::UnsupportedOption(String::from_utf8_lossy(shown).into()));
+                    return Err(CommandError::UnsupportedOption(quoted(option, usize::MAX).into()));
                 }
             };
             *flag = true;

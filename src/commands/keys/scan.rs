@@ -27,11 +27,7 @@ pub fn keys_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError
     Ok(Part::Each { sum: count, elements: vec![(0, found)] })
 }
 
-pub fn keys_merge(
-    _: Argv<'_>,
-    parts: &mut Vec<Part>,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
+pub fn keys_merge(_: Argv<'_>, parts: &mut [Part], reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let total: i64 = parts.iter().map(|part| if let Part::Each { sum, .. } = part { *sum } else { 0 }).sum();
     reply.array(total as usize);
     for part in parts {
@@ -171,7 +167,7 @@ pub fn randomkey_each(ctx: &mut Ctx<'_>, _: Argv<'_>) -> Result<Part, CommandErr
 
 pub fn randomkey_merge(
     _: Argv<'_>,
-    parts: &mut Vec<Part>,
+    parts: &mut [Part],
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let drawn = parts.iter_mut().filter_map(|part| match part {

@@ -9,12 +9,12 @@ pub fn dbsize_each(ctx: &mut Ctx<'_>, _: Argv<'_>) -> Result<Part, CommandError>
     Ok(Part::Int(ctx.keys().len() as i64))
 }
 
-pub fn sum_merge(_: Argv<'_>, parts: &mut Vec<Part>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+pub fn sum_merge(_: Argv<'_>, parts: &mut [Part], reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     reply.int(parts.iter().map(|part| if let Part::Int(count) = part { *count } else { 0 }).sum());
     Ok(Outcome::Done)
 }
 
-pub fn ok_merge(_: Argv<'_>, _: &mut Vec<Part>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+pub fn ok_merge(_: Argv<'_>, _: &mut [Part], reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     reply.ok();
     Ok(Outcome::Done)
 }

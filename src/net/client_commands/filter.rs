@@ -58,6 +58,23 @@ impl Test {
     }
 }
 
+/// Whose filters are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    List,
+    Kill,
+}
+
+impl Asked {
+    /// The answer to an id that is none.
+    fn id_error(self) -> CommandError {
+        CommandError::Line(match self {
+            Asked::List => "ERR Invalid client ID",
+            Asked::Kill => "ERR client-id should be greater than 0",
+        })
+    }
+}
+
 /// Which clients are meant.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
@@ -72,13 +89,8 @@ impl Filter {
         Filter { tests: vec![(Test::Addr(addr.to_vec()), false)], skip_me: Some(false) }
     }
 
-    /// Reads filters up to the end. `databases` is how many there are; `ids_error` what LIST and KILL answer to an
-    /// id that is none.
-    pub fn parse(
-        args: &mut Args<'_>,
-        databases: usize,
-        ids_error: &'static str,
-    ) -> Result<Filter, CommandError> {
+    /// Reads filters up to the end. `databases` is how many there are.
+    pub fn parse(args: &mut Args<'_>, databases: usize, asked: Asked) -> Result<Filter, CommandError> {
         let mut filter = Filter::default();
         while let Some(word) = args.peek() {
             args.take()?;
@@ -92,7 +104,7 @@ impl Filter {
             }
             let negated = word.len() > 4 && word[..4].eq_ignore_ascii_case(b"not-");
             let word = if negated { &word[4..] } else { word };
-            let test = parse_test(word, negated, args, databases, ids_error)?;
+            let test = parse_test(word, negated, args, databases, asked)?;
             let kind = std::mem::discriminant(&test);
             filter
                 .tests
@@ -126,13 +138,13 @@ fn parse_test(
     negated: bool,
     args: &mut Args<'_>,
     databases: usize,
-    ids_error: &'static str,
+    asked: Asked,
 ) -> Result<Test, CommandError> {
     let name = word.to_ascii_lowercase();
     let shown = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let value = args.take()?;
     Ok(match &name[..] {
-        b"id" => Test::Ids(parse_ids(value, args, ids_error)?),
+        b"id" => Test::Ids(parse_ids(value, args, asked)?),
         b"type" => match Kind::named(value) {
             Some(kind) => Test::Kind(kind),
             None => return Err(CommandError::text(format!("ERR Unknown client type '{}'", shown(value)))),
@@ -174,15 +186,15 @@ fn parse_test(
     })
 }
 
-/// One id and all that follow. What is neither a number nor the name of a filter is a wrong id.
-fn parse_ids(first: &[u8], args: &mut Args<'_>, error: &'static str) -> Result<Vec<u64>, CommandError> {
+/// One id and all that follow. Redis: to LIST, what is neither a number nor a filter is a wrong id.
+fn parse_ids(first: &[u8], args: &mut Args<'_>, asked: Asked) -> Result<Vec<u64>, CommandError> {
     let id = |text: &[u8]| parse_i64(text).and_then(|id| u64::try_from(id).ok()).filter(|id| *id > 0);
-    let mut ids = vec![id(first).ok_or(CommandError::Line(error))?];
+    let mut ids = vec![id(first).ok_or(asked.id_error())?];
     while let Some(word) = args.peek() {
         match id(word) {
             Some(id) => ids.push(id),
-            None if is_filter(word) => break,
-            None => return Err(CommandError::Line(error)),
+            None if asked == Asked::Kill || is_filter(word) => break,
+            None => return Err(asked.id_error()),
         }
         args.take()?;
     }
@@ -230,9 +242,13 @@ mod tests {
     use super::*;
     use crate::resp::Request;
 
-    fn parse(words: &str) -> Result<Filter, CommandError> {
+    fn parse_for(words: &str, asked: Asked) -> Result<Filter, CommandError> {
         let request: Request = words.split(' ').collect();
-        Filter::parse(&mut Args::new(request.argv(), 0), 16, "ERR id")
+        Filter::parse(&mut Args::new(request.argv(), 0), 16, asked)
+    }
+
+    fn parse(words: &str) -> Result<Filter, CommandError> {
+        parse_for(words, Asked::List)
     }
 
     #[test]
@@ -248,7 +264,7 @@ mod tests {
         assert_eq!(filter.only_ids(), None);
         assert_eq!(parse("id 3 1 3").unwrap().only_ids(), Some(&[3, 1, 3][..]));
         for words in ["id x", "id 0", "id -1", "id 1 x"] {
-            assert_eq!(parse(words), Err(CommandError::Line("ERR id")), "{words}");
+            assert_eq!(parse(words), Err(Asked::List.id_error()), "{words}");
         }
     }
 

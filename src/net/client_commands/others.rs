@@ -3,7 +3,7 @@
 //! Every core tells about its clients, the one that asks left out; that one is looked at last, on its own core,
 //! because it lives on until it has its reply.
 
-use super::filter::{Filter, in_order};
+use super::filter::{Asked, Filter, in_order};
 use crate::commands::{Args, CommandError, Part};
 use crate::net::batch::Asker;
 use crate::net::core::Core;
@@ -12,17 +12,14 @@ use crate::net::info::{Line, Running};
 use crate::resp::{Argv, Reply};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 
-const BAD_LIST_ID: &str = "ERR Invalid client ID";
-const BAD_KILL_ID: &str = "ERR client-id should be greater than 0";
-
 fn list_filter(core: &Core, argv: Argv<'_>) -> Result<Filter, CommandError> {
-    Filter::parse(&mut Args::new(argv, 2), core.shard.dbs.len(), BAD_LIST_ID)
+    Filter::parse(&mut Args::new(argv, 2), core.shard.dbs.len(), Asked::List)
 }
 
 fn kill_filter(core: &Core, argv: Argv<'_>) -> Result<Filter, CommandError> {
     match argv.len() {
         3 => Ok(Filter::addr(argv.get(2))),
-        _ => Filter::parse(&mut Args::new(argv, 2), core.shard.dbs.len(), BAD_KILL_ID),
+        _ => Filter::parse(&mut Args::new(argv, 2), core.shard.dbs.len(), Asked::Kill),
     }
 }
 

@@ -316,15 +316,14 @@ impl<H: Handler> Core<H> {
             listening.armed = false;
             self.net.listeners_changed = true;
         }
-        let (kind, closing) = (listening.kind, listening.closing);
+        let kind = listening.kind;
         match completion.result() {
             fd @ 0.. => {
                 // SAFETY: the kernel made this descriptor for this completion; nobody else owns it.
                 let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-                if !closing {
-                    let socket = socket::accepted(fd, kind);
-                    self.handler.accepted(&mut self.net, socket);
-                }
+                // Also from a listener that is being closed: this client came in before.
+                let socket = socket::accepted(fd, kind);
+                self.handler.accepted(&mut self.net, socket);
             }
             error => {
                 if matches!(-error, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {

@@ -4,7 +4,7 @@
 //! ends. So no call waits, and a connection that is paused and resumed in one turn costs nothing.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::conns::{Conns, Flight};
 use crate::runtime::clock::monotonic_ns;
@@ -150,6 +150,8 @@ impl NetIo for Net {
     fn unlisten(&mut self, kind: ListenerKind) {
         for listening in self.listeners.iter_mut().flatten().filter(|listening| listening.kind == kind) {
             listening.closing = true;
+            // The descriptor closes when the accept in flight is cancelled, which takes another turn.
+            socket::stop_listening(listening.fd.as_fd());
             self.listeners_changed = true;
         }
     }

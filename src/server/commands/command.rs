@@ -91,12 +91,12 @@ fn top_level(table: &CommandTable) -> impl Iterator<Item = (RowId, &Entry)> {
 }
 
 fn count(core: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
-    reply.int(top_level(&core.table).count() as i64);
+    reply.int(top_level(core.table).count() as i64);
     Ok(After::Done)
 }
 
 fn info(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let table = &*core.table;
+    let table = core.table;
     if args.is_done() {
         reply.array(top_level(table).count());
         top_level(table).for_each(|(id, _)| write_info(table, id, reply));
@@ -113,7 +113,7 @@ fn info(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, repl
 }
 
 fn docs(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
-    let table = &*core.table;
+    let table = core.table;
     let ids: Vec<RowId> = if args.is_done() {
         top_level(table).map(|(id, _)| id).collect()
     } else {
@@ -173,7 +173,7 @@ fn getkeys(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
-    write_keys(&core.table, args, false, reply)
+    write_keys(core.table, args, false, reply)
 }
 
 fn getkeysandflags(
@@ -183,7 +183,7 @@ fn getkeysandflags(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Done {
-    write_keys(&core.table, args, true, reply)
+    write_keys(core.table, args, true, reply)
 }
 
 /// The command of a request, or its subcommand.

@@ -19,10 +19,11 @@ use crate::resp::Reply;
 
 /// The text for subcommands that are known to none, as Redis words it where it parses them by hand.
 fn unknown_subcommand(word: &[u8], container: &str) -> crate::commands::CommandError {
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
-    crate::commands::CommandError::text(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
-    ))
+    crate::commands::CommandError::quoting(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        word,
+        &format!("'. Try {container} HELP."),
+    )
 }
 
 /// A HELP reply.

@@ -17,6 +17,7 @@ pub const ROWS: &[Row] = &[Row {
     group: Group::Server,
     since: "1.0.0",
     summary: "Shows every command that the server runs, as it runs.",
+    complexity: "O(1); every command then costs O(N) more with N monitors",
     reply: Shape::Ok,
     ..Row::BLANK
 }];

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row};
+use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Shape};
 use crate::commands::{Args, CommandError};
 use crate::net::Core;
 use crate::net::dispatch::{After, Bound};
@@ -30,6 +30,7 @@ pub const ROWS: &[Row] = &[Row {
         Arg::word("force", "FORCE").optional().since("7.0.0"),
         Arg::word("abort", "ABORT").optional().since("7.0.0"),
     ],
+    reply: Shape::Nothing,
     ..Row::BLANK
 }];
 
