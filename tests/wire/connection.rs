@@ -60,9 +60,9 @@ fn silent_clients_are_closed_after_the_timeout() {
     with_server(
         |threads| Options::threads(threads).with("timeout", "1"),
         |s| {
+            let begun = Instant::now();
             let mut silent = s.client();
             let mut talker = s.client();
-            let begun = Instant::now();
             wait_until("the silent client is closed", SOON, || client_count(&mut talker) == 1);
             assert!(begun.elapsed() >= Duration::from_secs(1), "closed after {:?}", begun.elapsed());
             silent.expect_closed();
