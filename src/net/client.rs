@@ -316,6 +316,16 @@ impl Client {
         size_of::<Client>() + self.query.capacity() + self.output_bytes() + spare + queued + watched + words
     }
 
+    /// Have more than `bytes` of replies not left? Cheap in the usual case: nothing awaited, nothing shared.
+    #[inline]
+    pub fn owes_more_than(&self, bytes: usize) -> bool {
+        if self.pending.is_empty() && self.out.shared.is_empty() {
+            self.out.bytes.len() + self.sending > bytes
+        } else {
+            self.output_bytes() > bytes
+        }
+    }
+
     /// Bytes of replies that have not left.
     pub fn output_bytes(&self) -> usize {
         let pending: usize = self

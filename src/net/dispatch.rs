@@ -360,7 +360,7 @@ impl Core {
         let table = self.table;
         let entry = table.entry(row);
         let client = self.clients.at(conn.index);
-        if client.output_bytes() > self.output_stall_bytes {
+        if client.owes_more_than(self.output_stall_bytes) {
             return self.stall(conn, Stall::Output);
         }
         let way = match route(entry, argv, self.placement, self.me) {

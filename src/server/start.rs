@@ -4,6 +4,7 @@
 //! anything that may fail later, sockets before the cores.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -41,7 +42,11 @@ fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
-        Action::Print(text) => println!("{}", text.trim_end()),
+        // A reader that has seen enough closes the pipe: that is no failure.
+        Action::Print(text) => match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        },
         Action::CheckConfig => println!("The configuration is good."),
         Action::Serve => return prepare(startup),
     }

@@ -171,6 +171,7 @@ fn the_unauthenticated_must_read_what_they_are_told() {
 fn a_password_that_comes_later_disconnects_nobody() {
     each_setup(|s| {
         let mut known = s.client();
+        known.expect("PING", simple("PONG"));
         let mut admin = s.client();
         admin.expect("CONFIG SET requirepass secret", ok());
         known.expect("SET k v", ok());
