@@ -216,8 +216,7 @@ impl Core {
         };
         self.observe.rates.sample(self.now_ms, totals);
         if self.me == ShardId(0) {
-            let base = self.shared.observe.base_bytes(self.shared.memory.total());
-            self.shared.observe.peak(base + self.shared.memory.total());
+            self.shared.observe.peak(self.shared.memory.total());
         }
     }
 
@@ -312,16 +311,15 @@ impl Core {
     pub fn facts(&self, total: &CoreReport) -> Facts {
         use crate::config::id;
         let config = &self.config;
-        let base = self.shared.observe.base_bytes(total.keyspace_bytes);
-        let used = base + total.keyspace_bytes + total.client_bytes;
+        // What maxmemory bounds, so that the two can be compared: keys and values with their tables. The process's own
+        // memory and clients' buffers are not evicted for and are told apart (rss, mem_clients_normal).
+        let used = total.counted_bytes;
         let memory = Memory {
             used,
             peak: self.shared.observe.peak(used),
-            base,
             rss: process::memory_use().rss,
             dataset: total.dataset_bytes,
-            overhead: used - total.dataset_bytes,
-            counted: total.counted_bytes,
+            overhead: used.saturating_sub(total.dataset_bytes),
             maxmemory: config.memory(id::MAXMEMORY),
         };
         let path = self

@@ -181,10 +181,9 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "used_memory_peak_human", "{}", human(memory.peak));
     line!(out, "used_memory_peak_perc", "{:.2}%", ratio(memory.used, memory.peak) * 100.0);
     line!(out, "used_memory_overhead", "{}", memory.overhead);
-    line!(out, "used_memory_startup", "{}", memory.base);
+    line!(out, "used_memory_startup", "0");
     line!(out, "used_memory_dataset", "{}", memory.dataset);
-    let net = memory.used.saturating_sub(memory.base);
-    line!(out, "used_memory_dataset_perc", "{:.2}%", (ratio(memory.dataset, net) * 100.0).min(100.0));
+    line!(out, "used_memory_dataset_perc", "{:.2}%", (ratio(memory.dataset, memory.used) * 100.0).min(100.0));
     line!(out, "allocator_allocated", "{}", memory.used);
     line!(out, "allocator_active", "{}", memory.rss);
     line!(out, "allocator_resident", "{}", memory.rss);
@@ -216,7 +215,7 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "rss_overhead_bytes", "0");
     line!(out, "mem_fragmentation_ratio", "{:.2}", ratio(memory.rss, memory.used));
     line!(out, "mem_fragmentation_bytes", "{over}");
-    line!(out, "mem_not_counted_for_evict", "{}", memory.used.saturating_sub(memory.counted));
+    line!(out, "mem_not_counted_for_evict", "{}", total.client_bytes);
     line!(out, "mem_replication_backlog", "0");
     line!(out, "mem_total_replication_buffers", "0");
     line!(out, "mem_clients_slaves", "0");

@@ -7,7 +7,7 @@ const SMALL_BYTES: u64 = 5 << 20;
 
 /// What is wrong with the memory, in words.
 pub fn doctor(memory: &Memory, total: &CoreReport) -> String {
-    if memory.used.saturating_sub(memory.base) < SMALL_BYTES {
+    if memory.used < SMALL_BYTES {
         return "The keyspace is nearly empty: there is nothing to judge yet.\n".into();
     }
     let mut found = Vec::new();

@@ -107,7 +107,6 @@ fn process(page: &mut Page, facts: &Facts, total: &CoreReport) {
     page.gauge("redis_memory_used_peak_bytes", "The most memory used.", memory.peak);
     page.gauge("redis_memory_used_rss_bytes", "Resident memory.", memory.rss);
     page.gauge("redis_memory_used_overhead_bytes", "Memory that is not data.", memory.overhead);
-    page.gauge("redis_memory_used_startup_bytes", "Memory at the start.", memory.base);
     page.gauge("redis_memory_used_dataset_bytes", "Memory of data.", memory.dataset);
     page.gauge("redis_memory_max_bytes", "The limit; 0 is none.", memory.maxmemory);
     let ratio = memory.rss as f64 / memory.used.max(1) as f64;

@@ -157,14 +157,12 @@ impl CoreReport {
 /// Memory of the process, as INFO's memory section and MEMORY STATS see it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
+    /// What `maxmemory` bounds: keys and values with their tables.
     pub used: u64,
     pub peak: u64,
-    pub base: u64,
     pub rss: u64,
     pub dataset: u64,
     pub overhead: u64,
-    /// What `maxmemory` counts.
-    pub counted: u64,
     pub maxmemory: u64,
 }
 

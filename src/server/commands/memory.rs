@@ -181,14 +181,14 @@ fn merge_stats(
     let total = CoreReport::sum(&reports(parts));
     let memory = core.facts(&total).memory;
     let keys = total.keys_count();
-    let net = memory.used.saturating_sub(memory.base);
+    let net = memory.used;
     let percent = |part: u64, whole: u64| Ratio((part as f64 * 100.0 / whole.max(1) as f64).min(100.0));
     let over = memory.rss.saturating_sub(memory.used);
     let ratio = memory.rss as f64 / memory.used.max(1) as f64;
     let before = [
         ("peak.allocated", Int(memory.peak)),
         ("total.allocated", Int(memory.used)),
-        ("startup.allocated", Int(memory.base)),
+        ("startup.allocated", Int(0)),
         ("replication.backlog", Int(0)),
         ("clients.slaves", Int(0)),
         ("clients.normal", Int(total.client_bytes)),
