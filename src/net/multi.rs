@@ -12,7 +12,7 @@ use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::Claim;
 use crate::tx::Route;
-use crate::tx::execute::{run_here, write_error};
+use crate::tx::execute::{run_in_block, write_error};
 use crate::tx::intents::Mode;
 use crate::tx::message::{Token, TxCommand, WatchedKey};
 use crate::tx::multi::{Exec, Plan, Step};
@@ -406,7 +406,7 @@ impl Core {
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
-                let ok = run_here(&mut self.shard, entry, step.command.db, view, argv, out);
+                let ok = run_in_block(&mut self.shard, entry, step.command.db, view, argv, out);
                 if ok || !self.count_error_reply(step.command.row, out, 0) {
                     let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
                     self.ran(step.command.row, Caller::Here(conn), argv, ran);

@@ -28,6 +28,33 @@ pub fn run_here(
         write_error(&CommandError::OutOfMemory, &mut Reply::new(out, client.protocol));
         return false;
     }
+    run_admitted(shard, entry, db, client, argv, out)
+}
+
+/// Runs a command of a block. Redis: memory is asked for once, when EXEC begins; then no command is refused for it.
+pub fn run_in_block(
+    shard: &mut Shard,
+    entry: &Entry,
+    db: DbIndex,
+    client: ClientView,
+    argv: Argv<'_>,
+    out: &mut Output,
+) -> bool {
+    if entry.is_write && shard.over_limit() {
+        shard.make_room();
+    }
+    run_admitted(shard, entry, db, client, argv, out)
+}
+
+#[inline]
+fn run_admitted(
+    shard: &mut Shard,
+    entry: &Entry,
+    db: DbIndex,
+    client: ClientView,
+    argv: Argv<'_>,
+    out: &mut Output,
+) -> bool {
     let (bytes, shared) = (out.bytes.len(), out.shared.len());
     let mut ctx = Ctx { shard, db, client };
     let mut reply = Reply::new(out, client.protocol);
@@ -249,8 +276,14 @@ fn run_group(
     for (index, command) in commands {
         let mut out = Output::default();
         let begun = clock::cycles();
-        let ok =
-            run_here(shard, table.entry(command.row), command.db, client, command.request.argv(), &mut out);
+        let ok = run_in_block(
+            shard,
+            table.entry(command.row),
+            command.db,
+            client,
+            command.request.argv(),
+            &mut out,
+        );
         let cycles = clock::cycles() - begun;
         let error =
             if ok { Output::default() } else { Output { bytes: out.bytes.clone(), shared: Vec::new() } };

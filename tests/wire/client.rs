@@ -199,8 +199,9 @@ fn lists_show_what_others_do() {
 fn lists_with_filters() {
     each_setup(|s| {
         let mut c = s.client();
-        let mut others = crowd(s);
+        // It has its id before the others connect: cores accept side by side.
         let me = id_of(&mut c);
+        let mut others = crowd(s);
         let ids: Vec<i64> = others.iter_mut().map(id_of).collect();
         let all = [&[me][..], &ids].concat();
         wait_until("earlier clients are gone", SOON, || listed(&mut c, "") == all);

@@ -476,6 +476,10 @@ fn a_block_needs_what_its_writes_need() {
     each_placement(|s| {
         let a = s.key("a");
         let mut c = s.client();
+        // Enough on every shard that all know of it.
+        for key in s.keys_apart(s.shards()) {
+            c.expect(&args!["SET", key, vec![b'x'; 1 << 20]], ok());
+        }
         c.expect(&["SET", &a, "x"], ok());
         c.expect("MULTI", ok());
         c.expect(&["SET", &a, "y"], simple(QUEUED));

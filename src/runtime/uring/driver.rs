@@ -79,8 +79,8 @@ pub struct Core<H> {
     features: Features,
     /// Connections with a quiet send since the last reaping.
     quiet: Vec<u32>,
-    /// Connections whose peer ended since the last reaping.
-    ended: Vec<u32>,
+    /// Connections whose peer ended since the last reaping. By id: an index may be another's by the next.
+    ended: Vec<ConnId>,
     slice_ended_ns: u64,
     /// Reused by every reaping.
     completions: Vec<cqueue::Entry>,
@@ -182,8 +182,8 @@ impl<H: Handler> Core<H> {
         if !self.quiet.is_empty() && self.ring.all_heard() {
             self.confirm_quiet_sends();
         }
-        for index in ended {
-            self.peer_ended(index);
+        for id in ended {
+            self.peer_ended(id);
         }
     }
 
@@ -209,7 +209,7 @@ impl<H: Handler> Core<H> {
         match -completion.result() {
             0 => {
                 self.net.conns.at(index).ending = Ending::Seen;
-                self.ended.push(index);
+                self.ended.push(id);
             }
             // Out of buffers, interrupted or cancelled: armed again when the turn ends, if still wanted.
             libc::ENOBUFS | libc::EINTR | libc::EAGAIN | libc::ECANCELED => {}
@@ -274,26 +274,23 @@ impl<H: Handler> Core<H> {
         let draining = conn.ending == Ending::Draining;
         self.handler.sent(&mut self.net, id);
         if draining {
-            self.peer_ended(index);
+            self.peer_ended(id);
         }
     }
 
     /// The peer sends no more. The handler may keep the connection to answer; else queued replies leave first.
-    fn peer_ended(&mut self, index: u32) {
-        let id = self.net.conns.id(index);
-        let conn = self.net.conns.at(index);
-        if !conn.open {
-            return;
-        }
+    fn peer_ended(&mut self, id: ConnId) {
+        let Some(conn) = self.net.conns.get(id) else { return };
         if conn.ending == Ending::Seen {
             conn.ending = Ending::Draining;
             if self.handler.ended(&mut self.net, id) {
-                self.net.conns.at(index).ending = Ending::Kept;
+                if let Some(conn) = self.net.conns.get(id) {
+                    conn.ending = Ending::Kept;
+                }
                 return;
             }
         }
-        let conn = self.net.conns.at(index);
-        if conn.open && conn.outbox.is_empty() {
+        if self.net.conns.get(id).is_some_and(|conn| conn.outbox.is_empty()) {
             self.net.shut(id);
             self.handler.closed(&mut self.net, id, Closed::Peer);
         }
