@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod context;
+pub mod cursor;
 pub mod error;
 pub mod introspect;
 pub mod keys;
