@@ -8,6 +8,7 @@ pub mod args;
 pub mod block;
 pub mod collection;
 pub mod context;
+pub mod cursor;
 pub mod error;
 pub mod introspect;
 pub mod keys;
