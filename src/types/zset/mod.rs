@@ -1,4 +1,13 @@
-//! Stands where the sorted set's structure goes.
+//! The sorted set.
+
+mod arena;
+mod index;
+mod sorted;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use sorted::{Full, Sorted};
 
 /// A sorted set.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
