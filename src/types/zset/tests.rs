@@ -1,10 +1,13 @@
-//! The big form against std collections.
+//! Both forms against std collections.
 
 use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
 use super::sorted::{Sorted, compare};
+use super::{LexBound, LexRange, ScoreBound, ScoreRange, ZSet};
+use crate::types::listpack::Listpack;
+use crate::types::{Collection, Encodings};
 
 /// A score with a total order, for the twin.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -48,11 +51,6 @@ impl Twin {
         let old = self.scores.remove(member)?;
         self.order.remove(&(Score(old), member.to_vec()));
         Some(old)
-    }
-
-    fn rank(&self, member: &[u8]) -> Option<(usize, f64)> {
-        let score = *self.scores.get(member)?;
-        Some((self.order.range(..(Score(score), member.to_vec())).count(), score))
     }
 
     fn listed(&self) -> Vec<(Vec<u8>, f64)> {
@@ -290,4 +288,135 @@ fn the_order_is_by_score_then_bytes() {
     assert_eq!(compare((1.0, b"b"), (2.0, b"a")), Less);
     assert_eq!(compare((1.0, b"b"), (1.0, b"a")), Greater);
     assert_eq!(compare((0.0, b"a"), (-0.0, b"a")), Equal);
+}
+
+fn limits(entries: usize) -> Encodings {
+    Encodings { zset_entries: entries, zset_value_bytes: 64, ..Encodings::default() }
+}
+
+fn text((member, score): super::Pair<'_>) -> (Vec<u8>, f64) {
+    (member.to_vec(), score)
+}
+
+fn check_zset(zset: &ZSet, twin: &Twin) {
+    let (view, listed) = (zset.view(), twin.listed());
+    assert_eq!(view.len(), listed.len());
+    assert_eq!(view.all().map(text).collect::<Vec<_>>(), listed);
+    for (rank, (member, score)) in listed.iter().enumerate() {
+        assert_eq!(view.rank(member), Some((rank, *score)));
+        assert_eq!(view.score(member), Some(*score));
+        assert_eq!(view.get(rank).map(text), Some((member.clone(), *score)));
+    }
+    for ranks in [0..listed.len(), 1..3, 2..usize::MAX, listed.len()..listed.len() + 1] {
+        let clamped = ranks.start.min(listed.len())..ranks.end.min(listed.len());
+        let mut expected = listed[clamped].to_vec();
+        assert_eq!(view.iter(ranks.clone(), false).map(text).collect::<Vec<_>>(), expected);
+        expected.reverse();
+        assert_eq!(view.iter(ranks, true).map(text).collect::<Vec<_>>(), expected);
+    }
+    let mut scanned = Vec::new();
+    let mut cursor = 0;
+    loop {
+        cursor = view.scan(cursor, 5, &mut |member, score| scanned.push((member.to_vec(), score)));
+        if cursor == 0 {
+            break;
+        }
+    }
+    scanned.sort_by(|a, b| compare((a.1, &a.0), (b.1, &b.0)));
+    assert_eq!(scanned, listed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn both_forms_are_sorted_sets(
+        steps in proptest::collection::vec(step(), 0..300),
+        entries in prop_oneof![Just(0usize), Just(20), Just(128), Just(10_000)],
+        low in score(), high in score(), exclusive: (bool, bool), lex in (member(), member()),
+    ) {
+        let limits = limits(entries);
+        let (mut zset, mut twin) = (ZSet::default(), Twin::default());
+        for step in steps {
+            match step {
+                Step::Add(member, score) => {
+                    let old = zset.add(&member, score, &limits);
+                    prop_assert_eq!(old, Ok(twin.add(&member, score)));
+                    let must_be_big = zset.len() > entries || member.len() > 64 && old == Ok(None);
+                    prop_assert!(!(must_be_big && zset.is_packed()));
+                }
+                Step::Remove(member) => prop_assert_eq!(zset.remove(&member), twin.remove(&member)),
+                Step::RemoveAt(rank) => {
+                    let mut shown = Vec::new();
+                    let show = &mut |member: crate::types::listpack::Element<'_>, score| shown.push((member.to_vec(), score));
+                    let ranks = rank..rank.saturating_add(3);
+                    zset.remove_ranks(ranks.clone(), rank % 2 == 1, show);
+                    let listed = twin.listed();
+                    let mut expected = listed[ranks.start.min(listed.len())..ranks.end.min(listed.len())].to_vec();
+                    if rank % 2 == 1 {
+                        expected.reverse();
+                    }
+                    prop_assert_eq!(&shown, &expected);
+                    shown.iter().for_each(|(member, _)| { twin.remove(member); });
+                }
+            }
+        }
+        check_zset(&zset, &twin);
+        prop_assert_eq!(&zset.clone(), &zset);
+        let listed = twin.listed();
+        let range = ScoreRange {
+            min: ScoreBound { score: low, exclusive: exclusive.0 },
+            max: ScoreBound { score: high, exclusive: exclusive.1 },
+        };
+        let is_in = |score: f64| {
+            (if exclusive.0 { score > low } else { score >= low })
+                && (if exclusive.1 { score < high } else { score <= high })
+        };
+        let found: Vec<_> = zset.view().iter(zset.view().ranks_by_score(&range), false).map(text).collect();
+        prop_assert_eq!(found, listed.iter().filter(|(_, score)| is_in(*score)).cloned().collect::<Vec<_>>());
+        // Members are in order when all scores are the same.
+        let mut same = ZSet::default();
+        for (member, _) in &listed {
+            same.add(member, 1.0, &limits).unwrap();
+        }
+        let min = if exclusive.0 { LexBound::Exclusive(&lex.0) } else { LexBound::Inclusive(&lex.0) };
+        let max = if exclusive.1 { LexBound::Exclusive(&lex.1) } else { LexBound::Inclusive(&lex.1) };
+        let found: Vec<_> = same.view().iter(same.view().ranks_by_lex(&LexRange { min, max }), false).map(text).collect();
+        let mut expected: Vec<_> = listed
+            .iter()
+            .filter(|(member, _)| if exclusive.0 { *member > lex.0 } else { *member >= lex.0 })
+            .filter(|(member, _)| if exclusive.1 { *member < lex.1 } else { *member <= lex.1 })
+            .map(|(member, _)| (member.clone(), 1.0))
+            .collect();
+        expected.sort_by(|a, b| a.0.cmp(&b.0));
+        prop_assert_eq!(found, expected);
+        // And back to the small form, when it fits.
+        let mut settled = zset.clone();
+        settled.settle(&limits);
+        prop_assert_eq!(&settled, &zset);
+        let fits = zset.len() <= entries && listed.iter().all(|(member, _)| member.len() <= 64);
+        prop_assert!(!fits || settled.is_packed());
+    }
+}
+
+#[test]
+fn listpacks_from_elsewhere_are_looked_at() {
+    let pack = |entries: &[&str]| {
+        let mut pack = Listpack::new();
+        entries.iter().for_each(|entry| pack.push_back(entry.as_bytes()));
+        ZSet::from_listpack(pack, &limits(2))
+    };
+    assert!(pack(&["a", "1", "b", "1"]).is_some_and(|zset| zset.is_packed()));
+    assert!(pack(&["a", "1", "b", "1.5", "c", "inf"]).is_some_and(|zset| !zset.is_packed()));
+    for bad in [
+        &["a"][..],
+        &["a", "x"],
+        &["a", "nan"],
+        &["a", "2", "b", "1"],
+        &["b", "1", "a", "1"],
+        &["a", "1", "a", "1"],
+        &["a", "1", "b", "1", "a", "2"],
+    ] {
+        assert_eq!(pack(bad), None, "{bad:?}");
+    }
 }
