@@ -76,7 +76,14 @@ impl Clone for Arena {
         let chunks = self.chunks.clone();
         // A copied vector has no more room than it needs.
         let chunk_bytes = chunks.iter().map(|chunk| chunk.bytes.capacity()).sum();
-        Arena { chunks, chunk_bytes, holes: self.holes.clone(), long: self.long.clone(), long_holes: self.long_holes.clone(), ..*self }
+        Arena {
+            chunks,
+            chunk_bytes,
+            holes: self.holes.clone(),
+            long: self.long.clone(),
+            long_holes: self.long_holes.clone(),
+            ..*self
+        }
     }
 }
 

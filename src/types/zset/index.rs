@@ -89,9 +89,9 @@ impl Segment {
     }
 
     fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.groups.iter().flat_map(|group| {
-            (0..SLOTS).filter(|slot| group.tags[*slot] > GONE).map(|slot| group.ids[slot])
-        })
+        self.groups
+            .iter()
+            .flat_map(|group| (0..SLOTS).filter(|slot| group.tags[*slot] > GONE).map(|slot| group.ids[slot]))
     }
 }
 
@@ -278,7 +278,13 @@ impl Index {
     /// Visits about `count` ids from a cursor on, and returns the cursor to go on from; 0 begins and ends.
     ///
     /// What is there during a whole scan is visited. A cursor that no call returned is answered like any other.
-    pub fn scan(&self, cursor: u64, count: usize, rehash: &impl Fn(u32) -> u64, visit: &mut dyn FnMut(u32)) -> u64 {
+    pub fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        rehash: &impl Fn(u32) -> u64,
+        visit: &mut dyn FnMut(u32),
+    ) -> u64 {
         const END: u64 = 1 << (64 - CURSOR_SHIFT);
         let (mut at, mut visited) = (cursor, 0);
         while at < END && visited < count.max(1) {

@@ -137,7 +137,9 @@ impl ZSet {
         }
         match &mut self.form {
             Form::Packed(pack) => {
-                ZView::Packed(pack.as_ref()).iter(ranks.clone(), reverse).for_each(|(member, score)| show(member, score));
+                ZView::Packed(pack.as_ref())
+                    .iter(ranks.clone(), reverse)
+                    .for_each(|(member, score)| show(member, score));
                 if let Some(from) = pack.seek(ranks.start * 2) {
                     pack.remove_at(from, ranks.len() * 2);
                 }

@@ -146,7 +146,9 @@ impl Sorted {
             let Sorted { arena, tree, index, hasher } = self;
             let (member, score) = (arena.member(to), arena.score(to));
             index.replace(hasher.hash(member), id, to);
-            tree.change(&is_upto_moved(arena, score, member, id), &mut |neighbours| Some((neighbours.this.0, to)));
+            tree.change(&is_upto_moved(arena, score, member, id), &mut |neighbours| {
+                Some((neighbours.this.0, to))
+            });
         }
     }
 

@@ -189,7 +189,8 @@ impl Tree {
     /// Puts an id in its place: behind all for which `before` is true.
     pub fn insert(&mut self, score: f64, id: u32, before: &impl Fn(f64, u32) -> bool) {
         self.len += 1;
-        let Some(new) = self.insert_below(self.root, self.height, Ends { first: true, last: true }, (score, id), before)
+        let Some(new) =
+            self.insert_below(self.root, self.height, Ends { first: true, last: true }, (score, id), before)
         else {
             return;
         };
@@ -294,7 +295,12 @@ impl Tree {
         Some(removed)
     }
 
-    fn remove_below(&mut self, node: u32, level: usize, upto: &impl Fn(f64, u32) -> bool) -> Option<(f64, u32)> {
+    fn remove_below(
+        &mut self,
+        node: u32,
+        level: usize,
+        upto: &impl Fn(f64, u32) -> bool,
+    ) -> Option<(f64, u32)> {
         if level == 0 {
             let leaf = self.leaves.get_mut(node);
             let at = leaf.border(upto).checked_sub(1)?;
@@ -492,7 +498,10 @@ impl Tree {
             let from = all.len();
             self.verify_below(inner.children[child], level - 1, all, leaves, nodes);
             assert_eq!(inner.counts[child] as usize, all.len() - from);
-            assert_eq!((inner.scores[child].to_bits(), inner.ids[child]), (all[from].0.to_bits(), all[from].1));
+            assert_eq!(
+                (inner.scores[child].to_bits(), inner.ids[child]),
+                (all[from].0.to_bits(), all[from].1)
+            );
         }
     }
 }
@@ -610,8 +619,13 @@ impl Leaf {
 }
 
 impl Inner {
-    const BLANK: Inner =
-        Inner { len: 0, scores: [0.0; INNER], ids: [NONE; INNER], counts: [0; INNER], children: [NONE; INNER] };
+    const BLANK: Inner = Inner {
+        len: 0,
+        scores: [0.0; INNER],
+        ids: [NONE; INNER],
+        counts: [0; INNER],
+        children: [NONE; INNER],
+    };
 
     /// The child in which the border is, or at whose end.
     #[inline]
