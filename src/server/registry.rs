@@ -8,6 +8,7 @@ use super::commands::{
 use crate::commands::spec::{Row, Run};
 use crate::commands::{CommandTable, bitmaps, keys, strings};
 use crate::net::dispatch::Bound;
+use crate::net::pubsub::commands as pubsub;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
@@ -29,6 +30,7 @@ const FAMILIES: &[&[Row]] = &[
     latency::ROWS,
     memory::ROWS,
     monitor::ROWS,
+    pubsub::ROWS,
 ];
 
 /// Every subsystem's bindings, by full name.
@@ -46,6 +48,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     latency::BINDINGS,
     memory::BINDINGS,
     monitor::BINDINGS,
+    pubsub::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.
@@ -65,6 +68,7 @@ pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
         let fits = matches!(
             (entry.row.run, bound[id.index()]),
             (Run::Bound | Run::Container, Bound::Here(_))
+                | (Run::Bound, Bound::Publish(_))
                 | (Run::Broadcast, Bound::Broadcast { .. })
                 | (
                     Run::Container

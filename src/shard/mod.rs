@@ -12,6 +12,7 @@ pub mod expire;
 pub mod graveyard;
 pub mod keyspace;
 pub mod memory;
+pub mod notices;
 #[allow(clippy::module_inception)]
 pub mod shard;
 pub mod slots;
