@@ -179,7 +179,9 @@ fn push<M: Mover>(
     _: &[usize],
     got: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    let Part::Bytes(element) = got.only(0) else { unreachable!("the first hop returns the element, or ends") };
+    let Part::Bytes(element) = got.only(0) else {
+        unreachable!("the first hop returns the element, or ends")
+    };
     push_to(ctx, argv.get(2), parse::<M>(argv)?.to, element)?;
     Ok(Part::Nothing)
 }

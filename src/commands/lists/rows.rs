@@ -176,10 +176,12 @@ pub const ROWS: &[Row] = &[
         since: "2.2.0",
         summary: "Inserts an element before or after another one of a list.",
         complexity: "O(N) with N elements before the pivot",
-        args: &[Arg::key("key", 0),
+        args: &[
+            Arg::key("key", 0),
             Arg::new("where", ArgKind::OneOf(&[Arg::word("before", "BEFORE"), Arg::word("after", "AFTER")])),
             Arg::new("pivot", ArgKind::String),
-            ELEMENT,],
+            ELEMENT,
+        ],
         reply: Shape::Int,
         run: Run::OnShard(between::linsert),
         ..Row::BLANK
@@ -221,11 +223,13 @@ pub const ROWS: &[Row] = &[
         since: "6.0.6",
         summary: "Returns the indices of a list's elements that equal a value.",
         complexity: "O(N) with N elements compared",
-        args: &[Arg::key("key", 0),
+        args: &[
+            Arg::key("key", 0),
             ELEMENT,
             Arg::new("rank", ArgKind::Integer).token("RANK").optional(),
             Arg::new("num-matches", ArgKind::Integer).token("COUNT").optional(),
-            Arg::new("len", ArgKind::Integer).token("MAXLEN").optional(),],
+            Arg::new("len", ArgKind::Integer).token("MAXLEN").optional(),
+        ],
         reply: Shape::Any(&[Shape::Int, Shape::Null, Shape::Array]),
         run: Run::OnShard(read::lpos),
         ..Row::BLANK
@@ -241,7 +245,11 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: &[Arg::key("source", 0), Arg::key("destination", 1), FROM, TO],
         reply: Shape::Any(&[Shape::Bulk, Shape::Null]),
-        run: Run::Hops { here: Some(moves::here::<Lmove>), hops: Lmove::HOPS, finish: moves::finish::<Lmove> },
+        run: Run::Hops {
+            here: Some(moves::here::<Lmove>),
+            hops: Lmove::HOPS,
+            finish: moves::finish::<Lmove>,
+        },
         ..Row::BLANK
     },
     Row {
@@ -256,7 +264,11 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: &[Arg::key("source", 0), Arg::key("destination", 1)],
         reply: Shape::Any(&[Shape::Bulk, Shape::Null]),
-        run: Run::Hops { here: Some(moves::here::<Rpoplpush>), hops: Rpoplpush::HOPS, finish: moves::finish::<Rpoplpush> },
+        run: Run::Hops {
+            here: Some(moves::here::<Rpoplpush>),
+            hops: Rpoplpush::HOPS,
+            finish: moves::finish::<Rpoplpush>,
+        },
         ..Row::BLANK
     },
     Row {
@@ -317,7 +329,11 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: &[Arg::key("source", 0), Arg::key("destination", 1), FROM, TO, TIMEOUT],
         reply: Shape::Any(&[Shape::Bulk, Shape::Null]),
-        run: Run::Hops { here: Some(moves::here::<Blmove>), hops: Blmove::HOPS, finish: moves::finish::<Blmove> },
+        run: Run::Hops {
+            here: Some(moves::here::<Blmove>),
+            hops: Blmove::HOPS,
+            finish: moves::finish::<Blmove>,
+        },
         ..Row::BLANK
     },
     Row {
@@ -336,7 +352,11 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N+M) with N keys and M elements taken",
         args: &[TIMEOUT, NUMKEYS, Arg::key("key", 0).multiple(), END, COUNT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops { here: Some(pops::here::<Blmpop>), hops: Blmpop::HOPS, finish: pops::finish::<Blmpop> },
+        run: Run::Hops {
+            here: Some(pops::here::<Blmpop>),
+            hops: Blmpop::HOPS,
+            finish: pops::finish::<Blmpop>,
+        },
         ..Row::BLANK
     },
     Row {
@@ -351,7 +371,11 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: &[Arg::key("source", 0), Arg::key("destination", 1), TIMEOUT],
         reply: Shape::Any(&[Shape::Bulk, Shape::Null]),
-        run: Run::Hops { here: Some(moves::here::<Brpoplpush>), hops: Brpoplpush::HOPS, finish: moves::finish::<Brpoplpush> },
+        run: Run::Hops {
+            here: Some(moves::here::<Brpoplpush>),
+            hops: Brpoplpush::HOPS,
+            finish: moves::finish::<Brpoplpush>,
+        },
         ..Row::BLANK
     },
 ];
