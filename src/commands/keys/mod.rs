@@ -15,4 +15,5 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+pub use object::encoding_of;
 pub use rows::ROWS;
