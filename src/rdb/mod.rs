@@ -11,11 +11,13 @@
 
 pub mod error;
 pub mod format;
+pub mod hash;
 pub mod lzf;
 pub mod payload;
 pub mod read;
 pub mod value;
 pub mod write;
+mod zset;
 
 #[cfg(test)]
 mod tests;

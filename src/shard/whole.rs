@@ -22,6 +22,7 @@ impl Shard {
             watches.touch_where(|db, key| db == index && table.find(hasher.hash(key), key).is_some());
         }
         let removed = table.len();
+        self.waits.touch_dbs(&[index]);
         effects.dirty += removed as u64;
         graveyard.bury_table(table.take());
         dbs[index.index()].field_deadlines = FieldDeadlines::default();
@@ -52,6 +53,7 @@ impl Shard {
             });
         }
         std::mem::swap(one, other);
+        self.waits.touch_dbs(&[left, right]);
         self.recount();
     }
 

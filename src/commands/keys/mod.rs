@@ -15,5 +15,6 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+pub use exist::kind;
 pub use object::encoding_of;
 pub use rows::ROWS;

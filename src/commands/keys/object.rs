@@ -32,6 +32,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
     match value {
         ValueView::Packed(form, _) => Some(form.encoding()),
         ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
+        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
         value => strings::encoding_of(value),
     }
 }
