@@ -15,6 +15,7 @@ pub mod hashes;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
+pub mod lists;
 pub mod part;
 pub mod spec;
 pub mod strings;

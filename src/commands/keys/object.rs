@@ -33,6 +33,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Packed(form, _) => Some(form.encoding()),
         ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
         ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
+        ValueView::Heap(Value::List(_)) => Some("quicklist"),
         value => strings::encoding_of(value),
     }
 }
