@@ -271,7 +271,8 @@ fn sort(members: &mut Members<'_>) {
 /// Members as a sorted set. Redis: its form is chosen at the end, by what it has.
 pub fn made_of(mut members: Members<'_>, limits: &Encodings) -> Result<ZSet, CommandError> {
     sort(&mut members);
-    let mut made = ZSet::with_len(members.len(), limits);
+    let is_long = members.iter().any(|(member, _)| member.text_len() > limits.zset_value_bytes);
+    let mut made = ZSet::with_len(if is_long { usize::MAX } else { members.len() }, limits);
     let mut digits = itoa::Buffer::new();
     for (member, score) in members {
         made.add(member.as_bytes(&mut digits), score, limits).map_err(full)?;

@@ -94,7 +94,7 @@ fn pop_one_key(
     if args.left() > 1 {
         return Err(CommandError::Syntax);
     }
-    let count = if args.is_done() { None } else { Some(args.int()?) };
+    let count = args.peek().map(|count| parse_i64(count).ok_or(CommandError::NotUnsigned)).transpose()?;
     let pairs = count.is_some() && reply.protocol == Protocol::Resp3;
     let count = usize::try_from(count.unwrap_or(1)).map_err(|_| CommandError::NotUnsigned)?;
     let shown = if pairs { Shown::Pairs } else { Shown::Flat };

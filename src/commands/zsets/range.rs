@@ -97,7 +97,7 @@ impl<'a> Query<'a> {
                 return if self.reverse { len - ranks.end..len - ranks.start } else { ranks };
             }
             Bounds::Scores(range) => zset.ranks_by_score(range),
-            Bounds::Members(range) => zset.ranks_by_lex(range),
+            Bounds::Members(range) => zset.ranks_by_lex(range, self.reverse),
         };
         let skipped = usize::try_from(self.offset).unwrap_or(usize::MAX).min(ranks.len());
         let taken = usize::try_from(self.limit).unwrap_or(usize::MAX).min(ranks.len() - skipped);

@@ -106,7 +106,7 @@ pub fn zlexcount(
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let range = lex_range(args.take()?, args.take()?)?;
-    let count = read::<ZSet>(&mut ctx.keys(), key)?.map_or(0, |zset| zset.ranks_by_lex(&range).len());
+    let count = read::<ZSet>(&mut ctx.keys(), key)?.map_or(0, |zset| zset.ranks_by_lex(&range, false).len());
     reply.int(count as i64);
     Ok(Outcome::Done)
 }

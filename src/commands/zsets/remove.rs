@@ -69,5 +69,5 @@ pub fn zremrangebylex(
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let range = lex_range(args.take()?, args.take()?)?;
-    remove_range(ctx, key, Event::ZREMRANGEBYLEX, |zset| zset.ranks_by_lex(&range), reply)
+    remove_range(ctx, key, Event::ZREMRANGEBYLEX, |zset| zset.ranks_by_lex(&range, false), reply)
 }
