@@ -11,6 +11,7 @@ pub mod collection;
 pub mod context;
 pub mod cursor;
 pub mod error;
+pub mod hll;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
