@@ -94,7 +94,9 @@ fn strings_that_only_look_like_one() {
     each_setup(|s| {
         let mut c = s.client();
         let header = |encoding: u8| [b"HYLL", &[encoding][..], &[0; 10], &[0x80]].concat();
-        for value in [b"HYLL".to_vec(), header(0), header(2), b"HYLK\x01aaaaaaaaaaaaaaaa".to_vec(), b"12".to_vec()] {
+        for value in
+            [b"HYLL".to_vec(), header(0), header(2), b"HYLK\x01aaaaaaaaaaaaaaaa".to_vec(), b"12".to_vec()]
+        {
             c.expect(&args!["SET", "k", value], ok());
             for line in ["PFADD k a", "PFCOUNT k", "PFMERGE k", "PFMERGE d k", "PFDEBUG ENCODING k"] {
                 c.expect(line, err(NO_HLL));
