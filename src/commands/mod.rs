@@ -5,7 +5,9 @@
 //! come in the [`context::Ctx`].
 
 pub mod args;
+pub mod collection;
 pub mod context;
+pub mod cursor;
 pub mod error;
 pub mod introspect;
 pub mod keys;

@@ -208,6 +208,7 @@ fn builder(
     let databases = config.integer(id::DATABASES) as usize;
     let seed = entropy::seed();
     let hasher = Hasher::from_seed(seed);
+    hasher.share();
     move |core: usize| {
         let me = ShardId(core as u16);
         match crash::register_thread(Some(me.0)) {

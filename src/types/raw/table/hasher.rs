@@ -2,6 +2,10 @@
 
 use ahash::RandomState;
 use std::hash::{BuildHasher, Hasher as _};
+use std::sync::OnceLock;
+
+/// The process's hasher, for tables that are made where no shard is at hand.
+static SHARED: OnceLock<Hasher> = OnceLock::new();
 
 /// The seeded hash of key bytes that every table and every caller of one process shares.
 ///
@@ -31,6 +35,19 @@ impl Hasher {
             #[cfg(test)]
             keep: u64::MAX,
         }
+    }
+
+    /// Makes this the hasher that [`Hasher::shared`] gives. Whoever starts the process calls it before any table is
+    /// made; a later call changes nothing, because tables hold what they were made with.
+    pub fn share(&self) {
+        SHARED.get_or_init(|| self.clone());
+    }
+
+    /// The process's hasher: for big sets and hashes, which also RESTORE makes and which travel between shards.
+    ///
+    /// Without [`Hasher::share`] (tests, the simulation) its seed is fixed, so that every run is the same.
+    pub fn shared() -> Hasher {
+        SHARED.get_or_init(|| Hasher::from_seed(0)).clone()
     }
 
     /// Hashes the bytes of a key.
