@@ -35,6 +35,9 @@ pub struct IntSetRef<'a> {
 }
 
 impl<'a> IntSetRef<'a> {
+    /// No values.
+    pub const EMPTY: IntSetRef<'static> = IntSetRef { width: NARROW, values: &[] };
+
     /// Over a body that an [`IntSet`] gave.
     #[inline]
     pub fn new(body: &'a [u8]) -> IntSetRef<'a> {
