@@ -14,6 +14,7 @@ pub mod introspect;
 pub mod keys;
 pub mod keys_of;
 pub mod part;
+pub mod sets;
 pub mod spec;
 pub mod strings;
 pub mod table;
