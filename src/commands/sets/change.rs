@@ -67,7 +67,8 @@ pub fn smove(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         (NO_SET, _) => false,
         (OTHER_KIND, _) | (_, OTHER_KIND) => return Err(CommandError::WrongType),
         _ if from == to => {
-            let set = collection::read::<Set>(&mut ctx.keys(), from)?;
+            let mut keys = ctx.keys();
+            let set = collection::read::<Set>(&mut keys, from)?;
             set.is_some_and(|set| set.contains(&mut Needle::new(member)))
         }
         _ => {
