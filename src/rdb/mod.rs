@@ -14,6 +14,7 @@ pub mod format;
 pub mod lzf;
 pub mod payload;
 pub mod read;
+pub mod set;
 pub mod value;
 pub mod write;
 mod zset;

@@ -138,7 +138,8 @@ impl IntSet {
     /// Reads what Redis writes into RDB. `None` for anything that is not a sorted, non-empty intset.
     pub fn from_redis(bytes: &[u8]) -> Option<IntSet> {
         let (header, values) = bytes.split_at_checked(RDB_HEADER)?;
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let width = match word(0) {
             2 => NARROW,
             4 => MIDDLE,

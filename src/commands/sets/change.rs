@@ -107,7 +107,12 @@ fn put_member(ctx: &mut Ctx<'_>, key: &[u8], member: &[u8]) -> Result<(), Comman
 
 /// Redis: a missing source answers before a destination of another kind does. So the owner of the destination only
 /// tells what it found.
-fn smove_look(ctx: &mut Ctx<'_>, argv: Argv<'_>, mine: &[usize], _: &mut Gathered) -> Result<Part, CommandError> {
+fn smove_look(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    mine: &[usize],
+    _: &mut Gathered,
+) -> Result<Part, CommandError> {
     if mine.contains(&DESTINATION) {
         return Ok(Part::Int(look(ctx, argv.get(2))));
     }

@@ -72,11 +72,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: &[Arg::key("source", 0), Arg::key("destination", 1), MEMBER],
         reply: Shape::Int,
-        run: Run::Hops {
-            here: Some(change::smove),
-            hops: change::SMOVE,
-            finish: change::SMOVE_FINISH,
-        },
+        run: Run::Hops { here: Some(change::smove), hops: change::SMOVE, finish: change::SMOVE_FINISH },
         ..Row::BLANK
     },
     Row {

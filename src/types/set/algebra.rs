@@ -30,12 +30,13 @@ pub fn difference<'a>(
     limits: &Encodings,
     show: &mut dyn FnMut(Element<'a>) -> bool,
 ) {
-    let none = |others: &[SetView<'_>], needle: &mut Needle<'_>| {
-        !others.iter().any(|other| other.contains(needle))
-    };
+    let none =
+        |others: &[SetView<'_>], needle: &mut Needle<'_>| !others.iter().any(|other| other.contains(needle));
     let others_len: usize = others.iter().map(|other| other.len()).sum();
     // Each member may be looked for in every other set, or the others be put together first.
-    if others.len() < KEEP_SEEN || first.len().saturating_mul(others.len() - 1) <= others_len.saturating_mul(2) {
+    if others.len() < KEEP_SEEN
+        || first.len().saturating_mul(others.len() - 1) <= others_len.saturating_mul(2)
+    {
         return probe(first, others, show, none);
     }
     let together = gathered(others, limits);

@@ -218,11 +218,11 @@ impl Set {
         }
     }
 
-    /// What OBJECT ENCODING answers. Redis up to 7.0 knows no sets in listpacks: they are hash tables.
-    pub fn encoding_of(view: SetView<'_>) -> &'static str {
-        match view {
-            SetView::Ints(_) => "intset",
-            SetView::Members(_) | SetView::Table(_) => "hashtable",
+    /// What OBJECT ENCODING answers: as [`Packed::encoding`], wherever the set lives.
+    pub fn encoding(&self) -> &'static str {
+        match &self.form {
+            Form::Ints(_) => Packed::IntSet.encoding(),
+            _ => Packed::Set.encoding(),
         }
     }
 }
@@ -261,9 +261,10 @@ impl PartialEq for Set {
         let mut digits = itoa::Buffer::new();
         self.len() == other.len()
             && (self.is_empty()
-                || self.view().iter().all(|member| {
-                    other.view().contains(&mut Needle::new(member.as_bytes(&mut digits)))
-                }))
+                || self
+                    .view()
+                    .iter()
+                    .all(|member| other.view().contains(&mut Needle::new(member.as_bytes(&mut digits)))))
     }
 }
 
