@@ -21,7 +21,7 @@ fn forms() -> Vec<Vec<String>> {
 fn add(c: &mut Client, key: &str, members: &[String]) {
     let mut command = vec!["SADD", key];
     command.extend(members.iter().map(String::as_str));
-    c.expect(&command[..], members.len());
+    c.expect(&command[..], members.len() as i64);
 }
 
 #[track_caller]
@@ -37,7 +37,7 @@ fn members_come_and_go_in_every_form() {
             c.expect("DEL s", int(0));
             add(&mut c, "s", &members);
             c.expect("TYPE s", simple("set"));
-            c.expect("SCARD s", members.len());
+            c.expect("SCARD s", members.len() as i64);
             c.expect(&["SADD", "s", &members[0], "x1", "x1", "x2"], 2);
             c.expect("SREM s x1 x2 x3", 2);
             expect_set(&mut c, &["SMEMBERS", "s"], &members);
@@ -301,7 +301,7 @@ fn random_members() {
             let mut popped = vec![c.call("SPOP s").text()];
             let half = members.len() / 2;
             popped.extend(c.call(&["SPOP", "s", &half.to_string()]).elements().iter().map(Value::text));
-            c.expect("SCARD s", members.len() - popped.len());
+            c.expect("SCARD s", (members.len() - popped.len()) as i64);
             popped.extend(c.call("SPOP s 100000").elements().iter().map(Value::text));
             popped.sort();
             let mut all = members.clone();
