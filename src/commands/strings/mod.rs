@@ -33,6 +33,7 @@ use crate::shard::{NewValue, ValueView};
 use crate::types::Value;
 use crate::types::number::parse_i64;
 
+pub use range::raw;
 pub use rows::ROWS;
 
 /// The longest string that Redis keeps in one piece with its object.
