@@ -2,12 +2,13 @@
 
 use super::error::RdbError;
 use super::format::kind;
+use super::list;
 use super::read::{Reader, Text};
 use super::write::Writer;
 use super::{set, zset};
 use crate::types::number::parse_i64;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
-use crate::types::{Collection, Packed, Set, Value, ZSet};
+use crate::types::{Collection, List, Packed, Set, Value, ZSet};
 
 /// Longest text of an integer.
 const INT_TEXT_MAX: usize = 20;
@@ -16,6 +17,7 @@ const INT_TEXT_MAX: usize = 20;
 pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
+        ValueRef::Packed(Packed::List, _) | ValueRef::Heap(Value::List(_)) => kind::LIST_QUICKLIST_2,
         ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
         ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
         ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
@@ -32,6 +34,8 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Int(value) => writer.int(*value),
         ValueRef::Bytes(bytes) => writer.string(bytes),
         ValueRef::Heap(Value::String(bytes)) => writer.string(bytes),
+        ValueRef::Packed(form @ Packed::List, bytes) => list::write(writer, List::view_packed(*form, bytes)),
+        ValueRef::Heap(Value::List(value)) => list::write(writer, value.view()),
         ValueRef::Packed(form @ Packed::ZSet, bytes) => zset::write(writer, ZSet::view_packed(*form, bytes)),
         ValueRef::Heap(Value::ZSet(value)) => zset::write(writer, value.view()),
         ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
@@ -47,6 +51,7 @@ pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, 
     match of {
         kind::STRING => Ok(string(reader.string()?)),
         kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(reader, of).map(taken),
+        kind::LIST | kind::LIST_QUICKLIST_2 => list::read(reader, of).map(taken),
         kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
         other => Err(RdbError::UnknownType(other)),
     }
