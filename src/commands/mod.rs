@@ -11,6 +11,7 @@ pub mod collection;
 pub mod context;
 pub mod cursor;
 pub mod error;
+pub mod hashes;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;

@@ -6,6 +6,7 @@
 use super::access::{AccessClock, Counting};
 use super::db::Db;
 use super::effects::{Effects, Event};
+use super::field_expiry::next_of_moved;
 use super::graveyard::Graveyard;
 use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
@@ -280,6 +281,7 @@ impl<'a> Keyspace<'a> {
 
     /// Puts a key with all it has, replacing what was there. A heap value moves in as it is, however big.
     pub fn put(&mut self, key: &[u8], moved: Moved, event: Event) {
+        let fields_expire_at = next_of_moved(&moved.value);
         let hash = self.hash(key);
         let bytes;
         let value = match moved.value {
@@ -298,6 +300,9 @@ impl<'a> Keyspace<'a> {
         let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(moved.access));
         if let Some(old) = replaced.old {
             self.bury(old);
+        }
+        if let Some(at) = fields_expire_at {
+            self.fields_expire_at(key, at);
         }
         self.effects.record(self.index, key, event);
     }

@@ -16,6 +16,7 @@ mod dump;
 mod expire;
 mod info;
 mod latency;
+mod lists;
 mod memory;
 mod metrics;
 mod monitor;
