@@ -18,6 +18,7 @@ pub mod keys;
 pub mod keys_of;
 pub mod lists;
 pub mod part;
+pub mod sets;
 pub mod spec;
 pub mod strings;
 pub mod table;

@@ -7,6 +7,7 @@ pub mod glob;
 pub mod hash;
 pub mod hll;
 pub mod ids;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod number;
