@@ -5,6 +5,7 @@
 //! come in the [`context::Ctx`].
 
 pub mod args;
+pub mod bitmaps;
 pub mod block;
 pub mod collection;
 pub mod context;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
+pub mod lists;
 pub mod part;
 pub mod spec;
 pub mod strings;

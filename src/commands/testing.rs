@@ -5,8 +5,9 @@
 
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::spec::Run;
-use crate::commands::{CommandError, CommandTable, Row, strings};
+use crate::commands::{CommandError, CommandTable, Outcome, Row, strings};
 use crate::resp::{Output, Protocol, Reply, Request};
+use crate::shard::effects::Class;
 use crate::shard::memory::MemoryBoard;
 use crate::shard::{Event, Shard};
 use crate::tx::execute::{args_of, run_here, write_error};
@@ -48,7 +49,7 @@ impl Bench {
         self.run_noting(words).0
     }
 
-    /// Runs a command; its reply and the effects it left, as `event key`. Commands that run in hops or key by key
+    /// Runs a command; its reply and the effects it left, as `event key`. Commands that run in hops alone or key by key
     /// drain their effects themselves and show none.
     pub fn run_noting(&mut self, words: &[&[u8]]) -> (Vec<u8>, Vec<String>) {
         let request: Request = words.iter().collect();
@@ -61,12 +62,16 @@ impl Bench {
                 if !entry.row.arity_accepts(words.len()) {
                     let error = CommandError::WrongArity(entry.full_name);
                     write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
-                } else if let Run::OnShard(run) = entry.row.run {
+                } else if let Run::OnShard(run) | Run::Hops { here: Some(run), .. } = entry.row.run {
                     let mut ctx = Ctx { shard: &mut self.shard, db: DbIndex(0), client: self.client };
                     let mut reply = Reply::new(&mut out, self.client.protocol);
-                    if let Err(error) = run(&mut ctx, &mut args_of(entry, argv), &mut reply) {
-                        out.clear();
-                        write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
+                    match run(&mut ctx, &mut args_of(entry, argv), &mut reply) {
+                        Ok(Outcome::Done) => {}
+                        Ok(Outcome::Block(block)) => block.when_over.write(&mut reply),
+                        Err(error) => {
+                            out.clear();
+                            write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
+                        }
                     }
                 } else {
                     run_here(&mut self.shard, entry, DbIndex(0), self.client, argv, &mut out);
@@ -76,7 +81,8 @@ impl Bench {
         let note = |effect: crate::shard::Effect| {
             format!("{} {}", effect.event.name, String::from_utf8_lossy(&effect.key))
         };
-        (out.to_vec(), self.shard.effects.drain().map(note).collect())
+        let is_told = |effect: &crate::shard::Effect| effect.event.class != Class::Silent;
+        (out.to_vec(), self.shard.effects.drain().filter(is_told).map(note).collect())
     }
 
     fn look(&mut self, words: &[&[u8]], reply: &mut Reply<'_>) {
@@ -106,4 +112,60 @@ impl Bench {
             other => panic!("the test asks for an unknown command {}", other.escape_ascii()),
         }
     }
+}
+
+/// Undoes the escapes of a recording: `%xx` a byte, a lone `%` nothing, `%*n*unit` a unit n times.
+fn unescape(text: &str) -> Vec<u8> {
+    if text == "%" {
+        return Vec::new();
+    }
+    if let Some((count, unit)) = text.strip_prefix("%*").and_then(|rest| rest.split_once('*')) {
+        return unit.as_bytes().repeat(count.parse().expect("a count"));
+    }
+    let mut bytes = text.bytes();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let mut digit =
+                || (bytes.next().expect("two digits") as char).to_digit(16).expect("a digit") as u8;
+            out.push(digit() << 4 | digit());
+        } else {
+            out.push(byte);
+        }
+    }
+    out
+}
+
+/// Replays what Redis was asked and compares every reply and event; the events of `silent` commands are not shown.
+///
+/// Strings are at most 1 MB long. `> command`, `2 reply in RESP2`, `3 reply in RESP3 where it differs`, `! event key`.
+pub fn replay(mut bench: Bench, recording: &str, silent: &[&str]) {
+    bench.shard.settings.max_bulk_bytes = 1 << 20;
+    let is_resp3 = bench.client.protocol == Protocol::Resp3;
+    let mut wrong = Vec::new();
+    for case in recording.split("> ").skip(1) {
+        let mut lines = case.lines();
+        let command = lines.next().expect("a command");
+        let words: Vec<Vec<u8>> = command.split(' ').map(unescape).collect();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let (mut wanted, mut wanted_events) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line.split_at(2) {
+                ("2 ", reply) => wanted = unescape(reply),
+                ("3 ", reply) if is_resp3 => wanted = unescape(reply),
+                ("! ", event) => wanted_events.push(String::from_utf8_lossy(&unescape(event)).into_owned()),
+                _ => {}
+            }
+        }
+        let (got, events) = bench.run_noting(&words);
+        let shows_events = !silent.contains(&command.split(' ').next().unwrap_or_default());
+        if got != wanted || (shows_events && events != wanted_events) {
+            wrong.push(format!(
+                "{command:.100}\n  wanted {:.300} {wanted_events:?}\n  got    {:.300} {events:?}",
+                wanted.escape_ascii().to_string(),
+                got.escape_ascii().to_string()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -33,6 +33,7 @@ use crate::shard::{NewValue, ValueView};
 use crate::types::Value;
 use crate::types::number::parse_i64;
 
+pub use range::raw;
 pub use rows::ROWS;
 
 /// The longest string that Redis keeps in one piece with its object.
@@ -92,6 +93,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Bytes(_) => Some("raw"),
         ValueView::Packed(form, _) => Some(form.encoding()),
         ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
+        ValueView::Heap(Value::List(_)) => Some("quicklist"),
         ValueView::Heap(value) => string_of(value).ok().map(|_| "raw"),
     }
 }
