@@ -8,12 +8,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hll;
 mod info;
 mod latency;
 mod lists;
@@ -25,6 +27,7 @@ mod pipelines;
 mod protocol;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
 mod strings;
 mod transactions;
