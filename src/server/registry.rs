@@ -6,15 +6,17 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, keys, lists, strings};
+use crate::commands::{CommandTable, bitmaps, hashes, keys, lists, sets, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
+    hashes::ROWS,
     bitmaps::ROWS,
     keys::ROWS,
+    sets::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,

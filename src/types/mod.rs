@@ -6,6 +6,7 @@ pub mod encodings;
 pub mod glob;
 pub mod hash;
 pub mod ids;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod number;

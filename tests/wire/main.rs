@@ -25,6 +25,7 @@ mod pipelines;
 mod protocol;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
 mod strings;
 mod transactions;
