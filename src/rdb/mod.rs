@@ -19,6 +19,8 @@ pub mod read;
 pub mod set;
 pub mod value;
 pub mod write;
+pub mod ziplist;
+pub mod zipmap;
 mod zset;
 
 #[cfg(test)]

@@ -60,9 +60,15 @@ pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, 
     match of {
         kind::STRING => Ok(string(reader.string()?)),
         kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(reader, of).map(taken),
-        kind::LIST | kind::LIST_QUICKLIST_2 => list::read(reader, of).map(taken),
-        kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            list::read(reader, of).map(taken)
+        }
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            zset::read(reader, of).map(taken)
+        }
         kind::HASH
+        | kind::HASH_ZIPMAP
+        | kind::HASH_ZIPLIST
         | kind::HASH_LISTPACK
         | kind::HASH_METADATA
         | kind::HASH_LISTPACK_EX
