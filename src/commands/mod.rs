@@ -5,6 +5,7 @@
 //! come in the [`context::Ctx`].
 
 pub mod args;
+pub mod collection;
 pub mod context;
 pub mod error;
 pub mod introspect;

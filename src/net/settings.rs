@@ -2,6 +2,7 @@
 
 use crate::config::{Config, id};
 use crate::shard::{EvictionPolicy, Settings};
+use crate::types::Encodings;
 
 /// A shard's settings.
 ///
@@ -17,6 +18,25 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         active_expire: active_expire && !paused,
         stands_still: paused,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
+        encodings: encodings(config),
+    }
+}
+
+fn encodings(config: &Config) -> Encodings {
+    let count = |id| usize::try_from(config.integer(id)).unwrap_or(usize::MAX);
+    let bytes = |id| usize::try_from(config.memory(id)).unwrap_or(usize::MAX);
+    Encodings {
+        hash_entries: count(id::HASH_MAX_LISTPACK_ENTRIES),
+        hash_value_bytes: bytes(id::HASH_MAX_LISTPACK_VALUE),
+        intset_entries: count(id::SET_MAX_INTSET_ENTRIES),
+        set_entries: count(id::SET_MAX_LISTPACK_ENTRIES),
+        set_value_bytes: count(id::SET_MAX_LISTPACK_VALUE),
+        zset_entries: count(id::ZSET_MAX_LISTPACK_ENTRIES),
+        zset_value_bytes: bytes(id::ZSET_MAX_LISTPACK_VALUE),
+        list_node: config.integer(id::LIST_MAX_LISTPACK_SIZE),
+        hll_sparse_bytes: bytes(id::HLL_SPARSE_MAX_BYTES),
+        stream_node_bytes: bytes(id::STREAM_NODE_MAX_BYTES),
+        stream_node_entries: count(id::STREAM_NODE_MAX_ENTRIES),
     }
 }
 

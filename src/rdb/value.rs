@@ -15,6 +15,7 @@ const INT_TEXT_MAX: usize = 20;
 pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
+        ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
     }
 }
 
@@ -24,6 +25,7 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Int(value) => writer.int(*value),
         ValueRef::Bytes(bytes) => writer.string(bytes),
         ValueRef::Heap(Value::String(bytes)) => writer.string(bytes),
+        ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
     }
 }
 

@@ -52,6 +52,57 @@ events! {
     MOVE_TO = "move_to", Generic;
     COPY_TO = "copy_to", Generic;
     RESTORE = "restore", Generic;
+    LPUSH = "lpush", List;
+    RPUSH = "rpush", List;
+    LPOP = "lpop", List;
+    RPOP = "rpop", List;
+    LINSERT = "linsert", List;
+    LSET = "lset", List;
+    LREM = "lrem", List;
+    LTRIM = "ltrim", List;
+    SORTSTORE = "sortstore", List;
+    SADD = "sadd", Set;
+    SREM = "srem", Set;
+    SPOP = "spop", Set;
+    SINTERSTORE = "sinterstore", Set;
+    SUNIONSTORE = "sunionstore", Set;
+    SDIFFSTORE = "sdiffstore", Set;
+    HSET = "hset", Hash;
+    HDEL = "hdel", Hash;
+    HINCRBY = "hincrby", Hash;
+    HINCRBYFLOAT = "hincrbyfloat", Hash;
+    HEXPIRE = "hexpire", Hash;
+    HPERSIST = "hpersist", Hash;
+    HEXPIRED = "hexpired", Hash;
+    ZADD = "zadd", SortedSet;
+    ZINCR = "zincr", SortedSet;
+    ZREM = "zrem", SortedSet;
+    ZREMRANGEBYRANK = "zremrangebyrank", SortedSet;
+    ZREMRANGEBYSCORE = "zremrangebyscore", SortedSet;
+    ZREMRANGEBYLEX = "zremrangebylex", SortedSet;
+    ZPOPMIN = "zpopmin", SortedSet;
+    ZPOPMAX = "zpopmax", SortedSet;
+    ZRANGESTORE = "zrangestore", SortedSet;
+    ZUNIONSTORE = "zunionstore", SortedSet;
+    ZINTERSTORE = "zinterstore", SortedSet;
+    ZDIFFSTORE = "zdiffstore", SortedSet;
+    GEOSEARCHSTORE = "geosearchstore", SortedSet;
+    GEORADIUSSTORE = "georadiusstore", SortedSet;
+    XADD = "xadd", Stream;
+    XTRIM = "xtrim", Stream;
+    XDEL = "xdel", Stream;
+    XSETID = "xsetid", Stream;
+    XGROUP_CREATE = "xgroup-create", Stream;
+    XGROUP_SETID = "xgroup-setid", Stream;
+    XGROUP_DESTROY = "xgroup-destroy", Stream;
+    XGROUP_CREATECONSUMER = "xgroup-createconsumer", Stream;
+    XGROUP_DELCONSUMER = "xgroup-delconsumer", Stream;
+    XACK = "xack", Stream;
+    XCLAIM = "xclaim", Stream;
+    XAUTOCLAIM = "xautoclaim", Stream;
+    XREADGROUP = "xreadgroup", Stream;
+    SETBIT = "setbit", String;
+    PFADD = "pfadd", String;
     EXPIRED = "expired", Expired;
     EVICTED = "evicted", Evicted;
 }
@@ -91,7 +142,13 @@ impl Effects {
     /// Records a change. One branch and one addition when nobody follows.
     #[inline]
     pub fn record(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        self.dirty += 1;
+        self.record_many(db, key, event, 1);
+    }
+
+    /// Records one effect that counts as several changes.
+    #[inline]
+    pub fn record_many(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
+        self.dirty += changes;
         #[cfg(test)]
         self.seen.push(Effect { db, key: key.into(), event });
         if self.followers > 0 {

@@ -10,7 +10,7 @@
 //! eviction of a big value cause more evictions. Instead a write that must make room drops a slice first when much waits
 //! (see `evict`).
 //!
-//! One value is one step: a string's single allocation goes back to the system in one call.
+//! A collection goes element by element ([`Value::drop_some`]); a string's single allocation in one call.
 
 use crate::types::Value;
 use crate::types::raw::table::Doomed;
@@ -21,7 +21,7 @@ const SMALL_BYTES: usize = 64 * 1024;
 /// Keys dropped in one slice: about 100 microseconds of work.
 pub const SLICE_KEYS: usize = 2000;
 
-/// Bytes of heap values dropped in one slice, unless a single one has more.
+/// Bytes of heap values dropped in one slice, unless a single string has more.
 const SLICE_BYTES: usize = 4 << 20;
 
 /// A flushed table with the bytes it still holds.
@@ -82,14 +82,19 @@ impl Graveyard {
         let (mut keys, mut dropped_bytes) = (0, 0);
         while keys < max_keys.max(1)
             && dropped_bytes < SLICE_BYTES
-            && let Some(value) = self.values.pop()
+            && let Some(value) = self.values.last_mut()
         {
             let bytes = value.heap_bytes();
-            drop(value);
-            keys += 1;
-            dropped_bytes += bytes;
-            self.bytes = self.bytes.checked_sub(bytes).expect("a buried value does not grow");
-            self.freed += 1;
+            // An element of a collection counts as a key: it costs about as much.
+            let gone = value.drop_some(max_keys.max(1) - keys);
+            let left = if gone { 0 } else { value.heap_bytes() };
+            keys = if gone { keys + 1 } else { max_keys.max(1) };
+            if gone {
+                self.values.pop();
+                self.freed += 1;
+            }
+            dropped_bytes += bytes - left;
+            self.bytes = self.bytes.checked_sub(bytes - left).expect("a buried value does not grow");
         }
         if self.values.is_empty() {
             self.values.shrink_to(64);

@@ -11,7 +11,7 @@ use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
 use crate::types::raw::table::{Probe, Probed, Table};
 use crate::types::raw::table::{Value as TableValue, ValueRef};
-use crate::types::{DbIndex, Value};
+use crate::types::{DbIndex, Packed, Value};
 
 /// An entry's value as readers see it.
 pub type ValueView<'a> = ValueRef<'a, Value>;
@@ -24,6 +24,8 @@ pub enum NewValue<'v> {
     Int(i64),
     /// Of any length; kept beside the key when short.
     Bytes(&'v [u8]),
+    /// A small collection, of at most [`VALUE_INLINE_MAX`] bytes.
+    Packed(Packed, &'v [u8]),
     Value(Value),
 }
 
@@ -59,7 +61,7 @@ impl<'a> Keyspace<'a> {
     }
 
     #[inline]
-    fn hash(&self, key: &[u8]) -> u64 {
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
         self.db.table.hasher().hash(key)
     }
 
@@ -205,6 +207,7 @@ impl<'a> Keyspace<'a> {
             NewValue::Int(value) => TableValue::Int(value),
             NewValue::Bytes(bytes) if bytes.len() <= VALUE_INLINE_MAX => TableValue::Bytes(bytes),
             NewValue::Bytes(bytes) => self.heap(Value::String(bytes.to_vec().into())),
+            NewValue::Packed(form, bytes) => TableValue::Packed(form, bytes),
             NewValue::Value(value) => self.heap(value),
         }
     }
@@ -219,7 +222,7 @@ impl<'a> Keyspace<'a> {
         self.graveyard.bury(value);
     }
 
-    fn drop_entry(&mut self, hash: u64, key: &[u8]) -> bool {
+    pub(super) fn drop_entry(&mut self, hash: u64, key: &[u8]) -> bool {
         match self.db.table.remove(hash, key) {
             None => false,
             Some(removed) => {
@@ -262,6 +265,7 @@ impl<'a> Keyspace<'a> {
         let value = match entry.value() {
             ValueRef::Int(value) => TakenValue::Int(value),
             ValueRef::Bytes(bytes) => TakenValue::Bytes(bytes.to_vec()),
+            ValueRef::Packed(form, bytes) => TakenValue::Packed(form, bytes.to_vec()),
             ValueRef::Heap(value) => TakenValue::Heap(value.clone()),
         };
         Some(Moved { value, expire_at_ms: entry.expire_at_ms(), access: entry.access() })
@@ -276,6 +280,10 @@ impl<'a> Keyspace<'a> {
             TakenValue::Bytes(taken) => {
                 bytes = taken;
                 self.table_value(NewValue::Bytes(&bytes))
+            }
+            TakenValue::Packed(form, taken) => {
+                bytes = taken;
+                TableValue::Packed(form, &bytes)
             }
             TakenValue::Heap(value) => self.heap(value),
         };
@@ -457,6 +465,7 @@ impl Edit<'_, '_> {
             NewValue::Int(value) => TableValue::Int(value),
             NewValue::Bytes(bytes) if bytes.len() <= VALUE_INLINE_MAX => TableValue::Bytes(bytes),
             NewValue::Bytes(bytes) => TableValue::Heap(Value::String(bytes.to_vec().into())),
+            NewValue::Packed(form, bytes) => TableValue::Packed(form, bytes),
             NewValue::Value(value) => TableValue::Heap(value),
         };
         if let Some(old) = self.entry.set_value(value) {
@@ -482,10 +491,15 @@ impl Edit<'_, '_> {
 
     /// Reports the change.
     pub fn commit(&mut self, event: Event) {
+        self.commit_many(event, 1);
+    }
+
+    /// Reports a change that counts as `changes` of them (elements added or removed).
+    pub fn commit_many(&mut self, event: Event, changes: u64) {
         if let Some(stamp) = self.stamp {
             self.entry.set_access(stamp);
         }
-        self.effects.record(self.index, self.key, event);
+        self.effects.record_many(self.index, self.key, event, changes);
     }
 
     /// Reports a further notification of the change that was committed.

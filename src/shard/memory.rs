@@ -274,7 +274,7 @@ impl Shard {
         let apart = if entry.key().len() > inline { entry.key().len() } else { 0 };
         let heap = match entry.value() {
             ValueRef::Heap(value) => value.heap_bytes(),
-            ValueRef::Int(_) | ValueRef::Bytes(_) => 0,
+            ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Packed(..) => 0,
         };
         Some(inline + apart + heap + INDEX_SHARE_BYTES)
     }

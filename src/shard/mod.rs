@@ -4,6 +4,7 @@
 pub mod access;
 pub mod aging;
 pub mod background;
+pub mod collection;
 pub mod db;
 pub mod effects;
 pub mod evict;
@@ -21,6 +22,7 @@ pub mod whole;
 #[cfg(test)]
 mod policy_tests;
 
+pub use collection::{Changed, Note, WrongKind};
 pub use db::Db;
 pub use effects::{Effect, Effects, Event};
 pub use keyspace::{Edit, EntryView, Keyspace, Moved, NewValue, ValueView};

@@ -14,7 +14,7 @@ use super::memory::{Account, MemoryBoard};
 use super::stats::KeyStats;
 use super::watch::Watches;
 use crate::types::raw::table::Hasher;
-use crate::types::{DbIndex, ShardId};
+use crate::types::{DbIndex, Encodings, ShardId};
 
 /// `maxmemory-policy`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -60,6 +60,7 @@ pub struct Settings {
     /// CLIENT PAUSE: expired keys are not seen, and stay.
     pub stands_still: bool,
     pub lazy_user_flush: bool,
+    pub encodings: Encodings,
 }
 
 impl Default for Settings {
@@ -74,6 +75,7 @@ impl Default for Settings {
             active_expire: true,
             stands_still: false,
             lazy_user_flush: false,
+            encodings: Encodings::default(),
         }
     }
 }

@@ -1,10 +1,26 @@
 //! What a value is: encodings and numbers. Knows nothing of commands, clients or files.
 
+pub mod collection;
+pub mod encodings;
 pub mod glob;
+pub mod hash;
 pub mod ids;
+pub mod list;
 pub mod number;
+pub mod packed;
 pub mod raw;
+pub mod set;
+pub mod stream;
 pub mod value;
+pub mod zset;
 
+pub use collection::Collection;
+pub use encodings::Encodings;
+pub use hash::Hash;
 pub use ids::{ClientId, DbIndex, ShardId, Slot};
+pub use list::List;
+pub use packed::Packed;
+pub use set::Set;
+pub use stream::Stream;
 pub use value::{Kind, Value};
+pub use zset::ZSet;

@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
+use super::{Hash, List, Set, Stream, ZSet};
+
 /// The name TYPE shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     String,
+    List,
+    Set,
+    ZSet,
+    Hash,
+    Stream,
 }
 
 impl Kind {
@@ -13,15 +20,25 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::ZSet => "zset",
+            Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 }
 
-/// A heap value. Integers and short strings live in the table itself.
+/// A heap value. Integers, short strings and small collections live in the table itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Value {
     /// A long string. Shared so that a reply may send it without copying; whoever writes makes it unique first.
     String(Arc<Vec<u8>>),
+    List(Box<List>),
+    Set(Box<Set>),
+    ZSet(Box<ZSet>),
+    Hash(Box<Hash>),
+    Stream(Box<Stream>),
 }
 
 impl Value {
@@ -29,14 +46,40 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Value::String(_) => Kind::String,
+            Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
+            Value::ZSet(_) => Kind::ZSet,
+            Value::Hash(_) => Kind::Hash,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
-    /// Bytes behind the value, allocator rounding not included.
+    /// Bytes behind the value, allocator rounding not included. O(1): collections keep count.
     pub fn heap_bytes(&self) -> usize {
+        /// The box with the value's tag and pointer.
+        const BOX: usize = 16;
         match self {
-            // The box, the reference counts and the vector's own three words.
-            Value::String(bytes) => 16 + 16 + 24 + bytes.capacity(),
+            // The reference counts and the vector's own three words.
+            Value::String(bytes) => BOX + 16 + 24 + bytes.capacity(),
+            Value::List(list) => BOX + list.heap_bytes(),
+            Value::Set(set) => BOX + set.heap_bytes(),
+            Value::ZSet(zset) => BOX + zset.heap_bytes(),
+            Value::Hash(hash) => BOX + hash.heap_bytes(),
+            Value::Stream(stream) => BOX + stream.heap_bytes(),
+        }
+    }
+
+    /// Drops about `max_elements` elements of a value that nobody will read again. True when all are gone and what
+    /// is left is dropped in no time.
+    pub fn drop_some(&mut self, max_elements: usize) -> bool {
+        match self {
+            // One allocation, which goes back in one call.
+            Value::String(_) => true,
+            Value::List(list) => list.drop_some(max_elements),
+            Value::Set(set) => set.drop_some(max_elements),
+            Value::ZSet(zset) => zset.drop_some(max_elements),
+            Value::Hash(hash) => hash.drop_some(max_elements),
+            Value::Stream(stream) => stream.drop_some(max_elements),
         }
     }
 }

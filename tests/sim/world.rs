@@ -412,6 +412,7 @@ fn string_of(value: coreshard::shard::ValueView<'_>) -> Vec<u8> {
         ValueView::Int(value) => value.to_string().into_bytes(),
         ValueView::Bytes(bytes) => bytes.to_vec(),
         ValueView::Heap(Value::String(bytes)) => bytes.to_vec(),
+        ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("the histories are about strings"),
     }
 }
 

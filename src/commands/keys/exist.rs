@@ -33,6 +33,7 @@ pub fn type_of(
 pub fn kind(value: ValueView<'_>) -> Kind {
     match value {
         ValueView::Int(_) | ValueView::Bytes(_) => Kind::String,
+        ValueView::Packed(form, _) => form.kind(),
         ValueView::Heap(value) => value.kind(),
     }
 }

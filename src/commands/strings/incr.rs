@@ -40,6 +40,7 @@ pub fn integer_of(value: ValueView<'_>) -> Result<i64, CommandError> {
     match value {
         ValueView::Int(value) => Some(value),
         ValueView::Bytes(bytes) => parse_i64(bytes),
+        ValueView::Packed(..) => return Err(CommandError::WrongType),
         ValueView::Heap(value) => parse_i64(string_of(value)?),
     }
     .ok_or(CommandError::NotInteger)

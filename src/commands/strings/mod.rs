@@ -52,7 +52,6 @@ pub fn compact(bytes: &[u8]) -> NewValue<'_> {
 /// The string that a heap value is; WRONGTYPE when it is something else.
 #[inline]
 pub fn string_of(value: &Value) -> Result<&Arc<Vec<u8>>, CommandError> {
-    #[allow(unreachable_patterns)]
     match value {
         Value::String(bytes) => Ok(bytes),
         _ => Err(CommandError::WrongType),
@@ -65,6 +64,7 @@ pub fn bytes_of<'a>(value: ValueView<'a>, digits: &'a mut itoa::Buffer) -> Resul
     match value {
         ValueView::Int(value) => Ok(digits.format(value).as_bytes()),
         ValueView::Bytes(bytes) => Ok(bytes),
+        ValueView::Packed(..) => Err(CommandError::WrongType),
         ValueView::Heap(value) => string_of(value).map(|bytes| bytes.as_slice()),
     }
 }
@@ -75,6 +75,7 @@ pub fn reply_string(value: ValueView<'_>, reply: &mut Reply<'_>) -> Result<(), C
     match value {
         ValueView::Int(value) => reply.bulk_int(value),
         ValueView::Bytes(bytes) => reply.bulk(bytes),
+        ValueView::Packed(..) => return Err(CommandError::WrongType),
         ValueView::Heap(value) => {
             let bytes = string_of(value)?;
             reply.bulk_shared(bytes, 0..bytes.len());
@@ -89,6 +90,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Int(_) => Some("int"),
         ValueView::Bytes(bytes) if bytes.len() <= EMBSTR_MAX_BYTES => Some("embstr"),
         ValueView::Bytes(_) => Some("raw"),
+        ValueView::Packed(form, _) => Some(form.encoding()),
         ValueView::Heap(value) => string_of(value).ok().map(|_| "raw"),
     }
 }

@@ -149,7 +149,6 @@ pub fn raw<'e>(edit: &'e mut Edit<'_, '_>, room: usize) -> Result<&'e mut Vec<u8
     if let Some(moved) = inline {
         edit.set(NewValue::Value(Value::String(Arc::new(moved))));
     }
-    #[allow(unreachable_patterns)]
     match edit.heap_mut() {
         Some(Value::String(bytes)) => Ok(Arc::make_mut(bytes)),
         _ => Err(CommandError::WrongType),

@@ -33,6 +33,7 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     }
     if entry.expire_at_ms().is_some() {
         xor_hashed(digest, b"!!expire!!");

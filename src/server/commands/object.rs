@@ -23,6 +23,7 @@ pub fn describe(entry: &EntryView<'_>, clock: AccessClock) -> String {
         ValueView::Heap(Value::String(bytes)) => {
             (bytes.as_ptr() as usize, encoding_of(bytes), string_bytes(bytes), 1)
         }
+        ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     };
     let idle = clock.idle_seconds(entry.access());
     format!(

@@ -13,8 +13,8 @@
 //! Where a node ends is what clients see of it (XTRIM with `~`, DUMP), so it ends where Redis's would: the log counts
 //! the bytes that the tail would have as a listpack.
 //!
-//! INVARIANT: ids ascend over all nodes; every node has a live entry; a segment has at least one node; when there is
-//! any entry there is a tail.
+//! INVARIANT: the ids of live entries, and the first ids of nodes, ascend over all nodes; every node has a live entry;
+//! a segment has at least one node; when there is any entry there is a tail.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
@@ -364,11 +364,12 @@ impl Log {
         self.range_rev(StreamId::MIN, StreamId::MAX).next()
     }
 
-    /// Adds a node read from a file: entries in ascending order above all others, of which at least one is live.
-    /// False, with nothing added, when they are not.
+    /// Adds a node read from a file: entries in ascending order, above all that are there, of which at least one is
+    /// live. False, with nothing added, when they are not.
     pub fn push_node<'a, F: Fields<'a>>(&mut self, names: &F, entries: &[(StreamId, F, bool)]) -> bool {
-        let above = self.is_empty()
-            || entries.first().is_some_and(|first| first.0 > node::last_id(&self.tail));
+        let Some((first, ..)) = entries.first() else { return false };
+        let above = self.tail.is_empty()
+            || (*first > node::first_id(&self.tail) && self.last().is_none_or(|last| *first > last.id));
         let ascend = entries.windows(2).all(|pair| pair[0].0 < pair[1].0);
         if !above || !ascend || entries.iter().all(|entry| entry.2) {
             return false;
@@ -402,18 +403,26 @@ impl Log {
 
     /// Walks everything and compares it with the accounts.
     pub fn verify(&self) -> Result<(), String> {
-        let (mut nodes, mut live, mut before) = (0, 0, None);
+        let (mut nodes, mut live, mut live_before, mut node_before) = (0, 0, None, None);
         for bytes in self.nodes() {
             let node = Node::open(bytes);
             let (mut alive, mut deleted, mut last) = (0, 0, node.first);
+            if node_before.replace(node.first).is_some_and(|before| before >= node.first) {
+                return Err(format!("the node of {} is out of order", node.first));
+            }
             for (index, entry) in node.entries().enumerate() {
-                let ascends = before.is_none_or(|before| before < entry.id);
-                if !ascends || (index == 0 && entry.id != node.first) {
+                if if index == 0 { entry.id != node.first } else { entry.id <= last } {
                     return Err(format!("id {} is out of order", entry.id));
                 }
-                before = Some(entry.id);
                 last = entry.id;
-                if entry.is_deleted() { deleted += 1 } else { alive += 1 }
+                if entry.is_deleted() {
+                    deleted += 1;
+                    continue;
+                }
+                alive += 1;
+                if live_before.replace(entry.id).is_some_and(|before| before >= entry.id) {
+                    return Err(format!("id {} is there before", entry.id));
+                }
             }
             if (alive, deleted) != (node::live(bytes), node::deleted(bytes)) || alive == 0 {
                 return Err(format!("the node of {} counts wrong", node.first));

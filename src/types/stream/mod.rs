@@ -24,6 +24,8 @@ pub use item::Item;
 pub use log::{Log, NODE_BYTES_MAX, NodeLimits};
 pub use node::{Entry, Fields};
 
+use super::{Collection, Kind, Packed, Value};
+
 /// A stream.
 #[derive(Clone, Default)]
 pub struct Stream {
@@ -72,12 +74,8 @@ impl Stream {
 
     /// How many entries there are.
     #[inline]
-    pub fn len(&self) -> u64 {
+    pub fn entry_count(&self) -> u64 {
         self.log.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.log.is_empty()
     }
 
     pub fn first_id(&self) -> StreamId {
@@ -147,7 +145,7 @@ impl Stream {
     /// The ids that [`Stream::trim`] would remove, at most `most` of them.
     pub fn would_trim(&self, trim: Trim) -> impl Iterator<Item = StreamId> {
         let keep = match trim.threshold {
-            Threshold::MaxLen(most) => self.len().saturating_sub(most),
+            Threshold::MaxLen(most) => self.entry_count().saturating_sub(most),
             Threshold::MinId(_) => u64::MAX,
         };
         let above = match trim.threshold {
@@ -163,7 +161,7 @@ impl Stream {
 
     /// Could an entry at or after `from` be missing because XDEL deleted it?
     pub fn has_tombstones_from(&self, from: StreamId) -> bool {
-        !self.is_empty() && self.max_deleted_id != StreamId::MIN && from <= self.max_deleted_id
+        !self.log.is_empty() && self.max_deleted_id != StreamId::MIN && from <= self.max_deleted_id
     }
 
     /// How many entries up to this id were ever added, as far as that can be told.
@@ -171,7 +169,7 @@ impl Stream {
         if self.entries_added == 0 {
             return Some(0);
         }
-        if self.is_empty() && id <= self.last_id {
+        if self.log.is_empty() && id <= self.last_id {
             return Some(self.entries_added);
         }
         if id == self.last_id {
@@ -182,7 +180,7 @@ impl Stream {
         }
         // Nothing was deleted from the first entry on.
         if self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id {
-            let before = self.entries_added.wrapping_sub(self.len());
+            let before = self.entries_added.wrapping_sub(self.entry_count());
             if id < self.first_id {
                 return Some(before);
             }
@@ -293,6 +291,51 @@ impl Stream {
     }
 }
 
+impl Collection for Stream {
+    const KIND: Kind = Kind::Stream;
+
+    type View<'a> = &'a Stream;
+
+    fn view_packed(_: Packed, _: &[u8]) -> &Stream {
+        unreachable!("a stream has no small form")
+    }
+
+    fn view(&self) -> &Stream {
+        self
+    }
+
+    fn unpack(_: Packed, _: &[u8]) -> Stream {
+        unreachable!("a stream has no small form")
+    }
+
+    fn packed(&self) -> Option<(Packed, &[u8])> {
+        None
+    }
+
+    fn of(value: &Value) -> Option<&Stream> {
+        match value {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Stream> {
+        match value {
+            Value::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Stream(Box::new(self))
+    }
+
+    /// Redis: a stream without entries stays.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
 fn group_bytes(name: &[u8], group: &Group) -> usize {
     name.len() + group.heap_bytes()
 }
@@ -315,7 +358,7 @@ impl Drop for GroupEdit<'_> {
 impl PartialEq for Stream {
     fn eq(&self, other: &Stream) -> bool {
         let head = |stream: &Stream| {
-            (stream.len(), stream.last_id, stream.first_id, stream.max_deleted_id, stream.entries_added)
+            (stream.entry_count(), stream.last_id, stream.first_id, stream.max_deleted_id, stream.entries_added)
         };
         let strings = |entry: Entry<'_>| {
             let mut strings = Vec::with_capacity(2 * entry.len());
@@ -332,7 +375,7 @@ impl Eq for Stream {}
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
-            .field("len", &self.len())
+            .field("len", &self.entry_count())
             .field("last_id", &self.last_id)
             .field("groups", &self.groups.len())
             .finish_non_exhaustive()

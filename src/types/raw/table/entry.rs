@@ -12,7 +12,9 @@
 //!                                   127     spare
 //!  val: 0..=223   bytes, of that length      225..=232  integer in 1..=8 bytes, little endian
 //!       224       u16 length, then bytes     233        pointer word of a `Box<T>`
-//!                                            234..=255  spare
+//!                                            234..=249  packed collection of form 0..=15: u16 length,
+//!                                                       then bytes
+//!                                            250..=255  spare
 //! ```
 //!
 //! This file knows the format and nothing about where entries are stored. All its functions are
@@ -20,6 +22,7 @@
 //! one) that nobody else changes meanwhile.
 
 use super::table::Table;
+use crate::types::Packed;
 
 pub(super) const KEY_INLINE_MAX: usize = 256;
 /// Byte values up to this length live inside the entry; longer ones are the caller's to box.
@@ -33,6 +36,7 @@ const KEY_BOXED: u8 = 126;
 const KEY_BOXED_BYTES: usize = 12;
 const VAL_LONG: u8 = 224;
 const VAL_HEAP: u8 = 233;
+const VAL_PACKED: u8 = 234;
 const HEADER: usize = 4;
 const TTL_BYTES: usize = 6;
 
@@ -51,6 +55,7 @@ pub(super) enum KeySource {
 pub(super) enum Payload {
     Int(i64),
     Bytes(*const u8, usize),
+    Packed(Packed, *const u8, usize),
     Heap(*mut u8),
     /// The `val` byte and the value section of another entry, verbatim.
     Verbatim(u8, *const u8, usize),
@@ -79,7 +84,7 @@ impl Payload {
         match self {
             Payload::Int(value) => int_width(value),
             Payload::Bytes(_, len) if len < VAL_LONG as usize => len,
-            Payload::Bytes(_, len) => 2 + len,
+            Payload::Bytes(_, len) | Payload::Packed(_, _, len) => 2 + len,
             Payload::Heap(_) => 8,
             Payload::Verbatim(_, _, len) => len,
         }
@@ -144,6 +149,11 @@ unsafe fn write_payload(p: *mut u8, at: *mut u8, payload: Payload) {
             }
             Payload::Bytes(from, len) => {
                 *p.add(1) = VAL_LONG;
+                at.cast::<u16>().write_unaligned(len as u16);
+                at.add(2).copy_from_nonoverlapping(from, len);
+            }
+            Payload::Packed(form, from, len) => {
+                *p.add(1) = VAL_PACKED + form as u8;
                 at.cast::<u16>().write_unaligned(len as u16);
                 at.add(2).copy_from_nonoverlapping(from, len);
             }
@@ -212,7 +222,7 @@ pub(super) unsafe fn value_section_bytes(p: *const u8) -> usize {
     // SAFETY: the length of a long value stands at the start of its section.
     unsafe {
         match *p.add(1) {
-            VAL_LONG => 2 + value_section(p).cast::<u16>().read_unaligned() as usize,
+            VAL_LONG | VAL_PACKED.. => 2 + value_section(p).cast::<u16>().read_unaligned() as usize,
             VAL_HEAP => 8,
             val if val > VAL_LONG => (val - VAL_LONG) as usize,
             len => len as usize,
@@ -388,14 +398,25 @@ unsafe fn int(p: *const u8) -> i64 {
 pub enum ValueRef<'a, T> {
     Int(i64),
     Bytes(&'a [u8]),
+    /// A small collection.
+    Packed(Packed, &'a [u8]),
     Heap(&'a T),
 }
+
+impl<T> Clone for ValueRef<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ValueRef<'_, T> {}
 
 impl<T: std::fmt::Debug> std::fmt::Debug for ValueRef<'_, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             ValueRef::Int(value) => write!(f, "Int({value})"),
             ValueRef::Bytes(bytes) => write!(f, "Bytes({bytes:?})"),
+            ValueRef::Packed(form, bytes) => write!(f, "Packed({form:?}, {bytes:?})"),
             ValueRef::Heap(value) => write!(f, "Heap({value:?})"),
         }
     }
@@ -443,6 +464,12 @@ impl<'a, T> EntryRef<'a, T> {
                 VAL_HEAP => {
                     let word = value_section(self.p).cast::<*mut T>().read_unaligned();
                     ValueRef::Heap(&*word)
+                }
+                val @ VAL_PACKED.. => {
+                    let at = value_section(self.p);
+                    let len = at.cast::<u16>().read_unaligned() as usize;
+                    let bytes = std::slice::from_raw_parts(at.add(2), len);
+                    ValueRef::Packed(Packed::from_code(val - VAL_PACKED), bytes)
                 }
                 val if val > VAL_LONG => ValueRef::Int(int(self.p)),
                 VAL_LONG => {

@@ -16,6 +16,7 @@ use super::edit::EntryMut;
 use super::entry::{self, EXPIRE_FAR, EntryRef, KEY_INLINE_MAX, KeySource, Payload, VALUE_INLINE_MAX};
 use super::hasher::Hasher;
 use super::segment::{Full, MAX_DEPTH, Segment, Spot};
+use crate::types::Packed;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -33,6 +34,8 @@ pub enum Value<'v, T> {
     Int(i64),
     /// At most [`VALUE_INLINE_MAX`] bytes.
     Bytes(&'v [u8]),
+    /// A small collection, of at most [`VALUE_INLINE_MAX`] bytes.
+    Packed(Packed, &'v [u8]),
     Heap(T),
 }
 
@@ -74,6 +77,7 @@ pub struct Removed<T> {
 pub enum TakenValue<T> {
     Int(i64),
     Bytes(Vec<u8>),
+    Packed(Packed, Vec<u8>),
     Heap(T),
 }
 
@@ -541,6 +545,7 @@ impl<T> Table<T> {
         let inline = match found.value() {
             super::ValueRef::Int(value) => Some(TakenValue::Int(value)),
             super::ValueRef::Bytes(bytes) => Some(TakenValue::Bytes(bytes.to_vec())),
+            super::ValueRef::Packed(form, bytes) => Some(TakenValue::Packed(form, bytes.to_vec())),
             super::ValueRef::Heap(_) => None,
         };
         // SAFETY: `at` was just located.
@@ -920,6 +925,10 @@ pub(super) fn payload_of<T>(value: Value<'_, T>) -> Payload {
         Value::Bytes(bytes) => {
             assert!(bytes.len() <= VALUE_INLINE_MAX, "longer values go to the heap");
             Payload::Bytes(bytes.as_ptr(), bytes.len())
+        }
+        Value::Packed(form, bytes) => {
+            assert!(bytes.len() <= VALUE_INLINE_MAX, "longer values go to the heap");
+            Payload::Packed(form, bytes.as_ptr(), bytes.len())
         }
         Value::Heap(value) => Payload::Heap(Box::into_raw(Box::new(value)).cast()),
     }

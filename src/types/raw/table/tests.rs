@@ -2,6 +2,7 @@
 
 use super::bucket::Bucket;
 use super::*;
+use crate::types::Packed;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
@@ -16,6 +17,7 @@ type Big1 = Table<Big>;
 enum Model {
     Int(i64),
     Bytes(Vec<u8>),
+    Packed(Packed, Vec<u8>),
     Heap(u64),
 }
 
@@ -37,6 +39,7 @@ fn model_of(value: ValueRef<'_, Big>) -> Model {
     match value {
         ValueRef::Int(value) => Model::Int(value),
         ValueRef::Bytes(bytes) => Model::Bytes(bytes.to_vec()),
+        ValueRef::Packed(form, bytes) => Model::Packed(form, bytes.to_vec()),
         ValueRef::Heap(big) => Model::Heap(big.0),
     }
 }
@@ -56,6 +59,7 @@ impl Pair {
         match model {
             Model::Int(value) => Value::Int(*value),
             Model::Bytes(bytes) => Value::Bytes(bytes),
+            Model::Packed(form, bytes) => Value::Packed(*form, bytes),
             Model::Heap(number) => Value::Heap(Big(*number, self.token.clone())),
         }
     }
@@ -158,6 +162,7 @@ fn keys_come_and_go_through_growth_and_merging() {
             0 => Model::Int(number as i64 - 1000),
             1 => Model::Bytes(vec![number as u8; number as usize % 512]),
             2 => Model::Heap(number),
+            _ if number % 8 == 3 => Model::Packed(Packed::Hash, vec![number as u8; number as usize % 512]),
             _ => Model::Bytes(key(number)),
         };
         pair.put(&key(number), value, Ttl::Keep, Access::Set(number as u16));
@@ -473,6 +478,8 @@ fn model() -> impl Strategy<Value = Model> {
         any::<i64>().prop_map(Model::Int),
         (-300i64..300).prop_map(Model::Int),
         (any::<u8>(), 0usize..=512).prop_map(|(fill, len)| Model::Bytes(vec![fill; len])),
+        (0..=5u8, 0usize..=512)
+            .prop_map(|(form, len)| Model::Packed(Packed::from_code(form), vec![form; len])),
         any::<u64>().prop_map(Model::Heap),
     ]
 }

@@ -1,0 +1,201 @@
+//! Collections through the keyspace's doors: read in place wherever they live, changed by one function that keeps all
+//! accounts.
+//!
+//! INVARIANT: a collection without elements has no key, and one that fits lives inside its entry. Both are this file's
+//! work; no command does either.
+
+use smallvec::SmallVec;
+
+use super::effects::Event;
+use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
+use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
+use crate::types::{Collection, Value};
+
+/// A heap value in its small form goes back into its entry at this size, well below the size at which it leaves it, so
+/// that one element more or less does not move it to and fro.
+const RETURN_BYTES: usize = VALUE_INLINE_MAX / 2;
+
+/// The key holds a value of another kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WrongKind;
+
+/// What [`Keyspace::change`] found.
+#[derive(Debug)]
+pub enum Changed<R> {
+    /// There is no such key, and none was to be made.
+    Missing,
+    WrongKind,
+    Ran(R),
+}
+
+/// What a change reports: nothing, when it found nothing to do.
+#[derive(Default, Debug)]
+pub struct Note {
+    events: SmallVec<[Event; 2]>,
+    changes: u64,
+}
+
+impl Note {
+    /// A change and its notification.
+    pub fn event(&mut self, event: Event) {
+        self.events_of(event, 1);
+    }
+
+    /// Several changes (of elements) under one notification.
+    pub fn events_of(&mut self, event: Event, changes: u64) {
+        self.events.push(event);
+        self.changes += changes;
+    }
+
+    /// A further notification of a change that was noted.
+    pub fn also(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Was anything noted?
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
+enum Opened<R> {
+    WrongKind,
+    Ran { result: R, emptied: bool },
+}
+
+impl Keyspace<'_> {
+    /// A collection to be read; `None` when there is no such key. Counts a hit or a miss, and as access.
+    #[inline]
+    pub fn view<C: Collection>(&mut self, key: &[u8]) -> Result<Option<C::View<'_>>, WrongKind> {
+        match self.read(key) {
+            None => Ok(None),
+            Some(entry) => view_of::<C>(entry.value()).map(Some),
+        }
+    }
+
+    /// Changes a collection. `change` mutates it and notes what it did; when it notes nothing the key stays as it was,
+    /// so it must have left the value alone.
+    ///
+    /// With `create`, a missing key is made of an empty collection. One that is empty afterwards is removed.
+    #[inline]
+    pub fn change<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        create: bool,
+        change: impl FnOnce(&mut C, &mut Note) -> R,
+    ) -> Changed<R> {
+        let mut note = Note::default();
+        let mut change = Some(change);
+        let opened = self.edit_with(key, |edit| {
+            let change = change.take().expect("an edit runs once");
+            let opened = run_on(edit, &mut note, change);
+            if let [first, rest @ ..] = &note.events[..] {
+                edit.commit_many(*first, note.changes);
+                rest.iter().for_each(|event| edit.also(*event));
+            }
+            opened
+        });
+        match opened {
+            Some(Opened::WrongKind) => Changed::WrongKind,
+            Some(Opened::Ran { result, emptied }) => {
+                if emptied {
+                    let hash = self.hash(key);
+                    self.drop_entry(hash, key);
+                    self.also(key, Event::DEL);
+                }
+                Changed::Ran(result)
+            }
+            None if !create => Changed::Missing,
+            None => {
+                let change = change.take().expect("an edit of a missing key runs nothing");
+                let mut made = C::default();
+                let result = change(&mut made, &mut note);
+                if !note.is_empty() && !made.is_empty() {
+                    self.insert(key, made, &note);
+                }
+                Changed::Ran(result)
+            }
+        }
+    }
+
+    fn insert<C: Collection>(&mut self, key: &[u8], made: C, note: &Note) {
+        let [first, rest @ ..] = &note.events[..] else { return };
+        with_new(made, |value| self.set(key, value, Ttl::Clear, *first));
+        self.effects.dirty += note.changes - 1;
+        rest.iter().for_each(|event| self.also(key, *event));
+    }
+
+    /// Stores a collection under a key, whatever it held; an empty one removes the key. True when the key existed.
+    pub fn store<C: Collection>(&mut self, key: &[u8], made: C, event: Event) -> bool {
+        if made.is_empty() {
+            return self.remove(key, Event::DEL);
+        }
+        with_new(made, |value| self.set(key, value, Ttl::Clear, event))
+    }
+}
+
+/// A collection to be read, of a value that was looked up.
+#[inline]
+pub fn view_of<C: Collection>(value: ValueView<'_>) -> Result<C::View<'_>, WrongKind> {
+    match value {
+        ValueView::Packed(form, bytes) if form.kind() == C::KIND => Ok(C::view_packed(form, bytes)),
+        ValueView::Heap(value) => C::of(value).map(C::view).ok_or(WrongKind),
+        _ => Err(WrongKind),
+    }
+}
+
+fn run_on<C: Collection, R>(
+    edit: &mut Edit<'_, '_>,
+    note: &mut Note,
+    change: impl FnOnce(&mut C, &mut Note) -> R,
+) -> Opened<R> {
+    let mut unpacked = match edit.value() {
+        ValueView::Packed(form, bytes) if form.kind() == C::KIND => C::unpack(form, bytes),
+        ValueView::Heap(_) => return run_on_heap(edit, note, change),
+        _ => return Opened::WrongKind,
+    };
+    let result = change(&mut unpacked, note);
+    let emptied = unpacked.is_empty();
+    if !note.is_empty() && !emptied {
+        with_new(unpacked, |value| edit.set(value));
+    }
+    Opened::Ran { result, emptied: emptied && !note.is_empty() }
+}
+
+fn run_on_heap<C: Collection, R>(
+    edit: &mut Edit<'_, '_>,
+    note: &mut Note,
+    change: impl FnOnce(&mut C, &mut Note) -> R,
+) -> Opened<R> {
+    let Some(value) = edit.heap_mut().and_then(C::of_mut) else { return Opened::WrongKind };
+    let result = change(value, note);
+    if note.is_empty() {
+        return Opened::Ran { result, emptied: false };
+    }
+    let emptied = value.is_empty();
+    if !emptied
+        && let Some((form, bytes)) = value.packed()
+        && bytes.len() <= RETURN_BYTES
+    {
+        let bytes: SmallVec<[u8; RETURN_BYTES]> = bytes.into();
+        edit.set(NewValue::Packed(form, &bytes));
+    }
+    Opened::Ran { result, emptied }
+}
+
+/// Shows a collection as the value it is stored as: inside the entry when it fits.
+fn with_new<C: Collection, R>(made: C, store: impl FnOnce(NewValue<'_>) -> R) -> R {
+    match made.packed() {
+        Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => store(NewValue::Packed(form, bytes)),
+        _ => store(NewValue::Value(made.into_value())),
+    }
+}
+
+/// What a collection is stored as when it moves as a whole (RESTORE, COPY).
+pub fn taken<C: Collection>(made: C) -> crate::types::raw::table::TakenValue<Value> {
+    use crate::types::raw::table::TakenValue;
+    match made.packed() {
+        Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => TakenValue::Packed(form, bytes.to_vec()),
+        _ => TakenValue::Heap(made.into_value()),
+    }
+}

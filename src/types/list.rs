@@ -1,0 +1,17 @@
+//! Stands where the list's structure goes.
+
+/// A list.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct List;
+
+impl List {
+    /// Bytes on the heap, its own fields included.
+    pub fn heap_bytes(&self) -> usize {
+        0
+    }
+
+    /// Drops some elements; true when none is left.
+    pub fn drop_some(&mut self, _max_elements: usize) -> bool {
+        true
+    }
+}
