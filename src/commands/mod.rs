@@ -5,8 +5,10 @@
 //! come in the [`context::Ctx`].
 
 pub mod args;
+pub mod block;
 pub mod collection;
 pub mod context;
+pub mod cursor;
 pub mod error;
 pub mod introspect;
 pub mod keys;
@@ -19,6 +21,7 @@ pub mod table;
 pub mod testing;
 
 pub use args::Args;
+pub use block::Block;
 pub use context::Ctx;
 pub use error::{CommandError, quoted};
 pub use part::Part;

@@ -4,6 +4,7 @@
 //! the out-of-memory gate, statistics, the compatibility page, the fuzzers' grammar) is derived from its row.
 
 use super::args::Args;
+use super::block::Block;
 use super::context::Ctx;
 use super::error::CommandError;
 use crate::commands::Part;
@@ -341,10 +342,13 @@ pub enum Shape {
 }
 
 /// What a handler leaves to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Outcome {
     /// The reply is written.
     Done,
+    /// Nothing is there yet: the client waits for its keys, and the command runs again when one may serve it. No reply
+    /// is written.
+    Block(Box<Block>),
 }
 
 /// A handler that has its shard and all its keys on it.
@@ -382,6 +386,9 @@ pub enum On {
     Owners,
     /// The owner of the n-th key.
     Key(usize),
+    /// The owner of the key (by its order) that this chooses from what was gathered; on `None` the hop and all after
+    /// it are left out. Its handler finds itself at that key: `mine` is the key alone.
+    Chosen(fn(Argv<'_>, &Gathered) -> Option<usize>),
 }
 
 /// One hop of a command.
@@ -425,7 +432,9 @@ pub enum Run {
     PerKey { each: KeyFn, stride: usize, merge: Merge },
     /// In hops over the keys' owners, as a transaction when there are several. A hop may return `Part::Stop`
     /// to go straight to the finish.
-    Hops { hops: &'static [Hop], finish: FinishFn },
+    ///
+    /// `here`, if there is one, does all of it when one shard owns every key, without owned copies of what it reads.
+    Hops { here: Option<ShardFn>, hops: &'static [Hop], finish: FinishFn },
     /// On all shards at once, as a transaction.
     AllShards { each: AllFn, merge: MergeFn },
     /// On the shard a function of the arguments names (SCAN's cursor).

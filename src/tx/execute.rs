@@ -7,7 +7,7 @@ use super::message::{TxCommand, Work};
 use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
-use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, Run};
+use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, On, Run};
 use crate::commands::{Args, CommandError, CommandTable, Entry, Outcome};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::shard::Shard;
@@ -63,7 +63,8 @@ fn run_admitted(
         Run::PerKey { each, stride, merge } => {
             run_keys(&mut ctx, entry, argv, each, stride, merge, &mut reply)
         }
-        Run::Hops { hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
+        Run::Hops { here: Some(run), .. } => run(&mut ctx, &mut args_of(entry, argv), &mut reply),
+        Run::Hops { here: None, hops, finish } => run_hops(&mut ctx, entry, argv, hops, finish, &mut reply),
         Run::AllShards { each, merge } => {
             each(&mut ctx, argv).and_then(|part| merge(argv, &mut [part], &mut reply))
         }
@@ -75,6 +76,10 @@ fn run_admitted(
     finish(shard);
     match result {
         Ok(Outcome::Done) => true,
+        Ok(Outcome::Block(block)) => {
+            block.when_over.write(&mut Reply::new(out, client.protocol));
+            true
+        }
         Err(error) => {
             out.bytes.truncate(bytes);
             out.shared.truncate(shared);
@@ -178,8 +183,13 @@ fn run_hops(
     for hop in hops {
         let one;
         let mine = match hop.on {
-            crate::commands::spec::On::Owners => &mine[..],
-            crate::commands::spec::On::Key(order) => {
+            On::Owners => &mine[..],
+            On::Key(order) => {
+                one = [order];
+                &one[..]
+            }
+            On::Chosen(choose) => {
+                let Some(order) = choose(argv, &gathered) else { break };
                 one = [order];
                 &one[..]
             }

@@ -159,7 +159,12 @@ impl Single {
                             ));
                         }
                     }
-                    On::Key(order) => {
+                    on => {
+                        let order = match on {
+                            On::Chosen(choose) => choose(command.request.argv(), &self.gathered)?,
+                            On::Key(order) => order,
+                            On::Owners => unreachable!("matched above"),
+                        };
                         let owner = self.owners.iter().find(|(_, mine)| mine.contains(&order));
                         let shard = owner.expect("the keys of a row's hops exist").0;
                         let got = std::mem::take(&mut self.gathered);
@@ -209,6 +214,7 @@ impl Single {
         };
         match result {
             Ok(Outcome::Done) => {}
+            Ok(Outcome::Block(block)) => block.when_over.write(&mut Reply::new(out, self.protocol)),
             Err(error) => {
                 out.clear();
                 write_error(&error, &mut Reply::new(out, self.protocol));

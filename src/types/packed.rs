@@ -18,6 +18,8 @@ pub enum Packed {
     ZSet = 4,
     /// Fields, each followed by its value and its deadline.
     HashEx = 5,
+    /// As `Hash`, of one that clients are told is a hash table: it has few fields, but longer ones than listpacks may.
+    HashWide = 6,
 }
 
 impl Packed {
@@ -31,6 +33,7 @@ impl Packed {
             3 => Packed::Hash,
             4 => Packed::ZSet,
             5 => Packed::HashEx,
+            6 => Packed::HashWide,
             other => panic!("no packed form has number {other}"),
         }
     }
@@ -41,7 +44,7 @@ impl Packed {
         match self {
             Packed::List => Kind::List,
             Packed::IntSet | Packed::Set => Kind::Set,
-            Packed::Hash | Packed::HashEx => Kind::Hash,
+            Packed::Hash | Packed::HashEx | Packed::HashWide => Kind::Hash,
             Packed::ZSet => Kind::ZSet,
         }
     }
@@ -52,7 +55,7 @@ impl Packed {
         match self {
             Packed::List => "quicklist",
             Packed::IntSet => "intset",
-            Packed::Set => "hashtable",
+            Packed::Set | Packed::HashWide => "hashtable",
             Packed::Hash | Packed::ZSet => "listpack",
             Packed::HashEx => "listpackex",
         }

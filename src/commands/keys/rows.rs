@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
             Arg::word("replace", "REPLACE").optional(),
         ],
         reply: Shape::Int,
-        run: Run::Hops { hops: COPY, finish: COPY_FINISH },
+        run: Run::Hops { here: None, hops: COPY, finish: COPY_FINISH },
         ..Row::BLANK
     },
     Row {
@@ -393,7 +393,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: RENAME_ARGS,
         reply: Shape::Ok,
-        run: Run::Hops { hops: RENAME, finish: RENAME_FINISH },
+        run: Run::Hops { here: None, hops: RENAME, finish: RENAME_FINISH },
         ..Row::BLANK
     },
     Row {
@@ -408,7 +408,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(1)",
         args: RENAME_ARGS,
         reply: Shape::Int,
-        run: Run::Hops { hops: RENAMENX, finish: RENAMENX_FINISH },
+        run: Run::Hops { here: None, hops: RENAMENX, finish: RENAMENX_FINISH },
         ..Row::BLANK
     },
     Row {

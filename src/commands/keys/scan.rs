@@ -1,17 +1,9 @@
 //! KEYS, SCAN, RANDOMKEY: finding keys.
 
 use super::exist::kind;
+use crate::commands::cursor::{matches, parse_cursor};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Output, Protocol, Reply};
-use crate::types::glob::glob_match;
-
-/// Redis: `*` alone matches everything, the empty key too.
-fn matches(pattern: Option<&[u8]>, key: &[u8]) -> bool {
-    match pattern {
-        None | Some(b"*") => true,
-        Some(pattern) => glob_match(pattern, key, false),
-    }
-}
 
 pub fn keys_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError> {
     let pattern = argv.get(1);
@@ -48,33 +40,8 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// Redis: what C's `strtoul` reads, without leading space: a sign is allowed, nothing is zero.
     fn parse(text: &[u8], shards: usize) -> Result<Cursor, CommandError> {
-        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-        let (negative, digits) = match text {
-            [] => (false, &b"0"[..]),
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] => (false, digits),
-            digits => (false, digits),
-        };
-        if digits.is_empty() {
-            return Err(CommandError::InvalidCursor);
-        }
-        let mut number: u64 = 0;
-        for byte in digits {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return Err(CommandError::InvalidCursor);
-            }
-            number = number
-                .checked_mul(10)
-                .and_then(|number| number.checked_add(u64::from(digit)))
-                .ok_or(CommandError::InvalidCursor)?;
-        }
-        if negative {
-            number = number.wrapping_neg();
-        }
-        let shards = shards as u64;
+        let (number, shards) = (parse_cursor(text)?, shards as u64);
         Ok(Cursor { shard: (number % shards) as usize, position: number / shards })
     }
 

@@ -394,7 +394,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[PAIRS],
         reply: Shape::Int,
-        run: Run::Hops { hops: multi::MSETNX, finish: multi::stored },
+        run: Run::Hops { here: None, hops: multi::MSETNX, finish: multi::stored },
         ..Row::BLANK
     },
     Row {
@@ -413,7 +413,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[Arg::new("numkeys", ArgKind::Integer), PAIRS, EXISTENCE, SET_EXPIRY],
         reply: Shape::Int,
-        run: Run::Hops { hops: multi::MSETEX, finish: multi::stored },
+        run: Run::Hops { here: None, hops: multi::MSETEX, finish: multi::stored },
         ..Row::BLANK
     },
     Row {
@@ -434,7 +434,7 @@ pub const ROWS: &[Row] = &[
             Arg::word("withmatchlen", "WITHMATCHLEN").optional(),
         ],
         reply: Shape::Any(&[Shape::Bulk, Shape::Int, Shape::Map]),
-        run: Run::Hops { hops: lcs::LCS, finish: lcs::finish },
+        run: Run::Hops { here: None, hops: lcs::LCS, finish: lcs::finish },
         ..Row::BLANK
     },
     Row {

@@ -1,0 +1,313 @@
+//! One entry: its value, and how it is written and read.
+
+use crate::types::number::parse_i64;
+
+/// What an entry holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Element<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Element<'a> {
+    /// The string that the entry stands for; an integer is written into `digits`.
+    #[inline]
+    pub fn as_bytes<'b>(&self, digits: &'b mut itoa::Buffer) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match *self {
+            Element::Int(value) => digits.format(value).as_bytes(),
+            Element::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// The string that the entry stands for, as a vector of its own.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.as_bytes(&mut itoa::Buffer::new()).to_vec()
+    }
+
+    /// The length of the string that the entry stands for.
+    pub fn text_len(&self) -> usize {
+        match *self {
+            Element::Int(value) => {
+                let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+                digits + usize::from(value < 0)
+            }
+            Element::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    /// The integer that the string is the text of. By the invariant, a string entry is never one.
+    pub fn as_int(&self) -> Option<i64> {
+        match *self {
+            Element::Int(value) => Some(value),
+            Element::Bytes(_) => None,
+        }
+    }
+}
+
+impl PartialEq<[u8]> for Element<'_> {
+    fn eq(&self, other: &[u8]) -> bool {
+        match *self {
+            Element::Int(value) => parse_i64(other) == Some(value),
+            Element::Bytes(bytes) => bytes == other,
+        }
+    }
+}
+
+/// An entry about to be written or looked for. Made from bytes, an integer, or an [`Element`].
+#[derive(Clone, Copy)]
+pub struct Encoded<'a> {
+    /// Encoding, and for integers all of the content.
+    head: [u8; 9],
+    head_len: u8,
+    content: &'a [u8],
+}
+
+impl<'a> Encoded<'a> {
+    fn new(head: &[u8], content: &'a [u8]) -> Encoded<'a> {
+        let mut bytes = [0; 9];
+        bytes[..head.len()].copy_from_slice(head);
+        Encoded { head: bytes, head_len: head.len() as u8, content }
+    }
+
+    fn of_int(value: i64) -> Encoded<'a> {
+        let le = value.to_le_bytes();
+        match value {
+            0..=127 => Encoded::new(&[value as u8], &[]),
+            -4096..=4095 => Encoded::new(&[0xc0 | (value >> 8) as u8 & 0x1f, value as u8], &[]),
+            -0x8000..=0x7fff => Encoded::new(&[0xf1, le[0], le[1]], &[]),
+            -0x80_0000..=0x7f_ffff => Encoded::new(&[0xf2, le[0], le[1], le[2]], &[]),
+            -0x8000_0000..=0x7fff_ffff => Encoded::new(&[0xf3, le[0], le[1], le[2], le[3]], &[]),
+            _ => {
+                let mut head = [0xf4; 9];
+                head[1..].copy_from_slice(&le);
+                Encoded { head, head_len: 9, content: &[] }
+            }
+        }
+    }
+
+    fn of_bytes(bytes: &'a [u8]) -> Encoded<'a> {
+        if bytes.len() <= 20
+            && let Some(value) = parse_i64(bytes)
+        {
+            return Encoded::of_int(value);
+        }
+        let len = bytes.len();
+        match len {
+            0..=63 => Encoded::new(&[0x80 | len as u8], bytes),
+            64..=4095 => Encoded::new(&[0xe0 | (len >> 8) as u8, len as u8], bytes),
+            _ => {
+                let len = u32::try_from(len)
+                    .expect("an entry's length has 32 bits: callers keep longer strings apart");
+                let le = len.to_le_bytes();
+                Encoded::new(&[0xf0, le[0], le[1], le[2], le[3]], bytes)
+            }
+        }
+    }
+
+    #[inline]
+    fn head(&self) -> &[u8] {
+        &self.head[..usize::from(self.head_len)]
+    }
+
+    /// Bytes that the entry takes, backlen included.
+    #[inline]
+    pub fn span(&self) -> usize {
+        let size = usize::from(self.head_len) + self.content.len();
+        size + backlen_bytes(size)
+    }
+
+    /// Writes the entry into exactly its [`Encoded::span`] of bytes.
+    #[inline]
+    pub(super) fn write(&self, into: &mut [u8]) {
+        let head_len = usize::from(self.head_len);
+        let size = head_len + self.content.len();
+        into[..head_len].copy_from_slice(self.head());
+        into[head_len..size].copy_from_slice(self.content);
+        write_backlen(size, &mut into[size..]);
+    }
+
+    /// Appends the entry.
+    #[inline]
+    pub(super) fn append(&self, to: &mut Vec<u8>) {
+        let head_len = usize::from(self.head_len);
+        let size = head_len + self.content.len();
+        to.extend_from_slice(self.head());
+        to.extend_from_slice(self.content);
+        if size <= 127 {
+            to.push(size as u8);
+        } else {
+            let mut back = [0; 5];
+            let back = &mut back[..backlen_bytes(size)];
+            write_backlen(size, back);
+            to.extend_from_slice(back);
+        }
+    }
+
+    /// True when the entry at the beginning of `bytes` is this one.
+    #[inline]
+    pub(super) fn is_at(&self, bytes: &[u8]) -> bool {
+        bytes[0] == self.head[0]
+            && bytes.starts_with(self.head())
+            && bytes[usize::from(self.head_len)..].starts_with(self.content)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Encoded<'a> {
+    fn from(bytes: &'a [u8]) -> Encoded<'a> {
+        Encoded::of_bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Encoded<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Encoded<'a> {
+        Encoded::of_bytes(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Encoded<'a> {
+    fn from(bytes: &'a [u8; N]) -> Encoded<'a> {
+        Encoded::of_bytes(bytes)
+    }
+}
+
+impl From<i64> for Encoded<'_> {
+    fn from(value: i64) -> Self {
+        Encoded::of_int(value)
+    }
+}
+
+impl<'a> From<Element<'a>> for Encoded<'a> {
+    fn from(element: Element<'a>) -> Encoded<'a> {
+        match element {
+            Element::Int(value) => Encoded::of_int(value),
+            Element::Bytes(bytes) => Encoded::of_bytes(bytes),
+        }
+    }
+}
+
+/// Bytes of the backlen of an entry of `size` bytes.
+///
+/// Redis: from two bytes on, the largest number that would still fit takes a byte more.
+#[inline]
+pub(super) fn backlen_bytes(size: usize) -> usize {
+    match size {
+        0..=127 => 1,
+        128..=16382 => 2,
+        16383..=2097150 => 3,
+        2097151..=268435454 => 4,
+        _ => 5,
+    }
+}
+
+/// Writes a backlen into exactly its bytes: the highest group first, all but it with the high bit.
+#[inline]
+fn write_backlen(size: usize, into: &mut [u8]) {
+    let mut rest = size;
+    for byte in into[1..].iter_mut().rev() {
+        *byte = rest as u8 & 0x7f | 0x80;
+        rest >>= 7;
+    }
+    into[0] = rest as u8;
+}
+
+/// Reads the backlen that ends where `bytes` ends: the size it tells, and its own bytes.
+#[inline]
+pub(super) fn read_backlen(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut size = 0;
+    for taken in 0..5 {
+        let byte = *bytes.get(bytes.len().checked_sub(taken + 1)?)?;
+        size |= usize::from(byte & 0x7f) << (7 * taken);
+        if byte & 0x80 == 0 {
+            return Some((size, taken + 1));
+        }
+    }
+    None
+}
+
+/// Bytes of the entry at the beginning of `bytes`, which is ours.
+#[inline]
+pub(super) fn span(bytes: &[u8]) -> usize {
+    match bytes[0] {
+        0..0x80 => 2,
+        first @ 0x80..0xc0 => 2 + usize::from(first & 0x3f),
+        _ => long_span(bytes),
+    }
+}
+
+fn long_span(bytes: &[u8]) -> usize {
+    let size = match bytes[0] {
+        0xc0..0xe0 => return 3,
+        0xf1 => return 4,
+        0xf2 => return 5,
+        0xf3 => return 6,
+        0xf4 => return 10,
+        first @ 0xe0..0xf0 => 2 + (usize::from(first & 0xf) << 8 | usize::from(bytes[1])),
+        0xf0 => 5 + u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize,
+        other => unreachable!("no entry of ours begins with {other:#x}"),
+    };
+    size + backlen_bytes(size)
+}
+
+/// The entry at the beginning of `bytes`, which is ours, and the bytes it takes.
+#[inline]
+pub(super) fn decode(bytes: &[u8]) -> (Element<'_>, usize) {
+    match bytes[0] {
+        first @ 0..0x80 => (Element::Int(i64::from(first)), 2),
+        first @ 0x80..0xc0 => {
+            let len = usize::from(first & 0x3f);
+            (Element::Bytes(&bytes[1..1 + len]), len + 2)
+        }
+        _ => decode_long(bytes),
+    }
+}
+
+fn decode_long(bytes: &[u8]) -> (Element<'_>, usize) {
+    let string = |from: usize, len: usize| {
+        let size = from + len;
+        (Element::Bytes(&bytes[from..size]), size + backlen_bytes(size))
+    };
+    // Reads `len` bytes of a little-endian number and spreads its sign.
+    let int = |len: usize| {
+        let mut le = [0; 8];
+        le[8 - len..].copy_from_slice(&bytes[1..=len]);
+        (Element::Int(i64::from_le_bytes(le) >> (64 - 8 * len)), len + 2)
+    };
+    match bytes[0] {
+        first @ 0xc0..0xe0 => {
+            let bits = u16::from(first & 0x1f) << 8 | u16::from(bytes[1]);
+            (Element::Int(i64::from((bits << 3) as i16 >> 3)), 3)
+        }
+        first @ 0xe0..0xf0 => string(2, usize::from(first & 0xf) << 8 | usize::from(bytes[1])),
+        0xf0 => string(5, u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize),
+        0xf1 => int(2),
+        0xf2 => int(3),
+        0xf3 => int(4),
+        0xf4 => int(8),
+        other => unreachable!("no entry of ours begins with {other:#x}"),
+    }
+}
+
+/// The same for foreign bytes: `None` when what they tell does not fit them.
+pub(super) fn decode_foreign(bytes: &[u8]) -> Option<(Element<'_>, usize)> {
+    let (&first, rest) = bytes.split_first()?;
+    let size = match first {
+        0..0x80 => 1,
+        0x80..0xc0 => 1 + usize::from(first & 0x3f),
+        0xc0..0xe0 => 2,
+        0xe0..0xf0 => 2 + (usize::from(first & 0xf) << 8 | usize::from(*rest.first()?)),
+        0xf0 => 5usize.checked_add(u32::from_le_bytes(*rest.first_chunk()?) as usize)?,
+        0xf1 => 3,
+        0xf2 => 4,
+        0xf3 => 5,
+        0xf4 => 9,
+        _ => return None,
+    };
+    let end = size.checked_add(backlen_bytes(size))?;
+    if bytes.len() < end || read_backlen(&bytes[..end])? != (size, end - size) {
+        return None;
+    }
+    Some(decode(bytes))
+}
