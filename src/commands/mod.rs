@@ -5,6 +5,7 @@
 //! come in the [`context::Ctx`].
 
 pub mod args;
+pub mod bitmaps;
 pub mod block;
 pub mod collection;
 pub mod context;

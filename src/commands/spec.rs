@@ -380,7 +380,7 @@ pub enum Merge {
 }
 
 /// Which shards take part in a hop.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum On {
     /// Every owner of any of the keys.
     Owners,

@@ -31,6 +31,8 @@ pub struct Entry {
     pub is_write: bool,
     /// Refused when out of memory.
     pub deny_oom: bool,
+    /// May wait for its keys.
+    pub is_blocking: bool,
 }
 
 /// Longest command name that is looked up; longer ones are unknown.
@@ -84,6 +86,7 @@ impl CommandTable {
             single_key: single_key(row),
             is_write: row.flags.has(Flags::WRITE),
             deny_oom: row.flags.has(Flags::DENYOOM),
+            is_blocking: row.flags.has(Flags::BLOCKING),
         });
         id
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::blocked::EndOfWait;
 use super::client::Client;
 use crate::commands::{Part, RowId};
 use crate::resp::{Protocol, Request};
 use crate::runtime::face::Socket;
-use crate::tx::message::{Commands, Replies, TxMessage, WatchedKey};
+use crate::tx::message::{Commands, Replies, Token, TxCommand, TxMessage, WatchedKey};
 use crate::types::{ClientId, DbIndex, ShardId};
 
 /// One message of the mesh.
@@ -74,4 +75,12 @@ pub enum Control {
     Monitor(Arc<Vec<u8>>),
     /// A command of a client of the receiver, for its logs.
     Noted(Box<super::observe::Noted>),
+    /// A client of the receiver waits for keys.
+    Waits(Token),
+    /// A client's wait at keys of the receiver is over.
+    EndWait { origin: ShardId, token: Token, how: EndOfWait },
+    /// Keys of the receiver may have something for a client that waits there.
+    LookAgain { origin: ShardId, token: Token },
+    /// A command of a client of the receiver has waited and may run again.
+    RunAgain { token: Token, command: TxCommand, deadline_ms: Option<u64> },
 }

@@ -26,6 +26,8 @@ pub enum Stall {
     Credit,
     /// Until it reads its replies.
     Output,
+    /// Until its command, which may wait for keys, is answered.
+    Blocked,
 }
 
 /// CLIENT REPLY.
@@ -90,6 +92,8 @@ pub struct Client {
     /// Where, while it is one shard only.
     pub outstanding_at: ShardId,
     pub stall: Stall,
+    /// Waits for keys.
+    pub blocked: bool,
     /// The output was over the soft limit since (milliseconds).
     pub soft_limit_since_ms: Option<u64>,
     /// Most bytes that were sent at once, of late.
@@ -156,6 +160,7 @@ impl Client {
             outstanding: 0,
             outstanding_at: ShardId(0),
             stall: Stall::None,
+            blocked: false,
             soft_limit_since_ms: None,
             output_peak: 0,
             ended: false,
@@ -244,6 +249,20 @@ impl Client {
         self.next_seq = seq.wrapping_add(1);
         self.pending.push_back(Pending::Awaited { seq, reply: None, mute: self.mute });
         seq
+    }
+
+    /// The first reply that is still to come.
+    pub fn awaited(&self) -> Option<u32> {
+        self.pending.iter().find_map(|pending| match pending {
+            Pending::Awaited { seq, reply: None, .. } => Some(*seq),
+            _ => None,
+        })
+    }
+
+    /// Is this reply still to come?
+    pub fn awaits(&self, seq: u32) -> bool {
+        let open = |pending: &Pending| matches!(pending, Pending::Awaited { seq: known, reply: None, .. } if *known == seq);
+        self.pending.iter().any(open)
     }
 
     /// Is this the reply that is due next, and wanted?

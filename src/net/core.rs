@@ -19,6 +19,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 
 use super::batch::Batch;
+use super::blocked::{Blocked, EndOfWait};
 use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
@@ -32,6 +33,7 @@ use crate::runtime::face::{Closed, ConnId, Handler, ListenerKind, NetIo, Socket,
 use crate::runtime::mesh::Port;
 use crate::shard::{Placement, Shard};
 use crate::sys::clock;
+use crate::tx::message::Token;
 use crate::tx::multi::Plan;
 use crate::tx::{Coordinator, Queue};
 use crate::types::{ClientId, ShardId};
@@ -58,6 +60,8 @@ pub struct Core {
     /// Connections with a command in `queue`: later ones of theirs must not overtake it.
     pub held: HashMap<(ShardId, u32, u32), usize, ahash::RandomState>,
     pub coordinator: Coordinator<Plan>,
+    /// Clients, of any core, that wait at keys of this shard.
+    pub blocked: Blocked,
     pub broadcasts: Vec<Option<Broadcast>>,
 
     pub clients: Clients,
@@ -250,6 +254,10 @@ impl Core {
         if client.stall == super::client::Stall::Paused {
             self.paused.retain(|known| *known != conn);
         }
+        if client.stall == super::client::Stall::Blocked {
+            let token = Token { index: conn.index, generation: conn.generation, seq: 0 };
+            self.end_waits(token, EndOfWait::Gone);
+        }
         let mut watched = std::mem::take(&mut client.watched);
         watched.append(&mut client.watched_by_exec);
         self.unwatch(watched);
@@ -325,6 +333,10 @@ impl Core {
         self.begin_turn();
         let mut busy = flushed | self.take_mail(io);
         self.step_transactions(io);
+        self.end_overdue_waits(io);
+        if self.shard.waits.has_ready() {
+            self.serve_waiters();
+        }
         self.retry();
         busy |= self.resume_ready(io);
         busy |= self.flush(io);
@@ -339,6 +351,9 @@ impl Core {
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
+            self.blocked.deadline_ms().map(|at| {
+                self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
+            }),
             self.shard
                 .next_background_ms()
                 // Deadlines may be set as far off as numbers reach.
@@ -384,6 +399,7 @@ impl Core {
             queue: Queue::default(),
             held: HashMap::default(),
             coordinator,
+            blocked: Blocked::default(),
             broadcasts: Vec::new(),
             clients: Clients::default(),
             dirty: Vec::new(),
@@ -438,7 +454,8 @@ impl Handler for Core {
     fn ended(&mut self, io: &mut dyn NetIo, conn: ConnId) -> bool {
         self.rise(io);
         match self.clients.get(conn) {
-            Some(client) if client.is_owed() => {
+            // Redis: who waits and hears nothing more from its peer is gone.
+            Some(client) if client.is_owed() && !client.blocked => {
                 client.ended = true;
                 true
             }

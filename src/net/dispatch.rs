@@ -1,6 +1,7 @@
 //! From bytes to commands: parsing, the gates every command passes, and where it goes from there.
 
 use super::batch::Asker;
+use super::blocked::command_of;
 use super::client::{Client, ReplyMode, Stall};
 use super::core::Core;
 use super::mail::ShardWork;
@@ -15,7 +16,7 @@ use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::shard::Shard;
 use crate::sys::clock;
 use crate::tx::Route;
-use crate::tx::execute::{args_of, run_here, write_error};
+use crate::tx::execute::{Did, args_of, run_here, write_error};
 use crate::tx::intents::{IntentSet, Mode};
 use crate::tx::message::{Token, TxCommand};
 use crate::tx::multi::Plan;
@@ -166,6 +167,9 @@ impl Core {
     /// Goes on with what a client sent earlier.
     pub fn resume(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
+        if client.stall == Stall::Blocked {
+            return;
+        }
         client.stall = Stall::None;
         if client.is_stalled() {
             return;
@@ -456,6 +460,9 @@ impl Core {
                 let client = self.clients.at(conn.index);
                 let (db, view) = (client.db, client.view());
                 let token = await_token(client, shard);
+                if entry.is_blocking {
+                    client.stall = Stall::Blocked;
+                }
                 self.batch_to(shard).commands.push(token, row, db, view, argv);
             }
             Route::Local | Route::Bound => self.run_bound(io, conn, row, entry, argv),
@@ -474,20 +481,36 @@ impl Core {
             if self.must_queue(self.me, token, entry, argv) {
                 let client = self.clients.at(conn.index);
                 let token = await_token(client, self.me);
+                if entry.is_blocking {
+                    client.stall = Stall::Blocked;
+                }
                 return self.queue_command(self.me, token, row, db, view, argv);
             }
         }
         let client = self.clients.at(conn.index);
         let out = client.output();
         let (from, before) = (out.bytes.len(), out.len());
-        let ok = run_here(&mut self.shard, entry, db, view, argv, out);
+        let did = run_here(&mut self.shard, entry, db, view, argv, out);
         let reply_bytes = out.len() - before;
-        if !ok && self.observe.count_failure(&out.bytes[from..]) {
-            self.stats[row.index()].rejected += 1;
-            return;
-        }
+        let ok = match did {
+            Did::Replied => true,
+            Did::Failed if self.observe.count_failure(&out.bytes[from..]) => {
+                self.stats[row.index()].rejected += 1;
+                return;
+            }
+            Did::Failed => false,
+            Did::Blocked(block) => {
+                let token = await_token(client, self.me);
+                client.stall = Stall::Blocked;
+                let command = command_of(row, db, Request::from(argv));
+                return self.block(self.me, token, view, command, block);
+            }
+        };
         let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
+        if self.shard.waits.has_ready() {
+            self.serve_waiters();
+        }
     }
 
     /// Cycles since the last command here ended, or since [`Core::start_clock`]. One reading of the counter per
@@ -620,6 +643,7 @@ impl Core {
                 let client = self.clients.at(conn.index);
                 let token = await_token(client, self.me);
                 client.stall = Stall::Transaction;
+                let single = if entry.is_blocking { single.may_wait(token, None) } else { single };
                 self.coordinator.begin(token, view, claims, Plan::One(Box::new(single)));
             }
         }

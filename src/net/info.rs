@@ -64,7 +64,7 @@ pub fn flags_text(client: &Client) -> String {
     let letters = [
         (client.monitor, 'O'),
         (client.multi.is_some(), 'x'),
-        (client.stall == Stall::Paused, 'b'),
+        (client.blocked || client.stall == Stall::Paused, 'b'),
         (client.close_after_reply, 'c'),
         (client.kind == ListenerKind::Unix, 'U'),
         (client.no_evict, 'e'),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::batch::{Asker, Batch, Control};
+use super::blocked::command_of;
 use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
@@ -16,7 +17,7 @@ use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
-use crate::tx::execute::{run_here, run_work, write_error};
+use crate::tx::execute::{Did, run_here, run_work, write_error};
 use crate::tx::message::{Addressed, Token, TxMessage, TxRef, WatchedKey, Work};
 use crate::tx::multi::Plan;
 use crate::tx::queue::Runnable;
@@ -97,14 +98,24 @@ impl Core {
                 continue;
             }
             let (at, before) = (replies.output.bytes.len(), replies.output.len());
-            let ok = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
-            let reply_bytes = replies.output.len() - before;
-            replies.end(command.token);
-            if !ok && self.count_error_reply(command.row, &replies.output, at) {
+            let did = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut replies.output);
+            if let Did::Blocked(block) = did {
+                let waiting = command_of(command.row, command.db, Request::from(argv));
+                self.block(from, command.token, command.client, waiting, block);
                 continue;
             }
-            let ran = Ran { cycles: self.lap(), ok, reply_bytes };
-            self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
+            let (ok, reply_bytes) = (did.is_ok(), replies.output.len() - before);
+            replies.end(command.token);
+            if ok || !self.count_error_reply(command.row, &replies.output, at) {
+                let ran = Ran { cycles: self.lap(), ok, reply_bytes };
+                self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
+            }
+            if self.shard.waits.has_ready() {
+                // Those served may be clients of the same core.
+                self.batch_to(from).replies = replies;
+                self.serve_waiters();
+                replies = std::mem::take(&mut self.batch_to(from).replies);
+            }
         }
         self.batch_to(from).replies = replies;
     }
@@ -181,7 +192,9 @@ impl Core {
             client.dirty = true;
             self.dirty.push(conn);
         }
-        if client.stall == Stall::Answers && client.outstanding == 0 {
+        if client.outstanding == 0 && matches!(client.stall, Stall::Answers | Stall::Blocked) {
+            client.blocked = false;
+            client.stall = Stall::Answers;
             self.ready.push_back(conn);
         }
     }
@@ -201,6 +214,12 @@ impl Core {
             }
             Control::Monitor(line) => self.show_monitors(&line),
             Control::Noted(noted) => self.log(*noted, None),
+            Control::Waits(token) => self.client_waits(token),
+            Control::EndWait { origin, token, how } => self.end_wait(origin, token, how),
+            Control::LookAgain { origin, token } => self.look_again(origin, token),
+            Control::RunAgain { token, command, deadline_ms } => {
+                self.begin_again(token, command, deadline_ms);
+            }
         }
     }
 
@@ -279,6 +298,9 @@ impl Core {
         while let Some(happened) = event.take() {
             match happened {
                 Event::Done { token, mut program } => {
+                    if program.is_waiting() {
+                        return self.waits_now(token);
+                    }
                     let conn = ConnId { index: token.index, generation: token.generation };
                     let Some(client) = self.clients.get(conn) else { return };
                     let mut reply = Output::default();
@@ -316,11 +338,19 @@ impl Core {
         while let Some(runnable) = self.queue.take_head() {
             self.run_queued(runnable);
         }
+        self.serve_held_back();
     }
 
     fn run_queued(&mut self, runnable: Runnable<ShardWork>) {
         let Runnable { tx, origin, work, conclude } = runnable;
         match work {
+            ShardWork::Tx { slot, client, work: Work::Wait { command, mine, ticket } } => {
+                self.block_ticket(origin, client, command, mine, ticket);
+                if conclude {
+                    self.queue.release(tx);
+                }
+                self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part: Part::Nothing });
+            }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
@@ -343,7 +373,12 @@ impl Core {
                 let table = self.table;
                 let mut output = Output::default();
                 self.start_clock();
-                let ok = run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
+                let did =
+                    run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
+                if let Did::Blocked(block) = did {
+                    return self.block(origin, token, client, command_of(row, db, request), block);
+                }
+                let ok = did.is_ok();
                 if ok || !self.count_error_reply(row, &output, 0) {
                     let ran = Ran { cycles: self.lap(), ok, reply_bytes: output.len() };
                     self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);

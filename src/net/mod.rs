@@ -1,6 +1,7 @@
 //! Connections: from bytes to commands to bytes, and everything a core holds together.
 
 pub mod batch;
+pub mod blocked;
 pub mod client;
 pub mod client_commands;
 pub mod clients;

@@ -380,6 +380,9 @@ impl Core {
             reply.out.append(&mut out);
             self.show_step(conn, &step.command);
         }
+        if self.shard.waits.has_ready() {
+            self.serve_waiters();
+        }
     }
 
     /// Shows a command of a block to the monitors.

@@ -294,7 +294,7 @@ impl Core {
         for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
             report.clients += 1;
             // Redis: who waits for CLIENT PAUSE to end counts as blocked.
-            report.blocked += u64::from(client.stall == super::client::Stall::Paused);
+            report.blocked += u64::from(client.blocked || client.stall == super::client::Stall::Paused);
             let watched = client.watched.len() as u64;
             report.watching += u64::from(watched > 0);
             report.watched_keys += watched;

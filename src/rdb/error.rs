@@ -15,6 +15,8 @@ pub enum RdbError {
     BadLzf(usize),
     #[error("a string of {bytes} bytes at offset {offset} is over the limit")]
     TooLong { bytes: u64, offset: usize },
+    #[error("a value of RDB type {0} contradicts itself")]
+    BadValue(u8),
     #[error("RDB type {0} is unknown")]
     UnknownType(u8),
     #[error("RDB version {0} is newer than what can be read")]

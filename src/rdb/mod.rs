@@ -16,6 +16,7 @@ pub mod payload;
 pub mod read;
 pub mod value;
 pub mod write;
+mod zset;
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,15 @@ use super::format::{
     ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_6BIT, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED,
 };
 use super::lzf;
+use crate::types::Encodings;
 
 /// What a reader refuses.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest string, after decompression.
     pub string_bytes: usize,
+    /// Up to which sizes collections take their small forms.
+    pub encodings: Encodings,
 }
 
 /// A length, or the special encoding that stands in its place.
@@ -39,6 +42,11 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8], limits: Limits) -> Reader<'a> {
         Reader { bytes, at: 0, limits }
+    }
+
+    /// Up to which sizes collections take their small forms.
+    pub fn encodings(&self) -> &Encodings {
+        &self.limits.encodings
     }
 
     /// How far it has come.

@@ -4,9 +4,10 @@ use super::error::RdbError;
 use super::format::kind;
 use super::read::{Reader, Text};
 use super::write::Writer;
-use crate::types::Value;
+use super::zset;
 use crate::types::number::parse_i64;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
+use crate::types::{Collection, Packed, Value, ZSet};
 
 /// Longest text of an integer.
 const INT_TEXT_MAX: usize = 20;
@@ -15,6 +16,8 @@ const INT_TEXT_MAX: usize = 20;
 pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
+        ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
+        ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
         ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
     }
 }
@@ -25,6 +28,8 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Int(value) => writer.int(*value),
         ValueRef::Bytes(bytes) => writer.string(bytes),
         ValueRef::Heap(Value::String(bytes)) => writer.string(bytes),
+        ValueRef::Packed(form @ Packed::ZSet, bytes) => zset::write(writer, ZSet::view_packed(*form, bytes)),
+        ValueRef::Heap(Value::ZSet(value)) => zset::write(writer, value.view()),
         ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
     }
 }
@@ -33,7 +38,16 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {
         kind::STRING => Ok(string(reader.string()?)),
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
         other => Err(RdbError::UnknownType(other)),
+    }
+}
+
+/// A collection where it lives: beside its key when it is small.
+fn taken<C: Collection>(made: C) -> TakenValue<Value> {
+    match made.packed() {
+        Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => TakenValue::Packed(form, bytes.to_vec()),
+        _ => TakenValue::Heap(made.into_value()),
     }
 }
 

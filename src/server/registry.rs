@@ -6,13 +6,14 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, keys, strings};
+use crate::commands::{CommandTable, bitmaps, keys, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
+    bitmaps::ROWS,
     keys::ROWS,
     multi::ROWS,
     connection::ROWS,

@@ -19,6 +19,8 @@ pub enum Class {
     Evicted,
     Module,
     New,
+    /// A change that no notification tells of.
+    Silent,
 }
 
 /// What happened to a key: the name and class of its keyspace notification.
@@ -105,6 +107,9 @@ events! {
     PFADD = "pfadd", String;
     EXPIRED = "expired", Expired;
     EVICTED = "evicted", Evicted;
+    ALL_FAILED = "bitfield", Silent;
+    COUNTED = "pfcount", Silent;
+    REPRESENTED = "pfdebug", Silent;
 }
 
 /// One change of one key.

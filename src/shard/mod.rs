@@ -16,6 +16,7 @@ pub mod memory;
 pub mod shard;
 pub mod slots;
 pub mod stats;
+pub mod waits;
 pub mod watch;
 pub mod whole;
 

@@ -9,12 +9,13 @@ use super::effects::Effects;
 use super::evict::Pool;
 use super::expire::ExpiryLag;
 use super::graveyard::Graveyard;
-use super::keyspace::Keyspace;
+use super::keyspace::{Keyspace, ValueView};
 use super::memory::{Account, MemoryBoard};
 use super::stats::KeyStats;
+use super::waits::{WaiterId, Waits};
 use super::watch::Watches;
 use crate::types::raw::table::Hasher;
-use crate::types::{DbIndex, Encodings, ShardId};
+use crate::types::{DbIndex, Encodings, Kind, ShardId};
 
 /// `maxmemory-policy`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -89,6 +90,7 @@ pub struct Shard {
     pub settings: Settings,
     pub effects: Effects,
     pub watches: Watches,
+    pub waits: Waits,
     pub graveyard: Graveyard,
     pub stats: KeyStats,
     /// How late active expiry was.
@@ -113,6 +115,7 @@ impl Shard {
             settings: Settings::default(),
             effects: Effects::default(),
             watches: Watches::default(),
+            waits: Waits::default(),
             graveyard: Graveyard::default(),
             stats: KeyStats::default(),
             expiry_lag: ExpiryLag::default(),
@@ -164,6 +167,36 @@ impl Shard {
     pub fn db_mut(&mut self, index: DbIndex) -> &mut Db {
         self.account_for(index.index());
         &mut self.dbs[index.index()]
+    }
+
+    /// A waiter lines up at a key.
+    pub fn wait(&mut self, db: DbIndex, key: &[u8], waiter: WaiterId) {
+        if self.waits.is_empty() {
+            self.effects.follow();
+        }
+        self.waits.add(db, key, waiter);
+    }
+
+    /// The counterpart of [`Shard::wait`].
+    pub fn end_wait(&mut self, db: DbIndex, key: &[u8], waiter: WaiterId) {
+        if self.waits.is_empty() {
+            return;
+        }
+        self.waits.remove(db, key, waiter);
+        if self.waits.is_empty() {
+            self.effects.unfollow();
+        }
+    }
+
+    /// What a key holds. Counts no access.
+    pub fn kind_of(&mut self, db: DbIndex, key: &[u8]) -> Option<Kind> {
+        let mut keys = self.keyspace(db, false);
+        let entry = keys.peek(key)?;
+        Some(match entry.value() {
+            ValueView::Int(_) | ValueView::Bytes(_) => Kind::String,
+            ValueView::Packed(form, _) => form.kind(),
+            ValueView::Heap(value) => value.kind(),
+        })
     }
 
     /// Begins or ends following the effects for watched keys.

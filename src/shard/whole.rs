@@ -21,6 +21,7 @@ impl Shard {
             watches.touch_where(|db, key| db == index && table.find(hasher.hash(key), key).is_some());
         }
         let removed = table.len();
+        self.waits.touch_dbs(&[index]);
         effects.dirty += removed as u64;
         graveyard.bury_table(table.take());
         for _ in 0..if lazy { 0 } else { EAGER_SLICES } {
@@ -50,6 +51,7 @@ impl Shard {
             });
         }
         std::mem::swap(&mut one.table, &mut other.table);
+        self.waits.touch_dbs(&[left, right]);
         self.recount();
     }
 

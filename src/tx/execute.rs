@@ -8,13 +8,31 @@ use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, On, Run};
-use crate::commands::{Args, CommandError, CommandTable, Entry, Outcome};
+use crate::commands::{Args, Block, CommandError, CommandTable, Entry, Outcome};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::shard::Shard;
 use crate::sys::clock;
 use crate::types::DbIndex;
 
-/// Runs a command whose keys all live on this shard and writes its reply. False when the reply is an error.
+/// How a command went.
+#[derive(Debug)]
+pub enum Did {
+    /// The reply is written.
+    Replied,
+    /// The reply is written, and is an error.
+    Failed,
+    /// Nothing is written: it waits.
+    Blocked(Box<Block>),
+}
+
+impl Did {
+    /// Is the reply no error?
+    pub fn is_ok(&self) -> bool {
+        !matches!(self, Did::Failed)
+    }
+}
+
+/// Runs a command whose keys all live on this shard and writes its reply, unless it waits.
 #[inline]
 pub fn run_here(
     shard: &mut Shard,
@@ -23,15 +41,16 @@ pub fn run_here(
     client: ClientView,
     argv: Argv<'_>,
     out: &mut Output,
-) -> bool {
+) -> Did {
     if entry.is_write && shard.over_limit() && !shard.make_room() && entry.deny_oom {
         write_error(&CommandError::OutOfMemory, &mut Reply::new(out, client.protocol));
-        return false;
+        return Did::Failed;
     }
     run_admitted(shard, entry, db, client, argv, out)
 }
 
-/// Runs a command of a block. Redis: memory is asked for once, when EXEC begins; then no command is refused for it.
+/// Runs a command of a block; false when its reply is an error. Redis: memory is asked for once, when EXEC begins; then
+/// no command is refused for it. And none waits: a block is one moment, in which the time is over.
 pub fn run_in_block(
     shard: &mut Shard,
     entry: &Entry,
@@ -43,7 +62,11 @@ pub fn run_in_block(
     if entry.is_write && shard.over_limit() {
         shard.make_room();
     }
-    run_admitted(shard, entry, db, client, argv, out)
+    let did = run_admitted(shard, entry, db, client, argv, out);
+    if let Did::Blocked(block) = &did {
+        block.when_over.write(&mut Reply::new(out, client.protocol));
+    }
+    did.is_ok()
 }
 
 #[inline]
@@ -54,7 +77,7 @@ fn run_admitted(
     client: ClientView,
     argv: Argv<'_>,
     out: &mut Output,
-) -> bool {
+) -> Did {
     let (bytes, shared) = (out.bytes.len(), out.shared.len());
     let mut ctx = Ctx { shard, db, client };
     let mut reply = Reply::new(out, client.protocol);
@@ -75,16 +98,17 @@ fn run_admitted(
     };
     finish(shard);
     match result {
-        Ok(Outcome::Done) => true,
+        Ok(Outcome::Done) => Did::Replied,
         Ok(Outcome::Block(block)) => {
-            block.when_over.write(&mut Reply::new(out, client.protocol));
-            true
+            out.bytes.truncate(bytes);
+            out.shared.truncate(shared);
+            Did::Blocked(block)
         }
         Err(error) => {
             out.bytes.truncate(bytes);
             out.shared.truncate(shared);
             write_error(&error, &mut Reply::new(out, client.protocol));
-            false
+            Did::Failed
         }
     }
 }
@@ -242,6 +266,7 @@ pub fn run_work(
             each(&mut Ctx { shard, db: command.db, client }, command.request.argv())
         }
         Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
+        Work::Wait { .. } => unreachable!("the core keeps who waits"),
     };
     finish(shard);
     part

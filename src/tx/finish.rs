@@ -1,7 +1,7 @@
 //! The end of every write: its effects go to those who follow the keyspace.
 //!
-//! INVARIANT: this is the only place that reads effects. Watched keys today; the log, replicas, tracking,
-//! notifications, blocked clients and search indexes join here, in this order of business.
+//! INVARIANT: this is the only place that reads effects. Watched keys and waited-for keys today; the log,
+//! replicas, tracking, notifications and search indexes join here.
 
 use crate::shard::Shard;
 
@@ -15,8 +15,9 @@ pub fn finish(shard: &mut Shard) {
 
 #[cold]
 fn drain(shard: &mut Shard) {
-    let Shard { effects, watches, .. } = shard;
+    let Shard { effects, watches, waits, .. } = shard;
     for effect in effects.drain() {
         watches.touch(effect.db, &effect.key);
+        waits.touch(effect.db, &effect.key);
     }
 }

@@ -1,12 +1,14 @@
 //! What cores say to each other: batches of commands and replies, and the transactions' own messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use smallvec::SmallVec;
 
 use super::intents::{IntentSet, Mode};
 use super::queue::TxId;
-use crate::commands::Part;
-use crate::commands::RowId;
 use crate::commands::context::ClientView;
+use crate::commands::{Block, Part, RowId};
 use crate::resp::{Argv, Output, Request, Span};
 use crate::types::{DbIndex, ShardId};
 
@@ -147,6 +149,45 @@ pub enum Work {
     All { command: TxCommand },
     /// Commands that need only this shard, with their index in the EXEC they belong to.
     Group { commands: Vec<(usize, TxCommand)> },
+    /// The client waits at these keys (by their order) of the command.
+    Wait { command: TxCommand, mine: Vec<usize>, ticket: Ticket },
+}
+
+/// What a client that waits on several shards leaves with each of them.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    pub token: Token,
+    pub block: Box<Block>,
+    pub until: Until,
+    /// Where it waits.
+    pub shards: SmallVec<[ShardId; 4]>,
+    /// Whoever sets it first answers the client.
+    pub claim: Claim,
+}
+
+/// Until when a client waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// For so long from now on; 0 for ever.
+    For { timeout_ms: u64 },
+    /// As it was decided when it began to wait.
+    At { deadline_ms: Option<u64> },
+}
+
+/// One client's wait on several shards: the first who has something takes it.
+#[derive(Clone, Debug, Default)]
+pub struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// True for the first who asks.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// It had nothing after all.
+    pub fn give_back(&self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// A transaction's messages.

@@ -188,6 +188,11 @@ pub enum Plan {
 }
 
 impl Plan {
+    /// Does the client wait for its keys? Then there is no reply yet.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Plan::One(single) if single.is_waiting())
+    }
+
     /// Writes the transaction's reply.
     pub fn finish(&mut self, protocol: Protocol, out: &mut Output) {
         match self {

@@ -3,9 +3,10 @@
 use super::coordinator::{Claim, Stage};
 use super::execute::{merge_each, pieces_begin, write_error};
 use super::intents::Mode;
-use super::message::{TxCommand, Work};
+use super::message::{Claim as Taking, Ticket, Token, TxCommand, Until, Work};
 use super::route::{KeysByOwner, by_owner, mode_of};
 use crate::commands::Part;
+use crate::commands::block::WaitFor;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Gathered, On, Run};
 use crate::commands::{CommandError, CommandTable, Outcome};
@@ -81,6 +82,14 @@ pub struct Single {
     gathered: Gathered,
     failed: Option<CommandError>,
     begun: bool,
+    /// Whose reply it is, when that client may wait; within an EXEC nothing waits.
+    waits_for: Option<Token>,
+    /// Until when, decided when it began to wait.
+    deadline_ms: Option<Option<u64>>,
+    /// The reply, once the hops have run.
+    reply: Option<Output>,
+    /// The client waits; somebody else will answer.
+    waiting: bool,
     /// When it was planned, in cycles.
     begun_cycles: u64,
 }
@@ -109,12 +118,67 @@ impl Single {
             gathered: Gathered::default(),
             failed: None,
             begun: false,
+            waits_for: None,
+            deadline_ms: None,
+            reply: None,
+            waiting: false,
             begun_cycles: crate::sys::clock::cycles(),
         })
     }
 
+    /// The client whose command it is may wait for its keys, under this name. `deadline_ms` is given when it has waited
+    /// before.
+    pub fn may_wait(mut self, token: Token, deadline_ms: Option<Option<u64>>) -> Single {
+        self.waits_for = Some(token);
+        self.deadline_ms = deadline_ms;
+        self
+    }
+
+    /// Does the client wait? Then there is no reply, and somebody else will answer.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
     /// Takes the answers to the last stage; the next stage, or `None` when it is time for the reply.
     pub fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Option<Stage> {
+        if self.waiting {
+            return None;
+        }
+        let stage = self.next_hop(parts);
+        if stage.is_none() && self.waits_for.is_some() { self.wait() } else { stage }
+    }
+
+    /// The stage in which the client lines up at its keys, if it has to.
+    fn wait(&mut self) -> Option<Stage> {
+        let mut out = Output::default();
+        let outcome = self.write_reply(&mut out);
+        self.reply = Some(out);
+        let Outcome::Block(mut block) = outcome else { return None };
+        let token = self.waits_for.expect("asked for by the caller");
+        if let Some(request) = block.request.take() {
+            self.command.request = request.into();
+        }
+        let until = match self.deadline_ms {
+            Some(deadline_ms) => Until::At { deadline_ms },
+            None => Until::For { timeout_ms: block.timeout_ms },
+        };
+        let keys = keys_of(self.table.entry(self.command.row).row, self.command.request.argv()).ok()?;
+        let mut owners = by_owner(&keys, self.command.request.argv(), self.placement);
+        if block.wait_for == WaitFor::First {
+            owners.iter_mut().for_each(|(_, mine)| mine.retain(|order| *order == 0));
+            owners.retain(|(_, mine)| !mine.is_empty());
+        }
+        let shards = owners.iter().map(|(shard, _)| *shard).collect();
+        let ticket = Ticket { token, block, until, shards, claim: Taking::default() };
+        let work = |(shard, mine)| {
+            (shard, Work::Wait { command: self.command.clone(), mine, ticket: ticket.clone() })
+        };
+        let works: Vec<_> = owners.into_iter().map(work).collect();
+        self.waiting = true;
+        Some(Stage { works, last: true })
+    }
+
+    fn next_hop(&mut self, parts: Vec<(ShardId, Part)>) -> Option<Stage> {
         let mut stop = false;
         if self.begun {
             let mut kept = Vec::with_capacity(parts.len());
@@ -147,7 +211,8 @@ impl Single {
                 Some(Stage { works: (0..self.placement.shards()).map(all).collect(), last: true })
             }
             Run::Hops { hops, .. } if done < hops.len() => {
-                let last = done + 1 == hops.len();
+                // Who may wait lines up before the intents are given back.
+                let last = done + 1 == hops.len() && self.waits_for.is_none();
                 let mut works = Vec::new();
                 match hops[done].on {
                     On::Owners => {
@@ -192,18 +257,32 @@ impl Single {
         self.failed.as_ref()
     }
 
-    /// Writes the reply.
+    /// Writes the reply; none when the client waits.
     pub fn finish(&mut self, out: &mut Output) {
+        if self.waiting {
+            return;
+        }
+        if let Some(mut reply) = self.reply.take() {
+            return out.append(&mut reply);
+        }
+        if let Outcome::Block(block) = self.write_reply(out) {
+            // Redis: within a block the time is over at once.
+            block.when_over.write(&mut Reply::new(out, self.protocol));
+        }
+    }
+
+    fn write_reply(&mut self, out: &mut Output) -> Outcome {
         let argv = self.command.request.argv();
         let mut reply = Reply::new(out, self.protocol);
         if let Some(error) = &self.failed {
-            return write_error(error, &mut reply);
+            write_error(error, &mut reply);
+            return Outcome::Done;
         }
         let result = match self.table.entry(self.command.row).row.run {
             Run::PerKey { merge, .. } => {
                 let parts = self.gathered.hops.pop().unwrap_or_default();
                 merge_each(merge, parts.into_iter().map(|(_, part)| part).collect(), self.protocol, out);
-                return;
+                return Outcome::Done;
             }
             Run::AllShards { merge, .. } => {
                 let parts = self.gathered.hops.pop().unwrap_or_default();
@@ -213,11 +292,15 @@ impl Single {
             _ => unreachable!("only commands over several shards are planned"),
         };
         match result {
-            Ok(Outcome::Done) => {}
-            Ok(Outcome::Block(block)) => block.when_over.write(&mut Reply::new(out, self.protocol)),
+            Ok(Outcome::Done) => Outcome::Done,
+            Ok(block) => {
+                out.clear();
+                block
+            }
             Err(error) => {
                 out.clear();
                 write_error(&error, &mut Reply::new(out, self.protocol));
+                Outcome::Done
             }
         }
     }

@@ -18,20 +18,25 @@ pub struct Encodings {
     pub stream_node_entries: usize,
 }
 
+impl Encodings {
+    /// What the settings say unless told otherwise.
+    pub const DEFAULT: Encodings = Encodings {
+        hash_entries: 512,
+        hash_value_bytes: 64,
+        intset_entries: 512,
+        set_entries: 128,
+        set_value_bytes: 64,
+        zset_entries: 128,
+        zset_value_bytes: 64,
+        list_node: -2,
+        hll_sparse_bytes: 3000,
+        stream_node_bytes: 4096,
+        stream_node_entries: 100,
+    };
+}
+
 impl Default for Encodings {
     fn default() -> Encodings {
-        Encodings {
-            hash_entries: 512,
-            hash_value_bytes: 64,
-            intset_entries: 512,
-            set_entries: 128,
-            set_value_bytes: 64,
-            zset_entries: 128,
-            zset_value_bytes: 64,
-            list_node: -2,
-            hll_sparse_bytes: 3000,
-            stream_node_bytes: 4096,
-            stream_node_entries: 100,
-        }
+        Encodings::DEFAULT
     }
 }

@@ -1,5 +1,6 @@
 //! What a value is: encodings and numbers. Knows nothing of commands, clients or files.
 
+pub mod bitfield;
 pub mod collection;
 pub mod encodings;
 pub mod glob;

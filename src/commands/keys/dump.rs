@@ -81,7 +81,8 @@ pub fn restore(
     if ttl_ms < 0 {
         return Err(CommandError::InvalidTtl);
     }
-    let limits = Limits { string_bytes: ctx.shard.settings.max_bulk_bytes };
+    let settings = &ctx.shard.settings;
+    let limits = Limits { string_bytes: settings.max_bulk_bytes, encodings: settings.encodings };
     let value = restore_value(payload, limits).map_err(|error| match error {
         RdbError::TooNew(_) | RdbError::Checksum => CommandError::BadDumpFooter,
         _ => CommandError::BadDump,

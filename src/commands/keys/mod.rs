@@ -15,4 +15,5 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+pub use exist::kind;
 pub use rows::ROWS;

@@ -33,6 +33,7 @@ use crate::shard::{NewValue, ValueView};
 use crate::types::Value;
 use crate::types::number::parse_i64;
 
+pub use range::raw;
 pub use rows::ROWS;
 
 /// The longest string that Redis keeps in one piece with its object.
@@ -91,6 +92,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Bytes(bytes) if bytes.len() <= EMBSTR_MAX_BYTES => Some("embstr"),
         ValueView::Bytes(_) => Some("raw"),
         ValueView::Packed(form, _) => Some(form.encoding()),
+        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
         ValueView::Heap(value) => string_of(value).ok().map(|_| "raw"),
     }
 }

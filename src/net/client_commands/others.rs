@@ -6,11 +6,13 @@
 use super::filter::{Asked, Filter, in_order};
 use crate::commands::{Args, CommandError, Part};
 use crate::net::batch::Asker;
+use crate::net::blocked::EndOfWait;
 use crate::net::core::Core;
 use crate::net::dispatch::After;
 use crate::net::info::{Line, Running};
 use crate::resp::{Argv, Reply};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
+use crate::tx::message::Token;
 
 fn list_filter(core: &Core, argv: Argv<'_>) -> Result<Filter, CommandError> {
     Filter::parse(&mut Args::new(argv, 2), core.shard.dbs.len(), Asked::List)
@@ -114,18 +116,41 @@ pub fn kill_merge(
 }
 
 /// Redis: a client that waits for CLIENT PAUSE to end is not blocked in this sense.
-pub fn unblock(
+pub fn unblock_each(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    _: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
+    let (id, how) = unblock_of(argv)?;
+    let waits = core.clients.iter().find(|client| client.id.0 as i64 == id && client.blocked);
+    let Some((conn, seq)) = waits.and_then(|client| Some((client.conn, client.awaited()?))) else {
+        return Ok(Part::Int(0));
+    };
+    let token = Token { index: conn.index, generation: conn.generation, seq };
+    core.end_waits(token, how);
+    Ok(Part::Int(1))
+}
+
+fn unblock_of(argv: Argv<'_>) -> Result<(i64, EndOfWait), CommandError> {
+    let mut args = Args::new(argv, 2);
+    let id = args.int();
+    let how = match args.is_done() || args.token("timeout") {
+        true => EndOfWait::Timeout,
+        false if args.token("error") => EndOfWait::Error,
+        false => return Err(CommandError::Line("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    Ok((id?, how))
+}
+
+pub fn unblock_merge(
     _: &mut Core,
     _: &mut dyn NetIo,
     _: ConnId,
-    args: &mut Args<'_>,
+    _: Argv<'_>,
+    parts: Vec<Part>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
-    let id = args.int();
-    if !args.is_done() && !args.token("timeout") && !args.token("error") {
-        return Err(CommandError::Line("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
-    }
-    id?;
-    reply.int(0);
+    reply.int(parts.iter().map(|part| if let Part::Int(some) = part { *some } else { 0 }).sum());
     Ok(After::Done)
 }

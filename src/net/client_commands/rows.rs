@@ -234,6 +234,7 @@ pub const ROWS: &[Row] = &[Row {
                 .optional(),
             ],
             reply: Shape::Int,
+            run: Run::Broadcast,
             ..BLANK
         },
         Row {
@@ -267,6 +268,6 @@ pub const BINDINGS: &[(&str, Bound)] = &[
     ("client|setname", Bound::Here(attributes::setname)),
     ("client|tracking", Bound::Here(attributes::no_tracking)),
     ("client|trackinginfo", Bound::Here(attributes::no_tracking)),
-    ("client|unblock", Bound::Here(others::unblock)),
+    ("client|unblock", Bound::Broadcast { each: others::unblock_each, merge: others::unblock_merge }),
     ("client|unpause", Bound::Broadcast { each: pause::unpause_each, merge: pause::merge_ok }),
 ];

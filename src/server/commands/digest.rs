@@ -6,8 +6,11 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
-use crate::types::{DbIndex, Value};
+use crate::types::number::format_f64_17g;
+use crate::types::zset::ZView;
+use crate::types::{Collection, DbIndex, Kind, Packed, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -27,16 +30,38 @@ fn mix(digest: &mut Digest, bytes: &[u8]) {
 }
 
 fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
-    // Type 0 is the string.
-    mix(digest, &0u32.to_be_bytes());
+    mix(digest, &type_number(kind(entry.value())).to_be_bytes());
     match entry.value() {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
+        ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
         ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     }
     if entry.expire_at_ms().is_some() {
         xor_hashed(digest, b"!!expire!!");
+    }
+}
+
+/// Redis's numbers of types.
+fn type_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+        Kind::List => 1,
+        Kind::Set => 2,
+        Kind::ZSet => 3,
+        Kind::Hash => 4,
+        Kind::Stream => 6,
+    }
+}
+
+fn mix_zset(digest: &mut Digest, zset: ZView<'_>) {
+    for (member, score) in zset.all() {
+        let mut pair = Digest::default();
+        mix(&mut pair, member.as_bytes(&mut itoa::Buffer::new()));
+        mix(&mut pair, &format_f64_17g(score));
+        xor_hashed(digest, &pair);
     }
 }
 

@@ -1,6 +1,9 @@
 //! DEBUG OBJECT: the line about one value, in Redis's form.
 
+use crate::commands::strings;
+use crate::rdb::Writer;
 use crate::rdb::lzf::Compressor;
+use crate::rdb::value::write_value;
 use crate::shard::access::AccessClock;
 use crate::shard::{EntryView, ValueView};
 use crate::types::Value;
@@ -23,7 +26,12 @@ pub fn describe(entry: &EntryView<'_>, clock: AccessClock) -> String {
         ValueView::Heap(Value::String(bytes)) => {
             (bytes.as_ptr() as usize, encoding_of(bytes), string_bytes(bytes), 1)
         }
-        ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
+        value @ (ValueView::Packed(..) | ValueView::Heap(_)) => {
+            let encoding = strings::encoding_of(value).unwrap_or("unknown");
+            let mut writer = Writer::new();
+            write_value(&mut writer, &value);
+            (entry.key().as_ptr() as usize, encoding, writer.out.len(), 1)
+        }
     };
     let idle = clock.idle_seconds(entry.access());
     format!(

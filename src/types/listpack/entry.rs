@@ -10,6 +10,15 @@ pub enum Element<'a> {
 }
 
 impl<'a> Element<'a> {
+    /// What an entry of this string holds. Equal strings give equal elements.
+    #[inline]
+    pub fn of(bytes: &'a [u8]) -> Element<'a> {
+        match parse_i64(bytes) {
+            Some(value) => Element::Int(value),
+            None => Element::Bytes(bytes),
+        }
+    }
+
     /// The string that the entry stands for; an integer is written into `digits`.
     #[inline]
     pub fn as_bytes<'b>(&self, digits: &'b mut itoa::Buffer) -> &'b [u8]

@@ -27,6 +27,11 @@ impl Listpack {
         Listpack { bytes: Vec::new(), head: 0, count: 0 }
     }
 
+    /// An empty listpack with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Listpack {
+        Listpack { bytes: Vec::with_capacity(bytes), head: 0, count: 0 }
+    }
+
     /// A copy of a body of ours. Counts its entries.
     pub fn from_body(body: &[u8]) -> Listpack {
         Listpack::from_parts(body.to_vec(), ListpackRef::new(body).len())
@@ -169,6 +174,21 @@ impl Listpack {
             self.bytes.clear();
             self.head = 0;
         }
+    }
+
+    /// Removes the entries at these positions, which ascend. One pass over the body.
+    pub fn remove_each(&mut self, offsets: &[usize]) {
+        let head = self.head as usize;
+        let Some(first) = offsets.first() else { return };
+        let mut to = head + first;
+        for (n, offset) in offsets.iter().enumerate() {
+            let from = head + offset + span(&self.bytes[head + offset..]);
+            let end = offsets.get(n + 1).map_or(self.bytes.len(), |next| head + next);
+            self.bytes.copy_within(from..end, to);
+            to += end - from;
+        }
+        self.bytes.truncate(to);
+        self.count -= offsets.len() as u32;
     }
 
     /// Removes the first entry.

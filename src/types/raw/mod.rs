@@ -1,3 +1,4 @@
 //! The leaves that hold bytes by hand: the only rooms under `types` that may use `unsafe`.
 
+pub mod popcount;
 pub mod table;
