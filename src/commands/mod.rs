@@ -16,6 +16,7 @@ pub mod keys;
 pub mod keys_of;
 pub mod part;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, keys, strings};
+use crate::commands::{CommandTable, bitmaps, keys, streams, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -14,6 +14,7 @@ use crate::net::{client_commands, connection, multi};
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
     bitmaps::ROWS,
+    streams::ROWS,
     keys::ROWS,
     multi::ROWS,
     connection::ROWS,

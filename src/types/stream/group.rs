@@ -188,7 +188,10 @@ impl Group {
         let owned: usize = self.consumers().map(|consumer| consumer.pending.len()).sum();
         let unowned = self.pending.values().filter(|nack| nack.consumer == NOBODY).count();
         if owned + unowned != self.pending.len() {
-            return Err(format!("{owned} entries of consumers, {unowned} of nobody, {} of the group", self.pending.len()));
+            return Err(format!(
+                "{owned} entries of consumers, {unowned} of nobody, {} of the group",
+                self.pending.len()
+            ));
         }
         for (name, &index) in &self.by_name {
             let consumer = self.consumers.get(index as usize).and_then(Option::as_ref);

@@ -154,10 +154,14 @@ mod tests {
         let largest = b"18446744073709551615-18446744073709551615";
         assert_eq!(StreamId::parse(largest, 0), Some(StreamId::MAX));
         assert_eq!(StreamId::MAX.text().as_bytes(), largest);
-        for wrong in ["", "-", "1-", "-1", "1-2-3", "1--2", "x", "1 ", "1-*", "18446744073709551616", "+", "\0"] {
+        for wrong in
+            ["", "-", "1-", "-1", "1-2-3", "1--2", "x", "1 ", "1-*", "18446744073709551616", "+", "\0"]
+        {
             assert_eq!(StreamId::parse(wrong.as_bytes(), 0), None, "{wrong}");
         }
-        for (lax, ms, seq) in [("+5", 5, 7), ("01", 1, 7), (" 1", 1, 7), ("1-01", 1, 1), ("1\0x", 1, 7), ("1--01", 1, u64::MAX)] {
+        for (lax, ms, seq) in
+            [("+5", 5, 7), ("01", 1, 7), (" 1", 1, 7), ("1-01", 1, 1), ("1\0x", 1, 7), ("1--01", 1, u64::MAX)]
+        {
             assert_eq!(StreamId::parse(lax.as_bytes(), 7), Some(StreamId::new(ms, seq)), "{lax}");
         }
         assert_eq!(StreamId::parse_open(b"12-*"), Some(12));

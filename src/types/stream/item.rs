@@ -242,7 +242,8 @@ mod tests {
     #[test]
     fn items_survive_packing() {
         let long = vec![b'x'; 70_000];
-        let mut texts: Vec<Vec<u8>> = vec![b"".to_vec(), b"a".to_vec(), b"-0".to_vec(), b"007".to_vec(), b"-".to_vec()];
+        let mut texts: Vec<Vec<u8>> =
+            vec![b"".to_vec(), b"a".to_vec(), b"-0".to_vec(), b"007".to_vec(), b"-".to_vec()];
         texts.extend([127, 128, 129, 8319, 8320, 8321, 70_000].map(|len| long[..len].to_vec()));
         for bits in 0..64 {
             for near in [-1, 0, 1] {

@@ -209,7 +209,10 @@ impl Log {
         if id > node::last_id(node) {
             return None;
         }
-        Node::open(node).entries().find(|entry| entry.id >= id).filter(|entry| entry.id == id && !entry.is_deleted())
+        Node::open(node)
+            .entries()
+            .find(|entry| entry.id >= id)
+            .filter(|entry| entry.id == id && !entry.is_deleted())
     }
 
     /// Deletes the entry with this id. False when there is none.
@@ -527,9 +530,7 @@ impl<'a> Backward<'a> {
     fn unpack(&mut self, node: &'a [u8]) {
         let (start, end) = (self.start, self.end);
         let live = Node::open(node).entries().filter(|entry| !entry.is_deleted());
-        self.entries.extend(
-            live.skip_while(|entry| entry.id < start).take_while(|entry| entry.id <= end),
-        );
+        self.entries.extend(live.skip_while(|entry| entry.id < start).take_while(|entry| entry.id <= end));
     }
 }
 

@@ -61,6 +61,65 @@ pub struct Trim {
     pub limit: u64,
 }
 
+/// A stream's counts and ids, apart from its entries and groups.
+#[derive(Clone, Copy, Debug)]
+pub struct Counters {
+    entry_count: u64,
+    entries_added: u64,
+    first_id: StreamId,
+    last_id: StreamId,
+    max_deleted_id: StreamId,
+}
+
+impl Counters {
+    /// Could an entry at or after `from` be missing because XDEL deleted it?
+    #[inline]
+    pub fn has_tombstones_from(&self, from: StreamId) -> bool {
+        self.entry_count > 0
+            && self.max_deleted_id != StreamId::MIN
+            && self.max_deleted_id >= self.first_id
+            && from <= self.max_deleted_id
+    }
+
+    /// How many entries up to this id were ever added, as far as that can be told.
+    pub fn entries_up_to(&self, id: StreamId) -> Option<u64> {
+        if self.entries_added == 0 {
+            return Some(0);
+        }
+        if self.entry_count == 0 && id <= self.last_id {
+            return Some(self.entries_added);
+        }
+        if id == self.last_id {
+            return Some(self.entries_added);
+        }
+        if id > self.last_id {
+            return None;
+        }
+        // Nothing was deleted from the first entry on.
+        if self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id {
+            let before = self.entries_added.wrapping_sub(self.entry_count);
+            if id < self.first_id {
+                return Some(before);
+            }
+            if id == self.first_id {
+                return Some(before.wrapping_add(1));
+            }
+        }
+        None
+    }
+
+    /// A group was given the next entry: moves its position and its count of what it has read.
+    #[inline]
+    pub fn advance(&self, group: &mut Group, id: StreamId) {
+        match group.entries_read {
+            Some(read) if !self.has_tombstones_from(id) => group.entries_read = Some(read.wrapping_add(1)),
+            _ if self.entries_added > 0 => group.entries_read = self.entries_up_to(id),
+            _ => {}
+        }
+        group.last_id = id;
+    }
+}
+
 impl Stream {
     pub fn new() -> Stream {
         Stream::default()
@@ -142,53 +201,55 @@ impl Stream {
         removed
     }
 
-    /// The ids that [`Stream::trim`] would remove, at most `most` of them.
-    pub fn would_trim(&self, trim: Trim) -> impl Iterator<Item = StreamId> {
-        let keep = match trim.threshold {
-            Threshold::MaxLen(most) => self.entry_count().saturating_sub(most),
-            Threshold::MinId(_) => u64::MAX,
+    /// The ids of the entries that trimming goes over, from the first; with [`Threshold::MaxLen`] some of them may stay.
+    pub fn trimmable(&self, trim: Trim) -> impl Iterator<Item = StreamId> {
+        let end = match (trim.threshold, trim.approximate) {
+            (_, true) => self.end_of_whole_nodes(trim.threshold),
+            (Threshold::MaxLen(_), false) => Some(StreamId::MAX),
+            (Threshold::MinId(least), false) => least.previous(),
         };
-        let above = match trim.threshold {
-            Threshold::MaxLen(_) => StreamId::MAX,
-            Threshold::MinId(least) => least,
-        };
-        self.log
-            .range(StreamId::MIN, StreamId::MAX)
-            .map(|entry| entry.id)
-            .take_while(move |id| *id < above || above == StreamId::MAX)
-            .take(usize::try_from(keep).unwrap_or(usize::MAX))
+        let start = if end.is_some() { StreamId::MIN } else { StreamId::MAX };
+        self.log.range(start, end.unwrap_or(StreamId::MIN)).map(|entry| entry.id)
     }
 
-    /// Could an entry at or after `from` be missing because XDEL deleted it?
-    pub fn has_tombstones_from(&self, from: StreamId) -> bool {
-        !self.log.is_empty() && self.max_deleted_id != StreamId::MIN && from <= self.max_deleted_id
+    /// The last id of the nodes that can go as a whole.
+    fn end_of_whole_nodes(&self, threshold: Threshold) -> Option<StreamId> {
+        let mut left = self.entry_count();
+        let mut end = None;
+        for node in self.log.nodes() {
+            let entries = node::live(node) as u64;
+            let goes = match threshold {
+                Threshold::MaxLen(most) => left > most && left - entries >= most,
+                Threshold::MinId(least) => node::last_id(node) < least,
+            };
+            if !goes {
+                break;
+            }
+            left -= entries;
+            end = Some(node::last_id(node));
+        }
+        end
     }
 
-    /// How many entries up to this id were ever added, as far as that can be told.
-    pub fn entries_up_to(&self, id: StreamId) -> Option<u64> {
-        if self.entries_added == 0 {
-            return Some(0);
+    /// Deletes entries as trimming does, without a trace; how many there were.
+    pub fn remove(&mut self, ids: &[StreamId]) -> u64 {
+        let removed = ids.iter().filter(|id| self.log.delete(**id)).count() as u64;
+        if removed > 0 {
+            self.find_first();
         }
-        if self.log.is_empty() && id <= self.last_id {
-            return Some(self.entries_added);
+        removed
+    }
+
+    /// The counts and ids by which groups count what they have read.
+    #[inline]
+    pub fn counters(&self) -> Counters {
+        Counters {
+            entry_count: self.entry_count(),
+            entries_added: self.entries_added,
+            first_id: self.first_id,
+            last_id: self.last_id,
+            max_deleted_id: self.max_deleted_id,
         }
-        if id == self.last_id {
-            return Some(self.entries_added);
-        }
-        if id > self.last_id {
-            return None;
-        }
-        // Nothing was deleted from the first entry on.
-        if self.max_deleted_id == StreamId::MIN || self.max_deleted_id < self.first_id {
-            let before = self.entries_added.wrapping_sub(self.entry_count());
-            if id < self.first_id {
-                return Some(before);
-            }
-            if id == self.first_id {
-                return Some(before.wrapping_add(1));
-            }
-        }
-        None
     }
 
     /// How many entries a group has still to read, as far as that can be told.
@@ -197,8 +258,8 @@ impl Stream {
             return Some(0);
         }
         let read = match group.entries_read {
-            Some(read) if !self.has_tombstones_from(group.last_id) => Some(read),
-            _ => self.entries_up_to(group.last_id),
+            Some(read) if !self.counters().has_tombstones_from(group.last_id) => Some(read),
+            _ => self.counters().entries_up_to(group.last_id),
         };
         read.map(|read| self.entries_added.wrapping_sub(read))
     }
@@ -247,6 +308,18 @@ impl Stream {
         for group in self.groups.values_mut() {
             let before = group.heap_bytes();
             group.acknowledge(id);
+            self.groups_bytes = self.groups_bytes + group.heap_bytes() - before;
+        }
+    }
+
+    /// The same for all entries from `start` to before `end`.
+    pub fn forget_range(&mut self, start: StreamId, end: StreamId) {
+        for group in self.groups.values_mut() {
+            let before = group.heap_bytes();
+            let ids: Vec<StreamId> = group.pending().range(start..end).map(|(id, _)| *id).collect();
+            for id in ids {
+                group.acknowledge(id);
+            }
             self.groups_bytes = self.groups_bytes + group.heap_bytes() - before;
         }
     }
@@ -358,14 +431,22 @@ impl Drop for GroupEdit<'_> {
 impl PartialEq for Stream {
     fn eq(&self, other: &Stream) -> bool {
         let head = |stream: &Stream| {
-            (stream.entry_count(), stream.last_id, stream.first_id, stream.max_deleted_id, stream.entries_added)
+            (
+                stream.entry_count(),
+                stream.last_id,
+                stream.first_id,
+                stream.max_deleted_id,
+                stream.entries_added,
+            )
         };
         let strings = |entry: Entry<'_>| {
             let mut strings = Vec::with_capacity(2 * entry.len());
             entry.for_each(|item| strings.push(item.text(&mut itoa::Buffer::new()).to_vec()));
             (entry.id, strings)
         };
-        let all = |stream: &'_ Stream| stream.log.range(StreamId::MIN, StreamId::MAX).map(strings).collect::<Vec<_>>();
+        let all = |stream: &'_ Stream| {
+            stream.log.range(StreamId::MIN, StreamId::MAX).map(strings).collect::<Vec<_>>()
+        };
         head(self) == head(other) && self.groups == other.groups && all(self) == all(other)
     }
 }

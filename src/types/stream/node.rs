@@ -348,8 +348,7 @@ impl<'a> Iterator for Entries<'a> {
         };
         self.at = at + data_bytes;
         self.before = id;
-        let names =
-            if flags & SAME_FIELDS != 0 { self.node.names() } else { Names { bytes: &[] } };
+        let names = if flags & SAME_FIELDS != 0 { self.node.names() } else { Names { bytes: &[] } };
         Some(Entry { id, offset, flags, fields, names, tags, data: &bytes[at..at + data_bytes] })
     }
 }

@@ -104,10 +104,10 @@ fn run(stream: &mut Stream, model: &mut Model, step: &Step, limits: NodeLimits) 
         Step::TrimId { index, approximate } => {
             let Some(id) = nth(model, *index) else { return };
             let trim = Trim { threshold: Threshold::MinId(id), approximate: *approximate, limit: 0 };
-            let would: Vec<StreamId> = stream.would_trim(trim).collect();
+            let would: Vec<StreamId> = stream.trimmable(trim).collect();
             let removed = stream.trim(trim);
             let below = model.entries.range(..id).count() as u64;
-            assert_eq!(would.len() as u64, below);
+            assert_eq!(would.len() as u64, removed);
             assert!(if *approximate { removed <= below } else { removed == below });
             (0..removed).for_each(|_| drop(model.entries.pop_first()));
         }
