@@ -14,6 +14,7 @@ pub mod error;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
+pub mod lists;
 pub mod part;
 pub mod spec;
 pub mod streams;

@@ -11,6 +11,7 @@
 
 pub mod error;
 pub mod format;
+pub mod list;
 pub mod lzf;
 pub mod payload;
 pub mod read;

@@ -2,12 +2,13 @@
 
 use super::error::RdbError;
 use super::format::kind;
+use super::list;
 use super::read::{Reader, Text};
 use super::write::Writer;
 use super::zset;
 use crate::types::number::parse_i64;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
-use crate::types::{Collection, Packed, Value, ZSet};
+use crate::types::{Collection, List, Packed, Value, ZSet};
 
 /// Longest text of an integer.
 const INT_TEXT_MAX: usize = 20;
@@ -16,6 +17,7 @@ const INT_TEXT_MAX: usize = 20;
 pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
+        ValueRef::Packed(Packed::List, _) | ValueRef::Heap(Value::List(_)) => kind::LIST_QUICKLIST_2,
         ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
         ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
         ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
@@ -28,6 +30,8 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Int(value) => writer.int(*value),
         ValueRef::Bytes(bytes) => writer.string(bytes),
         ValueRef::Heap(Value::String(bytes)) => writer.string(bytes),
+        ValueRef::Packed(form @ Packed::List, bytes) => list::write(writer, List::view_packed(*form, bytes)),
+        ValueRef::Heap(Value::List(value)) => list::write(writer, value.view()),
         ValueRef::Packed(form @ Packed::ZSet, bytes) => zset::write(writer, ZSet::view_packed(*form, bytes)),
         ValueRef::Heap(Value::ZSet(value)) => zset::write(writer, value.view()),
         ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
@@ -38,6 +42,7 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {
         kind::STRING => Ok(string(reader.string()?)),
+        kind::LIST | kind::LIST_QUICKLIST_2 => list::read(reader, of).map(taken),
         kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
         other => Err(RdbError::UnknownType(other)),
     }

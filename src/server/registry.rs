@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, keys, streams, strings};
+use crate::commands::{CommandTable, bitmaps, keys, lists, streams, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -16,6 +16,7 @@ const FAMILIES: &[&[Row]] = &[
     bitmaps::ROWS,
     streams::ROWS,
     keys::ROWS,
+    lists::ROWS,
     multi::ROWS,
     connection::ROWS,
     client_commands::ROWS,
