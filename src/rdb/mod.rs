@@ -15,6 +15,7 @@ pub mod list;
 pub mod lzf;
 pub mod payload;
 pub mod read;
+pub mod stream;
 pub mod value;
 pub mod write;
 mod zset;

@@ -368,8 +368,8 @@ impl Log {
     }
 
     /// Adds a node read from a file: entries in ascending order, above all that are there, of which at least one is
-    /// live. False, with nothing added, when they are not.
-    pub fn push_node<'a, F: Fields<'a>>(&mut self, names: &F, entries: &[(StreamId, F, bool)]) -> bool {
+    /// live. False, with nothing added, when they are not. `names` are those of the node's fields.
+    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(&mut self, names: &N, entries: &[(StreamId, F, bool)]) -> bool {
         let Some((first, ..)) = entries.first() else { return false };
         let above = self.tail.is_empty()
             || (*first > node::first_id(&self.tail) && self.last().is_none_or(|last| *first > last.id));
@@ -380,7 +380,11 @@ impl Log {
         if !self.tail.is_empty() {
             self.seal_tail();
         }
-        self.begin_tail(entries[0].0, names);
+        // The shape that entries share is that of one with these names.
+        match entries.iter().find(|(_, fields, _)| fields.has_names_of(names)) {
+            Some((_, fields, _)) => self.begin_tail(*first, fields),
+            None => self.begin_tail(*first, names),
+        }
         for (id, fields, is_deleted) in entries {
             self.append_to_tail(*id, fields, *is_deleted);
         }
