@@ -1,11 +1,11 @@
 //! Running commands in a test: one shard, no server.
 //!
-//! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING of strings by
+//! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING by
 //! itself, so that a family's tests can look at keys without the families that own these commands.
 
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::spec::Run;
-use crate::commands::{CommandError, CommandTable, Outcome, Row, strings};
+use crate::commands::{CommandError, CommandTable, Outcome, Row, keys};
 use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::effects::Class;
 use crate::shard::memory::MemoryBoard;
@@ -105,7 +105,7 @@ impl Bench {
                 Some(None) => reply.int(-1),
                 Some(Some(at)) => reply.int(at as i64),
             },
-            b"OBJECT" => match keys.peek(key).and_then(|entry| strings::encoding_of(entry.value())) {
+            b"OBJECT" => match keys.peek(key).and_then(|entry| keys::encoding_of(entry.value())) {
                 None => reply.null(),
                 Some(name) => reply.bulk(name.as_bytes()),
             },

@@ -11,10 +11,12 @@
 
 pub mod error;
 pub mod format;
+pub mod hash;
 pub mod list;
 pub mod lzf;
 pub mod payload;
 pub mod read;
+pub mod set;
 pub mod stream;
 pub mod value;
 pub mod write;

@@ -6,16 +6,19 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, keys, lists, streams, strings};
+use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, streams, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
+    hashes::ROWS,
     bitmaps::ROWS,
     streams::ROWS,
+    hll::ROWS,
     keys::ROWS,
+    sets::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,

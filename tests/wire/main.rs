@@ -8,14 +8,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hll;
 mod info;
 mod latency;
+mod lists;
 mod memory;
 mod metrics;
 mod monitor;
@@ -24,6 +27,7 @@ mod pipelines;
 mod protocol;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
 mod strings;
 mod transactions;

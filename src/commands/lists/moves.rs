@@ -179,11 +179,9 @@ fn push<M: Mover>(
     _: &[usize],
     got: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    let Part::Bytes(element) = got.only(0) else {
-        unreachable!("the first hop returns the element, or ends")
-    };
-    push_to(ctx, argv.get(2), parse::<M>(argv)?.to, element)?;
-    Ok(Part::Nothing)
+    let element = handed_on(got);
+    push_to(ctx, argv.get(2), parse::<M>(argv)?.to, &element)?;
+    Ok(Part::Bytes(element))
 }
 
 /// The list may have expired, or been evicted, since it was looked at: intents hold back commands only. Then the
@@ -192,10 +190,19 @@ fn drop_moved<M: Mover>(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     _: &[usize],
-    _: &mut Gathered,
+    got: &mut Gathered,
 ) -> Result<Part, CommandError> {
     drop_from(ctx, argv.get(1), parse::<M>(argv)?.from)?;
-    Ok(Part::Nothing)
+    Ok(Part::Bytes(handed_on(got)))
+}
+
+/// The element, which every hop hands on to the next, and the last one to the reply.
+fn handed_on(got: &mut Gathered) -> Vec<u8> {
+    let last = got.hops.len() - 1;
+    match std::mem::take(got.only(last)) {
+        Part::Bytes(element) => element,
+        _ => unreachable!("the hop before returns the element, or ends the command"),
+    }
 }
 
 pub fn finish<M: Mover>(
@@ -204,9 +211,9 @@ pub fn finish<M: Mover>(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let ends = parse::<M>(argv)?;
-    match got.only(0) {
-        Part::Bytes(element) => reply.bulk(element),
-        _ => return Ok(ends.nothing(reply)),
+    if got.hops.len() < M::HOPS.len() {
+        return Ok(ends.nothing(reply));
     }
+    reply.bulk(&handed_on(got));
     Ok(Outcome::Done)
 }

@@ -369,7 +369,11 @@ impl Log {
 
     /// Adds a node read from a file: entries in ascending order, above all that are there, of which at least one is
     /// live. False, with nothing added, when they are not. `names` are those of the node's fields.
-    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(&mut self, names: &N, entries: &[(StreamId, F, bool)]) -> bool {
+    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(
+        &mut self,
+        names: &N,
+        entries: &[(StreamId, F, bool)],
+    ) -> bool {
         let Some((first, ..)) = entries.first() else { return false };
         let above = self.tail.is_empty()
             || (*first > node::first_id(&self.tail) && self.last().is_none_or(|last| *first > last.id));

@@ -325,7 +325,11 @@ impl Stream {
     }
 
     /// Adds a node read from a file, see [`Log::push_node`].
-    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(&mut self, names: &N, entries: &[(StreamId, F, bool)]) -> bool {
+    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(
+        &mut self,
+        names: &N,
+        entries: &[(StreamId, F, bool)],
+    ) -> bool {
         self.log.push_node(names, entries)
     }
 
