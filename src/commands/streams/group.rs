@@ -70,11 +70,8 @@ pub fn create(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let (key, name, from) = (args.take()?, args.take()?, args.take()?);
-    // Redis: a key of another type is told before a wrong option.
-    let options = Options::take(args, true);
-    let mkstream = options.as_ref().is_ok_and(|options| options.mkstream);
-    let created = change(&mut ctx.keys(), key, mkstream, |stream: &mut Stream, note: &mut Note| {
-        let options = options.as_ref().map_err(Clone::clone)?;
+    let options = Options::take(args, true)?;
+    let created = change(&mut ctx.keys(), key, options.mkstream, |stream: &mut Stream, note: &mut Note| {
         let last_id = match from {
             b"$" => stream.last_id,
             from => strict_id(from, 0)?,
@@ -85,18 +82,15 @@ pub fn create(
         note.event(Event::XGROUP_CREATE);
         Ok(())
     })?;
-    if created.is_none() {
-        return Err(options.err().unwrap_or(KEY_MUST_EXIST));
-    }
+    created.ok_or(KEY_MUST_EXIST)?;
     reply.ok();
     Ok(Outcome::Done)
 }
 
 pub fn setid(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (key, name, to) = (args.take()?, args.take()?, args.take()?);
-    let options = Options::take(args, false);
+    let options = Options::take(args, false)?;
     let set = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note: &mut Note| {
-        let options = options.as_ref().map_err(Clone::clone)?;
         let stream_last_id = stream.last_id;
         let edit = stream.edit_group(name).ok_or_else(|| no_group_of(key, name))?;
         edit.group.last_id = match to {
@@ -107,9 +101,7 @@ pub fn setid(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         note.event(Event::XGROUP_SETID);
         Ok(())
     })?;
-    if set.is_none() {
-        return Err(options.err().unwrap_or(KEY_MUST_EXIST));
-    }
+    set.ok_or(KEY_MUST_EXIST)?;
     reply.ok();
     Ok(Outcome::Done)
 }
