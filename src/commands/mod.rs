@@ -25,6 +25,7 @@ pub mod strings;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+pub mod zsets;
 
 pub use args::Args;
 pub use block::Block;
