@@ -20,7 +20,7 @@ pub enum WaitFor {
     First,
 }
 
-/// What is answered when the time is over.
+/// What is answered where nothing can be waited for, as in a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WhenOver {
     Null,
@@ -62,14 +62,12 @@ pub fn timeout_of_seconds(argument: &[u8]) -> Result<u64, CommandError> {
     let seconds = parse_f64(argument)
         .filter(|seconds| !seconds.is_nan())
         .ok_or(CommandError::Line("ERR timeout is not a float or out of range"))?;
-    let ms = seconds * 1000.0;
-    if ms > i64::MAX as f64 {
-        return Err(CommandError::Line("ERR timeout is out of range"));
-    }
-    if ms < 0.0 {
+    let ms = (seconds * 1000.0).ceil();
+    // Redis 7.0: what is too much overflows, and is told to be negative.
+    if !(0.0..i64::MAX as f64).contains(&ms) {
         return Err(CommandError::Line("ERR timeout is negative"));
     }
-    Ok(ms.ceil() as u64)
+    Ok(ms as u64)
 }
 
 /// A timeout in milliseconds, as XREAD takes it; 0 for none.

@@ -1,11 +1,11 @@
 //! Running commands in a test: one shard, no server.
 //!
-//! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING of strings by
+//! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING by
 //! itself, so that a family's tests can look at keys without the families that own these commands.
 
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::spec::Run;
-use crate::commands::{CommandError, CommandTable, Row, strings};
+use crate::commands::{CommandError, CommandTable, Outcome, Row, keys};
 use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::effects::Class;
 use crate::shard::memory::MemoryBoard;
@@ -49,7 +49,7 @@ impl Bench {
         self.run_noting(words).0
     }
 
-    /// Runs a command; its reply and the effects it left, as `event key`. Commands that run in hops or key by key
+    /// Runs a command; its reply and the effects it left, as `event key`. Commands that run in hops alone or key by key
     /// drain their effects themselves and show none.
     pub fn run_noting(&mut self, words: &[&[u8]]) -> (Vec<u8>, Vec<String>) {
         let request: Request = words.iter().collect();
@@ -62,12 +62,16 @@ impl Bench {
                 if !entry.row.arity_accepts(words.len()) {
                     let error = CommandError::WrongArity(entry.full_name);
                     write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
-                } else if let Run::OnShard(run) = entry.row.run {
+                } else if let Run::OnShard(run) | Run::Hops { here: Some(run), .. } = entry.row.run {
                     let mut ctx = Ctx { shard: &mut self.shard, db: DbIndex(0), client: self.client };
                     let mut reply = Reply::new(&mut out, self.client.protocol);
-                    if let Err(error) = run(&mut ctx, &mut args_of(entry, argv), &mut reply) {
-                        out.clear();
-                        write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
+                    match run(&mut ctx, &mut args_of(entry, argv), &mut reply) {
+                        Ok(Outcome::Done) => {}
+                        Ok(Outcome::Block(block)) => block.when_over.write(&mut reply),
+                        Err(error) => {
+                            out.clear();
+                            write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
+                        }
                     }
                 } else {
                     run_here(&mut self.shard, entry, DbIndex(0), self.client, argv, &mut out);
@@ -101,7 +105,7 @@ impl Bench {
                 Some(None) => reply.int(-1),
                 Some(Some(at)) => reply.int(at as i64),
             },
-            b"OBJECT" => match keys.peek(key).and_then(|entry| strings::encoding_of(entry.value())) {
+            b"OBJECT" => match keys.peek(key).and_then(|entry| keys::encoding_of(entry.value())) {
                 None => reply.null(),
                 Some(name) => reply.bulk(name.as_bytes()),
             },

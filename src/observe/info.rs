@@ -280,6 +280,7 @@ fn stats(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "sync_partial_ok", "0");
     line!(out, "sync_partial_err", "0");
     line!(out, "expired_keys", "{}", total.keys.expired);
+    line!(out, "expired_subkeys", "{}", total.keys.expired_fields);
     line!(out, "expired_stale_perc", "0.00");
     line!(out, "expired_time_cap_reached_count", "0");
     line!(out, "expire_cycle_cpu_milliseconds", "0");

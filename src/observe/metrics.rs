@@ -148,6 +148,7 @@ fn traffic(page: &mut Page, facts: &Facts, total: &CoreReport) {
     page.counter("redis_keyspace_hits_total", "Look-ups that found their key.", total.keys.hits);
     page.counter("redis_keyspace_misses_total", "Look-ups that did not.", total.keys.misses);
     page.counter("redis_expired_keys_total", "Keys expired.", total.keys.expired);
+    page.counter("redis_expired_subkeys_total", "Hash fields expired.", total.keys.expired_fields);
     page.counter("redis_evicted_keys_total", "Keys evicted.", total.keys.evicted);
     page.counter("redis_total_error_replies", "Error replies.", total.errors_total);
     page.metric("redis_errors_total", "counter", "Error replies by code.");

@@ -109,6 +109,7 @@ impl CoreReport {
             (&mut self.keys.hits, other.keys.hits),
             (&mut self.keys.misses, other.keys.misses),
             (&mut self.keys.expired, other.keys.expired),
+            (&mut self.keys.expired_fields, other.keys.expired_fields),
             (&mut self.keys.evicted, other.keys.evicted),
             (&mut self.protocol_errors, other.protocol_errors),
             (&mut self.query_limit_disconnections, other.query_limit_disconnections),

@@ -2,6 +2,8 @@
 
 /// What DUMP and snapshots say they are, so that Redis 7.0 and all later ones read them.
 pub const VERSION_WRITTEN: u16 = 10;
+/// What says so that holds deadlines of fields: Redis 7.4 and later read it.
+pub const VERSION_FIELD_DEADLINES: u16 = 12;
 /// The newest that is read: Redis 8.6 writes 13.
 pub const VERSION_MAX: u16 = 13;
 
@@ -52,6 +54,14 @@ pub mod kind {
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
+}
+
+/// The version that a value of a type is dumped with: the oldest that knows the type.
+pub const fn version_of(kind: u8) -> u16 {
+    match kind {
+        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => VERSION_FIELD_DEADLINES,
+        _ => VERSION_WRITTEN,
+    }
 }
 
 /// What stands between values in a file.

@@ -7,7 +7,7 @@
 use crc::{CRC_64_REDIS, Crc, Table};
 
 use super::error::RdbError;
-use super::format::{VERSION_MAX, VERSION_WRITTEN};
+use super::format::{VERSION_MAX, version_of};
 use super::read::{Limits, Reader};
 use super::value::{kind_of, read_value, write_value};
 use super::write::Writer;
@@ -22,10 +22,11 @@ static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 /// Serialises a value.
 pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {
     let mut writer = Writer::new();
-    writer.byte(kind_of(&value));
+    let of = kind_of(&value);
+    writer.byte(of);
     write_value(&mut writer, &value);
     let mut payload = writer.out;
-    payload.extend(VERSION_WRITTEN.to_le_bytes());
+    payload.extend(version_of(of).to_le_bytes());
     payload.extend(CRC64.checksum(&payload).to_le_bytes());
     payload
 }

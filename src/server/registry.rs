@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, keys, strings};
+use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, streams, strings, zsets};
 use crate::net::dispatch::Bound;
 use crate::net::pubsub::commands as pubsub;
 use crate::net::{client_commands, connection, multi};
@@ -14,8 +14,14 @@ use crate::net::{client_commands, connection, multi};
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
+    hashes::ROWS,
     bitmaps::ROWS,
+    streams::ROWS,
+    hll::ROWS,
     keys::ROWS,
+    zsets::ROWS,
+    sets::ROWS,
+    lists::ROWS,
     multi::ROWS,
     connection::ROWS,
     client_commands::ROWS,

@@ -22,7 +22,7 @@ impl Shard {
     /// When [`Shard::background`] has something to do next, if nothing else happens: the driver sleeps until then.
     pub fn next_background_ms(&self) -> Option<u64> {
         let sweep = self.dbs.iter().any(|db| !db.table.is_empty()).then(|| self.aging.next_ms());
-        self.next_expiry_ms().into_iter().chain(sweep).min()
+        self.next_expiry_ms().into_iter().chain(self.next_field_expiry_ms()).chain(sweep).min()
     }
 
     /// Works for about `budget_us` microseconds. True when there is more to do at once.
@@ -55,10 +55,12 @@ impl Shard {
         }
         let (worked, due) = self.expire_some(now_ms, keys(EXPIRE_NS));
         spend(worked as u64 * EXPIRE_NS);
+        let (fields, fields_due) = self.expire_fields(now_ms, keys(EXPIRE_NS));
+        spend(fields as u64 * EXPIRE_NS);
         let (evicted, over) = self.evict_some(keys(EVICT_NS));
         spend(evicted as u64 * EVICT_NS);
         // Being behind with the sweep is no reason to be called again at once.
         self.age_slice(now_ms, keys(AGE_NS));
-        more | due | over
+        more | due | fields_due | over
     }
 }

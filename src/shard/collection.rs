@@ -60,7 +60,12 @@ impl Note {
 
 enum Opened<R> {
     WrongKind,
-    Ran { result: R, emptied: bool },
+    Ran {
+        result: R,
+        emptied: bool,
+        /// The next deadline of its elements, when it is new or earlier than it was.
+        expire_at_ms: Option<u64>,
+    },
 }
 
 impl Keyspace<'_> {
@@ -97,11 +102,13 @@ impl Keyspace<'_> {
         });
         match opened {
             Some(Opened::WrongKind) => Changed::WrongKind,
-            Some(Opened::Ran { result, emptied }) => {
+            Some(Opened::Ran { result, emptied, expire_at_ms }) => {
                 if emptied {
                     let hash = self.hash(key);
                     self.drop_entry(hash, key);
                     self.also(key, Event::DEL);
+                } else if let Some(at) = expire_at_ms {
+                    self.fields_expire_at(key, at);
                 }
                 Changed::Ran(result)
             }
@@ -120,9 +127,13 @@ impl Keyspace<'_> {
 
     fn insert<C: Collection>(&mut self, key: &[u8], made: C, note: &Note) {
         let [first, rest @ ..] = &note.events[..] else { return };
+        let expire_at_ms = made.next_deadline();
         with_new(made, |value| self.set(key, value, Ttl::Clear, *first));
         self.effects.dirty += note.changes - 1;
         rest.iter().for_each(|event| self.also(key, *event));
+        if let Some(at) = expire_at_ms {
+            self.fields_expire_at(key, at);
+        }
     }
 
     /// Stores a collection under a key, whatever it held; an empty one removes the key. True when the key existed.
@@ -130,7 +141,12 @@ impl Keyspace<'_> {
         if made.is_empty() {
             return self.remove(key, Event::DEL);
         }
-        with_new(made, |value| self.set(key, value, Ttl::Clear, event))
+        let expire_at_ms = made.next_deadline();
+        let existed = with_new(made, |value| self.set(key, value, Ttl::Clear, event));
+        if let Some(at) = expire_at_ms {
+            self.fields_expire_at(key, at);
+        }
+        existed
     }
 }
 
@@ -154,12 +170,14 @@ fn run_on<C: Collection, R>(
         ValueView::Heap(_) => return run_on_heap(edit, note, change),
         _ => return Opened::WrongKind,
     };
+    let before = unpacked.next_deadline();
     let result = change(&mut unpacked, note);
+    let expire_at_ms = earlier(before, unpacked.next_deadline());
     let emptied = unpacked.is_empty();
     if !note.is_empty() && !emptied {
         with_new(unpacked, |value| edit.set(value));
     }
-    Opened::Ran { result, emptied: emptied && !note.is_empty() }
+    Opened::Ran { result, emptied: emptied && !note.is_empty(), expire_at_ms }
 }
 
 fn run_on_heap<C: Collection, R>(
@@ -168,10 +186,12 @@ fn run_on_heap<C: Collection, R>(
     change: impl FnOnce(&mut C, &mut Note) -> R,
 ) -> Opened<R> {
     let Some(value) = edit.heap_mut().and_then(C::of_mut) else { return Opened::WrongKind };
+    let before = value.next_deadline();
     let result = change(value, note);
     if note.is_empty() {
-        return Opened::Ran { result, emptied: false };
+        return Opened::Ran { result, emptied: false, expire_at_ms: None };
     }
+    let expire_at_ms = earlier(before, value.next_deadline());
     let emptied = value.is_empty();
     if !emptied
         && let Some((form, bytes)) = value.packed()
@@ -180,7 +200,13 @@ fn run_on_heap<C: Collection, R>(
         let bytes: SmallVec<[u8; RETURN_BYTES]> = bytes.into();
         edit.set(NewValue::Packed(form, &bytes));
     }
-    Opened::Ran { result, emptied }
+    Opened::Ran { result, emptied, expire_at_ms }
+}
+
+/// The deadline after a change, when it is new or earlier than before.
+#[inline]
+fn earlier(before: Option<u64>, after: Option<u64>) -> Option<u64> {
+    after.filter(|after| before.is_none_or(|before| *after < before))
 }
 
 /// Shows a collection as the value it is stored as: inside the entry when it fits.

@@ -6,6 +6,7 @@
 use super::access::{AccessClock, Counting};
 use super::db::Db;
 use super::effects::{Effects, Event, Stored};
+use super::field_expiry::next_of_moved;
 use super::graveyard::Graveyard;
 use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
@@ -160,6 +161,13 @@ impl<'a> Keyspace<'a> {
         }
     }
 
+    /// Looks a key up that this command has looked up before, so that several can be read side by side. Expires nothing
+    /// and counts nothing.
+    pub fn again(&self, key: &[u8]) -> Option<EntryView<'_>> {
+        let entry = self.db.table.find(self.hash(key), key)?;
+        (!has_expired(&entry, self.clock.now_ms)).then_some(entry)
+    }
+
     /// Is the key there? Counts neither hit nor access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         let hash = self.hash(key);
@@ -291,6 +299,7 @@ impl<'a> Keyspace<'a> {
 
     /// Puts a key with all it has, replacing what was there. A heap value moves in as it is, however big.
     pub fn put(&mut self, key: &[u8], moved: Moved, event: Event) {
+        let fields_expire_at = next_of_moved(&moved.value);
         let hash = self.hash(key);
         let bytes;
         let value = match moved.value {
@@ -310,6 +319,9 @@ impl<'a> Keyspace<'a> {
         let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(moved.access));
         if let Some(old) = replaced.old {
             self.bury(old);
+        }
+        if let Some(at) = fields_expire_at {
+            self.fields_expire_at(key, at);
         }
         // Redis: what was there is deleted first, so the key is a new one in any case.
         let stored = Stored { is_new: true, overwritten: replaced.existed, type_changed };

@@ -9,6 +9,7 @@ pub mod db;
 pub mod effects;
 pub mod evict;
 pub mod expire;
+pub mod field_expiry;
 pub mod graveyard;
 pub mod keyspace;
 pub mod memory;

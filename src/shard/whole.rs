@@ -3,6 +3,7 @@
 //! They yield no effect per key, as Redis notifies none; watched keys are changed directly, because which of them
 //! change shows only before the change.
 
+use super::field_expiry::FieldDeadlines;
 use super::shard::Shard;
 use crate::types::DbIndex;
 
@@ -24,6 +25,7 @@ impl Shard {
         self.waits.touch_dbs(&[index]);
         effects.dirty += removed as u64;
         graveyard.bury_table(table.take());
+        dbs[index.index()].field_deadlines = FieldDeadlines::default();
         for _ in 0..if lazy { 0 } else { EAGER_SLICES } {
             graveyard.drop_slice();
         }
@@ -50,7 +52,7 @@ impl Shard {
                     || after.find(hash, key).is_some_and(|entry| live(entry.expire_at_ms()))
             });
         }
-        std::mem::swap(&mut one.table, &mut other.table);
+        std::mem::swap(one, other);
         self.waits.touch_dbs(&[left, right]);
         self.recount();
     }

@@ -36,4 +36,9 @@ pub trait Collection: Default + 'static {
 
     /// A collection without elements has no key. (A stream without entries has: it is never empty in this sense.)
     fn is_empty(&self) -> bool;
+
+    /// When the next of its elements expires: hashes alone have such. It may be early.
+    fn next_deadline(&self) -> Option<u64> {
+        None
+    }
 }

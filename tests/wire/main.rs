@@ -8,22 +8,28 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hll;
 mod info;
 mod latency;
+mod lists;
 mod memory;
 mod metrics;
 mod monitor;
 mod multi;
+mod notifications;
 mod pipelines;
 mod protocol;
+mod pubsub;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
 mod strings;
 mod transactions;

@@ -16,4 +16,5 @@ mod whole;
 mod tests;
 
 pub use exist::kind;
+pub use object::encoding_of;
 pub use rows::ROWS;

@@ -1,10 +1,11 @@
 //! OBJECT: how a value is kept and when it was used.
 
-use crate::commands::strings::encoding_of;
+use crate::commands::strings;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::access::Counting;
 use crate::shard::{EvictionPolicy, Shard, ValueView};
+use crate::types::Value;
 
 /// Redis shares the objects of the integers below this, and shows the largest count for them.
 const SHARED_INTEGERS: i64 = 10_000;
@@ -25,6 +26,17 @@ const HELP: [&str; 12] = [
     "    Return the number of references of the value associated with the specified",
     "    <key>.",
 ];
+
+/// What OBJECT ENCODING answers for a value of any type.
+pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
+    match value {
+        ValueView::Packed(form, _) => Some(form.encoding()),
+        ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
+        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
+        ValueView::Heap(Value::List(_)) => Some("quicklist"),
+        value => strings::encoding_of(value),
+    }
+}
 
 pub fn encoding(
     ctx: &mut Ctx<'_>,

@@ -9,8 +9,9 @@ use sha1::{Digest as _, Sha1};
 use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
 use crate::types::number::format_f64_17g;
+use crate::types::set::SetView;
 use crate::types::zset::ZView;
-use crate::types::{Collection, DbIndex, Kind, Packed, Value, ZSet};
+use crate::types::{Collection, DbIndex, Kind, Packed, Set, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -35,6 +36,10 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            mix_set(digest, Set::view_packed(form, bytes));
+        }
+        ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
         ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
@@ -53,6 +58,12 @@ fn type_number(kind: Kind) -> u32 {
         Kind::ZSet => 3,
         Kind::Hash => 4,
         Kind::Stream => 6,
+    }
+}
+
+fn mix_set(digest: &mut Digest, set: SetView<'_>) {
+    for member in set.iter() {
+        xor_hashed(digest, member.as_bytes(&mut itoa::Buffer::new()));
     }
 }
 

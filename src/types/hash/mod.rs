@@ -33,7 +33,7 @@ use big::{Big, Dying};
 pub use small::Form;
 use small::Small;
 pub use text::Text;
-pub use view::HashView;
+pub use view::{HashView, below};
 
 /// A value too long to lie in a table's entry. Shared so that replies may send it without copying.
 pub type LongValue = Arc<Vec<u8>>;
@@ -206,11 +206,6 @@ impl Hash {
         }
     }
 
-    /// A time before which no field expires; `None` without deadlines. It may be early.
-    pub fn next_deadline(&self) -> Option<u64> {
-        self.view().next_deadline()
-    }
-
     /// Removes about `budget` fields whose deadlines have passed, and returns how many, and whether there are more.
     pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> (usize, bool) {
         match &mut self.body {
@@ -307,6 +302,10 @@ impl Collection for Hash {
 
     fn is_empty(&self) -> bool {
         Hash::is_empty(self)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.view().next_deadline()
     }
 }
 

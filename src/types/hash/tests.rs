@@ -6,19 +6,7 @@ use std::collections::BTreeMap;
 type Model = BTreeMap<Vec<u8>, (Vec<u8>, Option<u64>)>;
 
 const TIGHT: Encodings = Encodings { hash_entries: 6, hash_value_bytes: 12, ..DEFAULT };
-const DEFAULT: Encodings = Encodings {
-    hash_entries: 512,
-    hash_value_bytes: 64,
-    intset_entries: 512,
-    set_entries: 128,
-    set_value_bytes: 64,
-    zset_entries: 128,
-    zset_value_bytes: 64,
-    list_node: -2,
-    hll_sparse_bytes: 3000,
-    stream_node_bytes: 4096,
-    stream_node_entries: 100,
-};
+const DEFAULT: Encodings = Encodings::DEFAULT;
 
 fn text(text: Text<'_>) -> Vec<u8> {
     text.as_bytes(&mut itoa::Buffer::new()).to_vec()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::limit::NodeLimit;
 use super::nodes::{Node, Nodes};
 use super::view::{Item, ListView};
-use crate::types::{Collection, Kind, Listpack, ListpackRef, Packed, Value};
+use crate::types::{Collection, Element, Kind, Listpack, ListpackRef, Packed, Value};
 
 /// What a node that follows others starts with, so that it does not double from nothing.
 const NEXT_NODE_BYTES: usize = 512;
@@ -60,6 +60,16 @@ impl List {
         match self.nodes.get_mut(last) {
             Some(only) if only.is_empty() => *only = node,
             _ => self.nodes.as_many().push_back(node),
+        }
+    }
+
+    /// Appends a listpack as a node (RESTORE); its only element may be one that wants a node of its own kind.
+    pub fn push_pack(&mut self, pack: Listpack, limit: NodeLimit) {
+        match pack.get(0) {
+            Some(Element::Bytes(bytes)) if pack.len() == 1 && limit.is_large(bytes.len()) => {
+                self.push_node(Node::Large(Arc::new(bytes.to_vec())));
+            }
+            _ => self.push_node(Node::Pack(pack)),
         }
     }
 

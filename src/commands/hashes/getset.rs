@@ -1,0 +1,224 @@
+//! Reading fields and changing them in one go: HGETEX, HGETDEL; and HSETEX, which sets them with a deadline.
+
+use super::fields::{Clock, NOT_POSITIVE, take_fields};
+use super::{change, exists, read, reply_optional};
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::{Event, Note};
+use crate::types::Hash;
+use crate::types::number::parse_i64;
+use crate::types::raw::table::Ttl;
+
+/// What HGETEX does to the fields it reads.
+#[derive(Clone, Copy)]
+enum Then {
+    Nothing,
+    Expire(u64),
+    Persist,
+}
+
+pub fn hgetex(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let found = exists(ctx, key)?;
+    let then = if let Some(clock) = args.peek().and_then(|word| Clock::of_option(word, now_ms)) {
+        args.take()?;
+        Then::Expire(clock.deadline(args.take()?, "hgetex")?)
+    } else if args.token("PERSIST") {
+        Then::Persist
+    } else {
+        Then::Nothing
+    };
+    take_fields(args, NOT_POSITIVE)?;
+    let fields = args.rest();
+    reply.array(fields.size_hint().0);
+    if !found {
+        fields.for_each(|_| reply.null());
+        return Ok(Outcome::Done);
+    }
+    if matches!(then, Then::Nothing) {
+        let mut keys = ctx.keys();
+        let hash = read(&mut keys, key)?;
+        let mut near = 0;
+        for field in fields {
+            reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, now_ms)), reply);
+        }
+        return Ok(Outcome::Done);
+    }
+    change(ctx, key, false, |hash, note| {
+        let mut changes = Changes::default();
+        for field in fields {
+            let value = hash.get(field);
+            reply_optional(value, reply);
+            if value.is_none() {
+                continue;
+            }
+            match then {
+                Then::Nothing => {}
+                Then::Expire(at) => changes.expire(hash, field, at, now_ms),
+                Then::Persist => changes.persisted += u64::from(hash.persist(field)),
+            }
+        }
+        changes.note(note);
+        Ok(())
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// What was done to fields.
+#[derive(Default)]
+struct Changes {
+    set: u64,
+    expires: u64,
+    persisted: u64,
+    deleted: u64,
+}
+
+impl Changes {
+    /// Gives a field that is there a deadline, which may have passed.
+    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, now_ms: u64) {
+        if expire_at_ms <= now_ms {
+            self.deleted += u64::from(hash.remove(field));
+        } else {
+            hash.set_deadline(field, expire_at_ms);
+            self.expires += 1;
+        }
+    }
+
+    fn note(&self, note: &mut Note) {
+        if self.set > 0 {
+            note.events_of(Event::HSET, self.set);
+        }
+        for (count, event) in
+            [(self.deleted, Event::HDEL), (self.expires, Event::HEXPIRE), (self.persisted, Event::HPERSIST)]
+        {
+            match count {
+                0 => {}
+                // Fields that were set are changed once, whatever becomes of them.
+                _ if self.set > 0 => note.also(event),
+                _ => note.events_of(event, count),
+            }
+        }
+    }
+}
+
+pub fn hgetdel(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let found = exists(ctx, key)?;
+    take_fields(args, NOT_POSITIVE)?;
+    let fields = args.rest();
+    reply.array(fields.size_hint().0);
+    if !found {
+        fields.for_each(|_| reply.null());
+        return Ok(Outcome::Done);
+    }
+    change(ctx, key, false, |hash, note| {
+        let mut changes = Changes::default();
+        for field in fields {
+            reply_optional(hash.get(field), reply);
+            changes.deleted += u64::from(hash.remove(field));
+        }
+        changes.note(note);
+        Ok(())
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// The options of HSETEX.
+struct Options {
+    /// FNX: no field may exist; FXX: all must.
+    exist: Option<bool>,
+    ttl: Option<Ttl>,
+}
+
+impl Options {
+    /// Reads up to the pairs, in whatever order the options come. Redis: FIELDS ends them.
+    fn take(args: &mut Args<'_>, now_ms: u64) -> Result<Options, CommandError> {
+        let arity = CommandError::WrongArity("hsetex");
+        let mut options = Options { exist: None, ttl: None };
+        while let Some(word) = args.peek() {
+            if args.token("FIELDS") {
+                if args.left() < 3 {
+                    return Err(arity);
+                }
+                let count = parse_i64(args.take()?).filter(|count| (1..=i64::from(i32::MAX)).contains(count));
+                let count = count.ok_or(CommandError::Line("ERR invalid number of fields"))?;
+                return if args.left() as i64 == count * 2 { Ok(options) } else { Err(arity) };
+            }
+            let clock = Clock::of_option(word, now_ms);
+            if clock.is_some() || word.eq_ignore_ascii_case(b"KEEPTTL") {
+                args.take()?;
+                if options.ttl.is_some() {
+                    return Err(CommandError::Line(
+                        "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified",
+                    ));
+                }
+                options.ttl = Some(match clock {
+                    None => Ttl::Keep,
+                    Some(clock) => {
+                        let number =
+                            args.take().map_err(|_| CommandError::Line("ERR missing expire time"))?;
+                        Ttl::Set(clock.deadline(number, "hsetex")?)
+                    }
+                });
+            } else if args.token("FNX") || args.token("FXX") {
+                if options.exist.is_some() {
+                    return Err(CommandError::Line("ERR Only one of FXX or FNX arguments can be specified"));
+                }
+                options.exist = Some(word.eq_ignore_ascii_case(b"FXX"));
+            } else {
+                return Err(CommandError::quoting("ERR unknown argument: ", word, ""));
+            }
+        }
+        Err(arity)
+    }
+}
+
+pub fn hsetex(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let options = Options::take(args, now_ms)?;
+    let argv = args.argv();
+    let pairs = (argv.len() - args.left()..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
+    let limits = ctx.shard.settings.encodings;
+    let create = options.exist != Some(true);
+    let set = change(ctx, key, create, |hash, note| {
+        if let Some(exist) = options.exist
+            && pairs.clone().any(|(field, _)| hash.get(field).is_some() != exist)
+        {
+            return Ok(false);
+        }
+        let mut changes = Changes { set: pairs.len() as u64, ..Changes::default() };
+        match options.ttl {
+            None => {
+                hash.set_all(pairs, &limits);
+            }
+            Some(Ttl::Set(at)) if at <= now_ms => {
+                for (field, _) in pairs {
+                    hash.remove(field);
+                    changes.deleted += 1;
+                }
+            }
+            Some(ttl) => {
+                changes.expires = if matches!(ttl, Ttl::Set(_)) { changes.set } else { 0 };
+                for (field, value) in pairs {
+                    hash.set(field, value, ttl, &limits);
+                }
+            }
+        }
+        changes.note(note);
+        Ok(true)
+    })?;
+    reply.int(i64::from(set == Some(true)));
+    Ok(Outcome::Done)
+}

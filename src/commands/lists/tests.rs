@@ -1,0 +1,176 @@
+use super::ROWS;
+use crate::commands::testing::Bench;
+use crate::commands::{keys, strings};
+
+fn bench() -> Bench {
+    Bench::new(&[ROWS, strings::ROWS])
+}
+
+/// Undoes the escapes of the recording: `%xx` a byte, a lone `%` nothing, `%(n*c)` a character n times.
+fn unescape(text: &str) -> Vec<u8> {
+    if text == "%" {
+        return Vec::new();
+    }
+    let (mut out, mut rest) = (Vec::new(), text);
+    while let Some((plain, escaped)) = rest.split_once('%') {
+        out.extend(plain.bytes());
+        if let Some(run) = escaped.strip_prefix('(') {
+            let (run, after) = run.split_once(')').expect("a run ends");
+            let (count, unit) = run.split_once('*').expect("a count and a character");
+            out.extend(unit.as_bytes().repeat(count.parse().expect("a count")));
+            rest = after;
+        } else {
+            out.push(u8::from_str_radix(&escaped[..2], 16).expect("two digits"));
+            rest = &escaped[2..];
+        }
+    }
+    out.extend(rest.bytes());
+    out
+}
+
+/// Replays what Redis 7.0.15 was asked and compares every reply and event.
+///
+/// `> command`, `2 reply in RESP2`, `3 reply in RESP3 where it differs`, `! event key`.
+fn replay(mut bench: Bench, is_resp3: bool) {
+    let recording = include_str!("recorded.txt");
+    let mut wrong = Vec::new();
+    for case in recording.split("> ").skip(1) {
+        let mut lines = case.lines();
+        let command = lines.next().expect("a command");
+        let words: Vec<Vec<u8>> = command.split(' ').map(unescape).collect();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let (mut wanted, mut wanted_events) = (Vec::new(), Vec::new());
+        for line in lines {
+            match line.split_at(2) {
+                ("2 ", reply) => wanted = unescape(reply),
+                ("3 ", reply) if is_resp3 => wanted = unescape(reply),
+                ("! ", event) => wanted_events.push(String::from_utf8_lossy(&unescape(event)).into_owned()),
+                _ => {}
+            }
+        }
+        let (got, events) = bench.run_noting(&words);
+        if got != wanted || events != wanted_events {
+            wrong.push(format!(
+                "{command:.100}\n  wanted {:.300} {wanted_events:?}\n  got    {:.300} {events:?}",
+                wanted.escape_ascii().to_string(),
+                got.escape_ascii().to_string()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn replies_and_events_are_those_of_redis_in_resp2() {
+    replay(bench(), false);
+}
+
+#[test]
+fn replies_and_events_are_those_of_redis_in_resp3() {
+    replay(bench().resp3(), true);
+}
+
+#[test]
+fn replies_do_not_depend_on_the_size_of_nodes() {
+    for list_node in [0, 1, 2, 3, -1, -5] {
+        let mut bench = bench();
+        bench.shard.settings.encodings.list_node = list_node;
+        replay(bench, false);
+    }
+}
+
+/// Asks in turn and compares; the line ends of replies are left out.
+fn check(bench: &mut Bench, cases: &[(&str, &str)]) {
+    for (command, wanted) in cases {
+        assert_eq!(bench.ask(command).trim_end().replace("\r\n", " "), *wanted, "{command}");
+    }
+}
+
+#[test]
+fn changes_are_counted_as_redis_counts_them() {
+    let mut bench = bench();
+    for (command, changes) in [
+        ("RPUSH l a b c d a", 5),
+        ("LPUSHX l x y", 2),
+        ("LPUSHX none x y", 0),
+        ("LSET l 0 z", 1),
+        ("LSET l 99 z", 0),
+        ("LINSERT l BEFORE a q", 1),
+        ("LINSERT l BEFORE nosuch q", 0),
+        ("LREM l 0 a", 2),
+        ("LREM l 0 nosuch", 0),
+        ("LTRIM l 0 -1", 0),
+        ("LTRIM l 1 -2", 2),
+        ("LPOP l 0", 0),
+        ("LMOVE l m LEFT LEFT", 1),
+        ("RPOPLPUSH m m", 1),
+        ("LMPOP 1 m LEFT", 1),
+        ("LPOP l 99", 3),
+        ("LPOP l", 0),
+    ] {
+        let before = bench.shard.effects.dirty;
+        bench.ask(command);
+        assert_eq!(bench.shard.effects.dirty - before, changes, "{command}");
+    }
+}
+
+#[test]
+fn lists_keep_their_deadline_and_lose_it_with_their_last_element() {
+    check(
+        &mut Bench::new(&[ROWS, keys::ROWS]),
+        &[
+            ("RPUSH l a b", ":2"),
+            ("PEXPIREAT l 1800000000000", ":1"),
+            ("RPUSH l c", ":3"),
+            ("LPOP l", "$1 a"),
+            ("LMOVE l l LEFT RIGHT", "$1 b"),
+            ("PEXPIRETIME l", ":1800000000000"),
+            ("LPOP l 9", "*2 $1 c $1 b"),
+            ("RPUSH l a", ":1"),
+            ("PEXPIRETIME l", ":-1"),
+        ],
+    );
+}
+
+#[test]
+fn a_list_that_grew_big_and_shrank_is_small_again() {
+    let mut bench = bench();
+    let used = |bench: &Bench| bench.shard.used_bytes();
+    bench.ask("RPUSH l element");
+    let small = used(&bench);
+    for n in 0..5000 {
+        bench.ask(&format!("RPUSH l element-{n}"));
+    }
+    let big = used(&bench);
+    assert!(big - small > 5000 * 10 && big - small < 5000 * 24, "{small} {big}");
+    bench.ask("LTRIM l 0 0");
+    assert_eq!(used(&bench), small);
+    check(&mut bench, &[("LRANGE l 0 -1", "*1 $7 element"), ("OBJECT ENCODING l", "$9 quicklist")]);
+    for n in 0..2000 {
+        bench.ask(&format!("LPUSH l element-{n}"));
+    }
+    bench.ask("DEL l");
+    bench.ask("RPUSH l element");
+    assert_eq!(used(&bench), small);
+}
+
+#[test]
+fn looking_at_lists_counts_hits_and_changing_them_does_not() {
+    let mut bench = bench();
+    bench.ask("RPUSH l a b");
+    let counts = |bench: &Bench| (bench.shard.stats.hits, bench.shard.stats.misses);
+    for (command, hits, misses) in [
+        ("LRANGE l 0 -1", 1, 0),
+        ("LLEN none", 0, 1),
+        ("LINDEX l 0", 1, 0),
+        ("LPOS l a", 1, 0),
+        ("LMOVE l l LEFT RIGHT", 0, 0),
+        ("LPOP l", 0, 0),
+        ("LPOP none", 0, 0),
+    ] {
+        let before = counts(&bench);
+        bench.ask(command);
+        let after = counts(&bench);
+        assert_eq!((after.0 - before.0, after.1 - before.1), (hits, misses), "{command}");
+    }
+}
