@@ -20,7 +20,6 @@ const BLANK: Row = Row {
     ..Row::BLANK
 };
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::rest(1, 1, Access::NOT_KEY)];
-const EVERY_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:special"];
 
 const fn names(name: &'static str) -> Arg {
     Arg::new(name, ArgKind::String).multiple()
@@ -112,7 +111,6 @@ pub const ROWS: &[Row] = &[
                 name: "channels",
                 summary: "The channels that have subscribers.",
                 complexity: "O(N) with N channels",
-                tips: EVERY_SHARD,
                 args: &[Arg::new("pattern", ArgKind::Pattern).optional()],
                 ..ABOUT
             },
@@ -130,7 +128,6 @@ pub const ROWS: &[Row] = &[
                 arity: 2,
                 summary: "How many patterns have subscribers.",
                 complexity: "O(N) with N patterns",
-                tips: EVERY_SHARD,
                 reply: Shape::Int,
                 ..ABOUT
             },
@@ -138,7 +135,6 @@ pub const ROWS: &[Row] = &[
                 name: "numsub",
                 summary: "How many subscribers channels have, those by patterns not counted.",
                 complexity: "O(N) with N channels",
-                tips: EVERY_SHARD,
                 args: &[names("channel").optional()],
                 ..ABOUT
             },
@@ -147,7 +143,6 @@ pub const ROWS: &[Row] = &[
                 since: "7.0.0",
                 summary: "The shard channels that have subscribers.",
                 complexity: "O(N) with N channels",
-                tips: EVERY_SHARD,
                 args: &[Arg::new("pattern", ArgKind::Pattern).optional()],
                 ..ABOUT
             },
@@ -156,7 +151,6 @@ pub const ROWS: &[Row] = &[
                 since: "7.0.0",
                 summary: "How many subscribers shard channels have.",
                 complexity: "O(N) with N channels",
-                tips: EVERY_SHARD,
                 args: &[names("shardchannel").optional()],
                 ..ABOUT
             },
