@@ -8,10 +8,11 @@ use sha1::{Digest as _, Sha1};
 
 use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
+use crate::types::list::ListView;
 use crate::types::number::format_f64_17g;
 use crate::types::set::SetView;
 use crate::types::zset::ZView;
-use crate::types::{Collection, DbIndex, Kind, Packed, Set, Value, ZSet};
+use crate::types::{Collection, DbIndex, Kind, List, Packed, Set, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -36,6 +37,8 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(form @ Packed::List, bytes) => mix_list(digest, List::view_packed(form, bytes)),
+        ValueView::Heap(Value::List(list)) => mix_list(digest, list.view()),
         ValueView::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
             mix_set(digest, Set::view_packed(form, bytes));
         }
@@ -59,6 +62,10 @@ fn type_number(kind: Kind) -> u32 {
         Kind::Hash => 4,
         Kind::Stream => 6,
     }
+}
+
+fn mix_list(digest: &mut Digest, list: ListView<'_>) {
+    list.for_each(|item| mix(digest, item.element().as_bytes(&mut itoa::Buffer::new())));
 }
 
 fn mix_set(digest: &mut Digest, set: SetView<'_>) {
