@@ -10,6 +10,7 @@ use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
 use crate::types::number::format_f64_17g;
 use crate::types::set::SetView;
+use crate::types::stream::{Stream, StreamId};
 use crate::types::zset::ZView;
 use crate::types::{Collection, DbIndex, Kind, Packed, Set, Value, ZSet};
 
@@ -42,6 +43,7 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
+        ValueView::Heap(Value::Stream(stream)) => mix_stream(digest, stream),
         ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     }
     if entry.expire_at_ms().is_some() {
@@ -73,6 +75,13 @@ fn mix_zset(digest: &mut Digest, zset: ZView<'_>) {
         mix(&mut pair, member.as_bytes(&mut itoa::Buffer::new()));
         mix(&mut pair, &format_f64_17g(score));
         xor_hashed(digest, &pair);
+    }
+}
+
+fn mix_stream(digest: &mut Digest, stream: &Stream) {
+    for entry in stream.log().range(StreamId::MIN, StreamId::MAX) {
+        mix(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+        entry.for_each(|item| mix(digest, item.text(&mut itoa::Buffer::new())));
     }
 }
 
