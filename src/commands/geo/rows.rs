@@ -34,6 +34,15 @@ const MEMBER: Arg = Arg::new("member", ArgKind::String);
 const LONGITUDE: Arg = Arg::new("longitude", ArgKind::Double);
 const LATITUDE: Arg = Arg::new("latitude", ArgKind::Double);
 
+const POLYGON: Arg = Arg::new(
+    "polygon",
+    ArgKind::Block(&[
+        Arg::new("corners", ArgKind::Integer).token("BYPOLYGON"),
+        Arg::new("corner", ArgKind::Block(&[LONGITUDE, LATITUDE])).multiple(),
+    ]),
+)
+.since("9.0.0");
+
 /// The rows of the geo family.
 pub const ROWS: &[Row] = &[
     Row {
@@ -279,6 +288,7 @@ pub const ROWS: &[Row] = &[
                             UNIT,
                         ]),
                     ),
+                    POLYGON,
                 ]),
             ),
             ORDER,
@@ -326,6 +336,7 @@ pub const ROWS: &[Row] = &[
                             UNIT,
                         ]),
                     ),
+                    POLYGON,
                 ]),
             ),
             ORDER,
