@@ -17,6 +17,7 @@ pub mod lzf;
 pub mod payload;
 pub mod read;
 pub mod set;
+pub mod stream;
 pub mod value;
 pub mod write;
 pub mod ziplist;
