@@ -14,6 +14,7 @@ mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hashes;
 mod info;
 mod latency;
 mod lists;
