@@ -16,6 +16,7 @@ pub mod list;
 pub mod lzf;
 pub mod payload;
 pub mod read;
+pub mod set;
 pub mod value;
 pub mod write;
 mod zset;

@@ -6,10 +6,10 @@ use super::hash;
 use super::list;
 use super::read::{Reader, Text};
 use super::write::Writer;
-use super::zset;
+use super::{set, zset};
 use crate::types::number::parse_i64;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
-use crate::types::{Collection, Hash, Kind, List, Packed, Value, ZSet};
+use crate::types::{Collection, Hash, Kind, List, Packed, Set, Value, ZSet};
 
 /// Longest text of an integer.
 const INT_TEXT_MAX: usize = 20;
@@ -21,6 +21,10 @@ pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
         ValueRef::Packed(Packed::List, _) | ValueRef::Heap(Value::List(_)) => kind::LIST_QUICKLIST_2,
         ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
         ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
+        ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            set::kind_of(Set::view_packed(*form, bytes))
+        }
+        ValueRef::Heap(Value::Set(value)) => set::kind_of(value.view()),
         ValueRef::Packed(form, bytes) if form.kind() == Kind::Hash => {
             hash::kind_of(Hash::view_packed(*form, bytes))
         }
@@ -39,6 +43,10 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Heap(Value::List(value)) => list::write(writer, value.view()),
         ValueRef::Packed(form @ Packed::ZSet, bytes) => zset::write(writer, ZSet::view_packed(*form, bytes)),
         ValueRef::Heap(Value::ZSet(value)) => zset::write(writer, value.view()),
+        ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            set::write(writer, Set::view_packed(*form, bytes));
+        }
+        ValueRef::Heap(Value::Set(value)) => set::write(writer, value.view()),
         ValueRef::Packed(form, bytes) if form.kind() == Kind::Hash => {
             hash::write(writer, Hash::view_packed(*form, bytes));
         }
@@ -51,6 +59,7 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {
         kind::STRING => Ok(string(reader.string()?)),
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(reader, of).map(taken),
         kind::LIST | kind::LIST_QUICKLIST_2 => list::read(reader, of).map(taken),
         kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
         kind::HASH

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
@@ -15,6 +16,7 @@ mod connection;
 mod dump;
 mod expire;
 mod hashes;
+mod hll;
 mod info;
 mod latency;
 mod lists;
@@ -26,6 +28,7 @@ mod pipelines;
 mod protocol;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
 mod strings;
 mod transactions;

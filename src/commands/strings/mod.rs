@@ -92,6 +92,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Bytes(bytes) if bytes.len() <= EMBSTR_MAX_BYTES => Some("embstr"),
         ValueView::Bytes(_) => Some("raw"),
         ValueView::Packed(form, _) => Some(form.encoding()),
+        ValueView::Heap(Value::Set(set)) => Some(set.encoding()),
         ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
         ValueView::Heap(Value::List(_)) => Some("quicklist"),
         ValueView::Heap(value) => string_of(value).ok().map(|_| "raw"),

@@ -10,8 +10,9 @@ use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
 use crate::types::hash::HashView;
 use crate::types::number::format_f64_17g;
+use crate::types::set::SetView;
 use crate::types::zset::ZView;
-use crate::types::{Collection, DbIndex, Hash, Kind, Packed, Value, ZSet};
+use crate::types::{Collection, DbIndex, Hash, Kind, Packed, Set, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -36,6 +37,10 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            mix_set(digest, Set::view_packed(form, bytes));
+        }
+        ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
         ValueView::Packed(form, bytes) if form.kind() == Kind::Hash => {
@@ -58,6 +63,12 @@ fn type_number(kind: Kind) -> u32 {
         Kind::ZSet => 3,
         Kind::Hash => 4,
         Kind::Stream => 6,
+    }
+}
+
+fn mix_set(digest: &mut Digest, set: SetView<'_>) {
+    for member in set.iter() {
+        xor_hashed(digest, member.as_bytes(&mut itoa::Buffer::new()));
     }
 }
 
