@@ -331,12 +331,12 @@ impl Generator {
                 .as_bytes()
                 .to_vec(),
             // A few keys for each type, and now and then one of any.
-            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "pkey" | "gkey" if !rng.one_in(30) => {
-                let at = "lshzxbpg".find(&name[..1]).expect("listed above");
+            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "gkey" if !rng.one_in(30) => {
+                let at = "lshzxbg".find(&name[..1]).expect("listed above");
                 let mine = [at, at + 8, at * 2 % 16, 16 + at % 5];
                 KEYS[*rng.pick(&mine)].to_vec()
             }
-            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "pkey" | "gkey" => rng.pick(KEYS).to_vec(),
+            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "gkey" => rng.pick(KEYS).to_vec(),
             "elem" if rng.one_in(8) => self.value(),
             "elem" if rng.one_in(3) => rng.below(25).to_string().into_bytes(),
             "elem" => vec![*rng.pick(b"abcdefghijkl")],
@@ -376,6 +376,7 @@ impl Generator {
             "radius" if rng.one_in(20) => rng.pick(&["-1", "x", "0"]).as_bytes().to_vec(),
             "radius" => rng.pick(&["1", "500", "1000", "5000.5", "10000", "30000"]).as_bytes().to_vec(),
             "vkey" => rng.pick(&["lex:1", "lex:2", "{x}lex"]).as_bytes().to_vec(),
+            "pkey" => rng.pick(&["hll:1", "hll:2", "{x}hll", "hll:4"]).as_bytes().to_vec(),
             "byhash" => b"w_*->f".to_vec(),
             "new" => b">".to_vec(),
             "weight" => format!("w_{}", rng.below(9)).into_bytes(),
