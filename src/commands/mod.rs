@@ -20,6 +20,7 @@ pub mod lists;
 pub mod part;
 pub mod sets;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! ```text
 //! 18 LIST_QUICKLIST_2   nodes │ (container: 1 plain, 2 packed │ a string: the element, or a listpack) …
 //! 14 LIST_QUICKLIST     nodes │ (a string: a ziplist) …
+//! 10 LIST_ZIPLIST       a string: the ziplist of all
 //!  1 LIST               count │ (a string: the element) …
 //! ```
 
@@ -12,6 +13,7 @@ use super::error::RdbError;
 use super::format::kind;
 use super::read::{Reader, Text};
 use super::write::Writer;
+use super::ziplist;
 use crate::types::list::{End, ListView, Node, NodeLimit};
 use crate::types::{List, Listpack};
 
@@ -57,14 +59,20 @@ fn write_pack(writer: &mut Writer, pack: &[u8]) {
 pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
     let limit = NodeLimit::new(reader.encodings().list_node);
     let mut list = List::default();
-    for _ in 0..reader.length()? {
+    // The oldest is one node.
+    let nodes = if of == kind::LIST_ZIPLIST { 1 } else { reader.length()? };
+    for _ in 0..nodes {
         match of {
             kind::LIST => list.push(End::Back, &bytes(reader)?, limit),
+            kind::LIST_QUICKLIST | kind::LIST_ZIPLIST => {
+                let pack = ziplist::read(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
+                push_pack(&mut list, pack, limit);
+            }
             kind::LIST_QUICKLIST_2 => match reader.length()? {
                 PLAIN => list.push(End::Back, &bytes(reader)?, limit),
                 PACKED => {
                     let pack = Listpack::from_redis(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
-                    list.push_pack(pack, limit);
+                    push_pack(&mut list, pack, limit);
                 }
                 _ => return Err(RdbError::BadValue(of)),
             },
@@ -72,6 +80,13 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
         }
     }
     if list.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(list) }
+}
+
+/// Redis: empty nodes, which it wrote once by mistake, are passed over.
+fn push_pack(list: &mut List, pack: Listpack, limit: NodeLimit) {
+    if !pack.is_empty() {
+        list.push_pack(pack, limit);
+    }
 }
 
 fn bytes<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, [u8]>, RdbError> {

@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, strings, zsets};
+use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, streams, strings, zsets};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -15,6 +15,7 @@ const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
     hashes::ROWS,
     bitmaps::ROWS,
+    streams::ROWS,
     hll::ROWS,
     keys::ROWS,
     zsets::ROWS,
