@@ -11,6 +11,7 @@ pub mod collection;
 pub mod context;
 pub mod cursor;
 pub mod error;
+pub mod geo;
 pub mod hashes;
 pub mod hll;
 pub mod introspect;

@@ -25,13 +25,13 @@ use super::client::Stall;
 use super::core::Core;
 use super::observe::{Caller, Ran};
 use crate::commands::block::WaitFor;
-use crate::commands::context::ClientView;
+use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
 use crate::commands::{Block, RowId};
 use crate::resp::{Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::shard::waits::WaiterId;
-use crate::tx::execute::{Did, run_here};
+use crate::tx::execute::{Did, run_here, write_error};
 use crate::tx::message::{Claim, Ticket, Token, TxCommand, Until};
 use crate::tx::multi::Plan;
 use crate::tx::single::{Single, claims_of};
@@ -241,14 +241,17 @@ impl Core {
     fn serve_one(&mut self, id: WaiterId, db: DbIndex, key: &[u8]) -> bool {
         let kind = self.shard.kind_of(db, key);
         let Some(waiter) = self.blocked.waiters.get(&id) else { return true };
-        if kind != Some(waiter.block.kind) && !waiter.block.on_loss {
+        if kind != Some(waiter.block.kind) && waiter.block.on_loss.is_none() {
             return true;
         }
         let order = waiter.keys.iter().find(|(_, known)| **known == *key).map_or(0, |(order, _)| *order);
         let mut narrowed: Option<Request> = None;
-        if waiter.elsewhere.is_some() {
-            let Some(narrow) = waiter.block.narrow else { return self.run_again(id) };
-            narrowed = Some(narrow(waiter.command.request.argv(), order));
+        match waiter.block.narrow {
+            Some(narrow) if waiter.keys.len() > 1 || waiter.elsewhere.is_some() => {
+                narrowed = Some(narrow(waiter.command.request.argv(), order));
+            }
+            None if waiter.elsewhere.is_some() => return self.run_again(id),
+            _ => {}
         }
         let table = self.table;
         let entry = table.entry(waiter.command.row);
@@ -263,6 +266,18 @@ impl Core {
         }
         let (client, origin, token, row) = (waiter.client, waiter.origin, waiter.token, waiter.command.row);
         let mut output = Output::default();
+        if let Some(told_of_loss) = waiter.block.on_loss {
+            let mut ctx = Ctx { shard: &mut self.shard, db, client };
+            if let Some(error) = told_of_loss(&mut ctx, request.argv(), order) {
+                write_error(&error, &mut Reply::new(&mut output, client.protocol));
+                self.count_error_reply(row, &output, 0);
+                if let Some(waiter) = self.leave(id) {
+                    self.forget_elsewhere(&waiter);
+                }
+                self.answer_waiter(origin, token, &mut output);
+                return true;
+            }
+        }
         self.start_clock();
         let did = run_here(&mut self.shard, entry, db, client, argv, &mut output);
         if matches!(did, Did::Blocked(_)) {

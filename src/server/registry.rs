@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, streams, strings, zsets};
+use crate::commands::{CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, streams, strings, zsets};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -19,6 +19,7 @@ const FAMILIES: &[&[Row]] = &[
     hll::ROWS,
     keys::ROWS,
     zsets::ROWS,
+    geo::ROWS,
     sets::ROWS,
     lists::ROWS,
     multi::ROWS,

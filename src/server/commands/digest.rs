@@ -11,6 +11,7 @@ use crate::shard::{EntryView, Shard, ValueView};
 use crate::types::hash::HashView;
 use crate::types::number::format_f64_17g;
 use crate::types::set::SetView;
+use crate::types::stream::{Stream, StreamId};
 use crate::types::zset::ZView;
 use crate::types::{Collection, DbIndex, Hash, Kind, Packed, Set, Value, ZSet};
 
@@ -47,6 +48,7 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
             mix_hash(digest, Hash::view_packed(form, bytes));
         }
         ValueView::Heap(Value::Hash(hash)) => mix_hash(digest, hash.view()),
+        ValueView::Heap(Value::Stream(stream)) => mix_stream(digest, stream),
         ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     }
     if entry.expire_at_ms().is_some() {
@@ -92,6 +94,13 @@ fn mix_hash(digest: &mut Digest, hash: HashView<'_>) {
         }
         xor_hashed(digest, &pair);
     });
+}
+
+fn mix_stream(digest: &mut Digest, stream: &Stream) {
+    for entry in stream.log().range(StreamId::MIN, StreamId::MAX) {
+        mix(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+        entry.for_each(|item| mix(digest, item.text(&mut itoa::Buffer::new())));
+    }
 }
 
 /// Per database of a shard its part of the digest; nothing for a database without keys here.
