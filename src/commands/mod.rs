@@ -18,6 +18,7 @@ pub mod keys_of;
 pub mod lists;
 pub mod part;
 pub mod sets;
+pub mod sort;
 pub mod spec;
 pub mod strings;
 pub mod table;

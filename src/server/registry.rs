@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, keys, lists, sets, strings};
+use crate::commands::{CommandTable, bitmaps, hashes, keys, lists, sets, sort, strings};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -17,6 +17,7 @@ const FAMILIES: &[&[Row]] = &[
     bitmaps::ROWS,
     keys::ROWS,
     sets::ROWS,
+    sort::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,

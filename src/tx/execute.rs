@@ -208,6 +208,11 @@ fn run_hops(
         let one;
         let mine = match hop.on {
             On::Owners => &mine[..],
+            On::EveryIf(applies) if !applies(argv) => {
+                gathered.hops.push(Vec::new());
+                continue;
+            }
+            On::EveryIf(_) => &mine[..],
             On::Key(order) => {
                 one = [order];
                 &one[..]
