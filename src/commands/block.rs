@@ -20,7 +20,7 @@ pub enum WaitFor {
     First,
 }
 
-/// What is answered when the time is over.
+/// What is answered where nothing can be waited for, as in a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WhenOver {
     Null,

@@ -12,6 +12,7 @@ pub mod context;
 pub mod cursor;
 pub mod error;
 pub mod hashes;
+pub mod hll;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
@@ -24,6 +25,7 @@ pub mod strings;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+pub mod zsets;
 
 pub use args::Args;
 pub use block::Block;

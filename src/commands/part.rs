@@ -1,6 +1,7 @@
 //! What one shard's part of a command returns to its coordinator: owned values, so that they may cross cores.
 
 use super::error::CommandError;
+use super::spec::Gathered;
 use crate::resp::Output;
 use crate::shard::Moved;
 use crate::types::ClientId;
@@ -16,6 +17,8 @@ pub enum Part {
     Failed(Box<CommandError>),
     Int(i64),
     Flags(Vec<bool>),
+    /// A hop's part, and what the earlier hops had returned, which the hop was lent.
+    Returned(Box<(Part, Gathered)>),
     /// Of watched keys: index of the argument, version.
     Versions(Vec<(usize, u64)>),
     Bytes(Vec<u8>),

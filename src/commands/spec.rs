@@ -414,7 +414,7 @@ pub struct Hop {
 }
 
 /// What the hops of a command returned so far.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub struct Gathered {
     /// Per hop, per shard that took part: the shard and its part.
     pub hops: Vec<Vec<(crate::types::ShardId, Part)>>,

@@ -374,7 +374,7 @@ impl Core {
         match how {
             EndOfWait::Gone => drop(self.leave(id)),
             EndOfWait::Served if same => drop(self.leave(id)),
-            EndOfWait::Timeout if same => self.end_with(id, |block, reply| block.when_over.write(reply)),
+            EndOfWait::Timeout if same => self.end_with(id, waited_in_vain),
             EndOfWait::Error if same => {
                 self.end_with(id, |_, reply| reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
             }
@@ -398,7 +398,7 @@ impl Core {
         while let Some((at, id)) = self.blocked.deadlines.first().copied()
             && at <= self.now_ms
         {
-            self.end_with(id, |block, reply| block.when_over.write(reply));
+            self.end_with(id, waited_in_vain);
             self.blocked.deadlines.remove(&(at, id));
         }
         for conn in std::mem::take(&mut self.blocked.gone) {
@@ -420,4 +420,9 @@ fn deadline(until: Until, now_ms: u64) -> Option<u64> {
 /// A command that is about to run somewhere else in the form in which waiters keep it.
 pub fn command_of(row: RowId, db: DbIndex, request: Request) -> TxCommand {
     TxCommand { row, db, request: request.into() }
+}
+
+/// Redis: a null array for whoever waited, also where the command that does not wait answers a plain null.
+fn waited_in_vain(_: &Block, reply: &mut Reply<'_>) {
+    reply.null_array();
 }

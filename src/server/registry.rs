@@ -6,7 +6,7 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, keys, lists, sets, sort, strings};
+use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, sort, strings, zsets};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -15,7 +15,9 @@ const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
     hashes::ROWS,
     bitmaps::ROWS,
+    hll::ROWS,
     keys::ROWS,
+    zsets::ROWS,
     sets::ROWS,
     sort::ROWS,
     lists::ROWS,

@@ -261,7 +261,12 @@ pub fn run_work(
                 unreachable!("only commands of hops have hops")
             };
             let mut ctx = Ctx { shard, db: command.db, client };
-            (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got)
+            let part = (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got);
+            // What was lent goes back: a later hop, or the finish, may want it too.
+            match part {
+                Ok(part) if !got.hops.is_empty() => Ok(Part::Returned(Box::new((part, got)))),
+                part => part,
+            }
         }
         Work::All { command } => {
             let entry = table.entry(command.row);

@@ -190,6 +190,14 @@ impl Single {
         if self.begun {
             let mut kept = Vec::with_capacity(parts.len());
             for (shard, part) in parts {
+                let part = match part {
+                    Part::Returned(returned) => {
+                        let (part, got) = *returned;
+                        self.gathered = got;
+                        part
+                    }
+                    part => part,
+                };
                 match part {
                     Part::Failed(error) => self.failed = Some(*error),
                     part => {
@@ -256,7 +264,7 @@ impl Single {
                         let owner = self.owners.iter().find(|(_, mine)| mine.contains(&order));
                         let shard = owner.expect("the keys of a row's hops exist").0;
                         let got = std::mem::take(&mut self.gathered);
-                        // The hops stay counted although their parts have moved on.
+                        // The hops stay counted while their parts are lent.
                         self.gathered.hops.resize_with(done, Vec::new);
                         works.push((
                             shard,

@@ -5,6 +5,7 @@ pub mod collection;
 pub mod encodings;
 pub mod glob;
 pub mod hash;
+pub mod hll;
 pub mod ids;
 pub mod intset;
 pub mod list;

@@ -8,12 +8,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hll;
 mod info;
 mod latency;
 mod lists;

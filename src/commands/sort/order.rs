@@ -8,7 +8,8 @@ use super::pattern::Values;
 use crate::commands::CommandError;
 use crate::types::number::{parse_f64, parse_i64};
 
-const NOT_A_NUMBER: CommandError = CommandError::Line("ERR One or more scores can't be converted into double");
+const NOT_A_NUMBER: CommandError =
+    CommandError::Line("ERR One or more scores can't be converted into double");
 
 /// The elements in order, as far as LIMIT wants them. `weights` are what BY's keys hold.
 ///
@@ -31,8 +32,7 @@ pub fn chosen(
     let flip = |order: Ordering| if options.descending { order.reverse() } else { order };
     let bytes = |a: u32, b: u32| elements.get(a as usize).cmp(elements.get(b as usize));
     let count = u32::try_from(elements.len()).map_err(|_| CommandError::OutOfRange)?;
-    let weights =
-        (options.weight_pattern().is_some()).then(|| Values::by_cell(weights, elements.len()));
+    let weights = (options.weight_pattern().is_some()).then(|| Values::by_cell(weights, elements.len()));
     if options.alpha || by_bytes {
         let mut all: Vec<u32> = (0..count).collect();
         match weights {

@@ -1,10 +1,10 @@
 //! The patterns of BY and GET, and what the keys hold that they name.
 
 use super::elements::Elements;
+use crate::commands::Ctx;
 use crate::commands::collection::view_of;
 use crate::commands::keys::kind;
 use crate::commands::strings::bytes_of;
-use crate::commands::Ctx;
 use crate::shard::Keyspace;
 use crate::types::{Hash, Kind};
 

@@ -38,7 +38,8 @@ const fn pattern(token: &'static str) -> Arg {
     arg
 }
 
-const COMPLEXITY: &str = "O(N+M*log(M)) with N elements, M of them in the result; O(N) when nothing is sorted";
+const COMPLEXITY: &str =
+    "O(N+M*log(M)) with N elements, M of them in the result; O(N) when nothing is sorted";
 const RUN: Run = Run::Hops { here: Some(sort), hops: SORT, finish: SORT_FINISH };
 
 /// The rows of SORT and SORT_RO.

@@ -87,7 +87,10 @@ fn fields_of_hashes() {
     for (command, wanted) in [
         ("SORT l BY h_*->f GET h_*->f GET #", "nil 10 nil 3 3 2 9 1"),
         ("SORT l BY h_*->", "1 10 2 3"),
-        ("SORT l BY nothing GET h_*->nope GET w_*->f GET h_*", "nil nil nil nil nil nil nil nil nil nil nil nil"),
+        (
+            "SORT l BY nothing GET h_*->nope GET w_*->f GET h_*",
+            "nil nil nil nil nil nil nil nil nil nil nil nil",
+        ),
     ] {
         assert_eq!(answer(&mut bench, command), wanted, "{command}");
     }
