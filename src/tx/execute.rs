@@ -262,9 +262,10 @@ pub fn run_work(
             };
             let mut ctx = Ctx { shard, db: command.db, client };
             let part = (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got);
-            // What was lent goes back: a later hop, or the finish, may want it too.
+            // What was lent goes back: a later hop, or the finish, may want it too. What was shared stayed there.
+            let was_lent = !got.hops.is_empty() && !matches!(hops[hop].on, On::EveryIf(_));
             match part {
-                Ok(part) if !got.hops.is_empty() => Ok(Part::Returned(Box::new((part, got)))),
+                Ok(part) if was_lent => Ok(Part::Returned(Box::new((part, got)))),
                 part => part,
             }
         }
