@@ -12,6 +12,7 @@ const WRITES_WITHOUT_KEY: &[(&str, &str)] = &[
     ("flushall", "empties every database"),
     ("flushdb", "empties the selected database"),
     ("swapdb", "exchanges whole databases"),
+    ("xreadgroup", "Redis says of its keys that they are read; `tx::route::mode_of` knows better"),
 ];
 
 /// Reads without a key of their own, and why.

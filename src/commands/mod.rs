@@ -11,6 +11,7 @@ pub mod collection;
 pub mod context;
 pub mod cursor;
 pub mod error;
+pub mod geo;
 pub mod hashes;
 pub mod hll;
 pub mod introspect;
@@ -21,6 +22,7 @@ pub mod part;
 pub mod sets;
 pub mod sort;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]

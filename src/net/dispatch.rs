@@ -544,7 +544,11 @@ impl Core {
             Run::AtShard { .. } => set.add_whole(Mode::Shared),
             _ => {
                 for key in keys_of(entry.row, argv).iter().flatten() {
-                    let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                    let mode = if key.access == Access(0) {
+                        Mode::Exclusive
+                    } else {
+                        mode_of(entry.row, key.access)
+                    };
                     set.add(self.shard.hasher.hash(argv.get(key.index)), mode);
                 }
             }

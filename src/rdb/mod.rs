@@ -17,8 +17,11 @@ pub mod lzf;
 pub mod payload;
 pub mod read;
 pub mod set;
+pub mod stream;
 pub mod value;
 pub mod write;
+pub mod ziplist;
+pub mod zipmap;
 mod zset;
 
 #[cfg(test)]

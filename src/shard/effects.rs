@@ -103,6 +103,8 @@ events! {
     XCLAIM = "xclaim", Stream;
     XAUTOCLAIM = "xautoclaim", Stream;
     XREADGROUP = "xreadgroup", Stream;
+    XNACK = "xnack", Stream;
+    XCFGSET = "xcfgset", Stream;
     SETBIT = "setbit", String;
     PFADD = "pfadd", String;
     EXPIRED = "expired", Expired;

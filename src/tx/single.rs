@@ -52,7 +52,7 @@ pub fn add_claims(
             let keys = keys_of(row, argv).map_err(|_| super::route::INVALID_KEYS)?;
             for key in &keys {
                 let name = argv.get(key.index);
-                let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(row, key.access) };
                 claim_on(claims, placement.owner_of(name)).intents.add(hasher.hash(name), mode);
             }
             if let Run::Hops { hops, .. } = row.run

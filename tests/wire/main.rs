@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hashes;
 mod hll;
 mod info;
 mod latency;

@@ -75,7 +75,7 @@ impl Move {
         Outcome::Block(Box::new(Block {
             wait_for: WaitFor::First,
             kind: Kind::List,
-            on_loss: false,
+            on_loss: None,
             timeout_ms,
             when_over: WhenOver::Null,
             request: None,
