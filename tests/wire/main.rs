@@ -30,5 +30,6 @@ mod scan;
 mod server;
 mod sets;
 mod slowlog;
+mod sort;
 mod strings;
 mod transactions;
