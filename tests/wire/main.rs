@@ -33,3 +33,4 @@ mod slowlog;
 mod sort;
 mod strings;
 mod transactions;
+mod types;
