@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::batch::Control;
@@ -36,6 +36,9 @@ use crate::tx::message::{Claim, Ticket, Token, TxCommand, Until};
 use crate::tx::multi::Plan;
 use crate::tx::single::{Single, claims_of};
 use crate::types::{DbIndex, ShardId};
+
+/// A connection: its core, and its token's index and generation.
+type ClientName = (ShardId, u32, u32);
 
 /// How a wait ends from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +71,10 @@ struct Waiter {
 #[derive(Default)]
 pub struct Blocked {
     waiters: HashMap<WaiterId, Waiter, ahash::RandomState>,
-    by_client: HashMap<(ShardId, u32, u32), WaiterId, ahash::RandomState>,
+    /// Usually one; two while word of the first one's end is still on its way from another shard.
+    by_client: HashMap<ClientName, SmallVec<[WaiterId; 1]>, ahash::RandomState>,
+    /// Clients that left while a command of theirs waits behind a transaction.
+    left: HashSet<ClientName, ahash::RandomState>,
     deadlines: BTreeSet<(u64, WaiterId)>,
     next: WaiterId,
     /// Keys that are ready, where a transaction stands in the way.
@@ -105,6 +111,9 @@ impl Core {
         mut command: TxCommand,
         mut block: Box<Block>,
     ) {
+        if self.blocked.left.contains(&(origin, token.index, token.generation)) {
+            return;
+        }
         if let Some(request) = block.request.take() {
             command.request = request.into();
         }
@@ -152,7 +161,7 @@ impl Core {
             blocked.deadlines.insert((at, id));
         }
         let (origin, token) = (waiter.origin, waiter.token);
-        blocked.by_client.insert((origin, token.index, token.generation), id);
+        blocked.by_client.entry((origin, token.index, token.generation)).or_default().push(id);
         blocked.waiters.insert(id, waiter);
         if origin == self.me {
             self.client_waits(token);
@@ -184,8 +193,11 @@ impl Core {
             self.blocked.deadlines.remove(&(at, id));
         }
         let name = (waiter.origin, waiter.token.index, waiter.token.generation);
-        if self.blocked.by_client.get(&name) == Some(&id) {
-            self.blocked.by_client.remove(&name);
+        if let Some(ids) = self.blocked.by_client.get_mut(&name) {
+            ids.retain(|known| *known != id);
+            if ids.is_empty() {
+                self.blocked.by_client.remove(&name);
+            }
         }
         Some(waiter)
     }
@@ -309,10 +321,7 @@ impl Core {
 
     /// Another shard had nothing for a waiter while it held the claim.
     pub fn look_again(&mut self, origin: ShardId, token: Token) {
-        let Some(id) = self.blocked.by_client.get(&(origin, token.index, token.generation)) else { return };
-        let Some(waiter) = self.blocked.waiters.get(id).filter(|waiter| waiter.token == token) else {
-            return;
-        };
+        let Some(waiter) = self.waiter_of(origin, token).map(|id| &self.blocked.waiters[&id]) else { return };
         for (_, key) in &waiter.keys {
             self.shard.waits.touch(waiter.command.db, key);
         }
@@ -381,20 +390,37 @@ impl Core {
 
     /// Ends a wait at this shard's keys.
     pub fn end_wait(&mut self, origin: ShardId, token: Token, how: EndOfWait) {
-        let Some(id) = self.blocked.by_client.get(&(origin, token.index, token.generation)).copied() else {
-            return;
-        };
-        let Some(waiter) = self.blocked.waiters.get(&id) else { return };
-        let same = waiter.token == token;
+        if how == EndOfWait::Gone {
+            return self.forget_waits_of((origin, token.index, token.generation));
+        }
+        let Some(id) = self.waiter_of(origin, token) else { return };
         match how {
-            EndOfWait::Gone => drop(self.leave(id)),
-            EndOfWait::Served if same => drop(self.leave(id)),
-            EndOfWait::Timeout if same => self.end_with(id, waited_in_vain),
-            EndOfWait::Error if same => {
+            EndOfWait::Gone | EndOfWait::Served => drop(self.leave(id)),
+            EndOfWait::Timeout => self.end_with(id, |block, reply| block.when_over.write(reply)),
+            EndOfWait::Error => {
                 self.end_with(id, |_, reply| reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
             }
-            _ => {}
         }
+    }
+
+    fn waiter_of(&self, origin: ShardId, token: Token) -> Option<WaiterId> {
+        let ids = self.blocked.by_client.get(&(origin, token.index, token.generation))?;
+        ids.iter().copied().find(|id| self.blocked.waiters[id].token == token)
+    }
+
+    fn forget_waits_of(&mut self, client: ClientName) {
+        for id in self.blocked.by_client.get(&client).cloned().unwrap_or_default() {
+            self.leave(id);
+        }
+        if self.held.contains_key(&client) {
+            // A command of its may still come to wait.
+            self.blocked.left.insert(client);
+        }
+    }
+
+    /// No command of a client waits behind a transaction any more.
+    pub fn unheld(&mut self, client: (ShardId, u32, u32)) {
+        self.blocked.left.remove(&client);
     }
 
     fn end_with(&mut self, id: WaiterId, write: impl FnOnce(&Block, &mut Reply<'_>)) {

@@ -8,11 +8,12 @@ use sha1::{Digest as _, Sha1};
 
 use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
+use crate::types::hash::HashView;
 use crate::types::number::format_f64_17g;
 use crate::types::set::SetView;
 use crate::types::stream::{Stream, StreamId};
 use crate::types::zset::ZView;
-use crate::types::{Collection, DbIndex, Kind, Packed, Set, Value, ZSet};
+use crate::types::{Collection, DbIndex, Hash, Kind, Packed, Set, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -43,6 +44,10 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
+        ValueView::Packed(form, bytes) if form.kind() == Kind::Hash => {
+            mix_hash(digest, Hash::view_packed(form, bytes));
+        }
+        ValueView::Heap(Value::Hash(hash)) => mix_hash(digest, hash.view()),
         ValueView::Heap(Value::Stream(stream)) => mix_stream(digest, stream),
         ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
     }
@@ -76,6 +81,19 @@ fn mix_zset(digest: &mut Digest, zset: ZView<'_>) {
         mix(&mut pair, &format_f64_17g(score));
         xor_hashed(digest, &pair);
     }
+}
+
+fn mix_hash(digest: &mut Digest, hash: HashView<'_>) {
+    let mut digits = itoa::Buffer::new();
+    hash.for_each(0, |field, value, deadline| {
+        let mut pair = Digest::default();
+        mix(&mut pair, field.as_bytes(&mut digits));
+        mix(&mut pair, value.as_bytes(&mut digits));
+        if deadline.is_some() {
+            xor_hashed(&mut pair, b"!!hexpire!!");
+        }
+        xor_hashed(digest, &pair);
+    });
 }
 
 fn mix_stream(digest: &mut Digest, stream: &Stream) {

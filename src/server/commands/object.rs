@@ -1,6 +1,6 @@
 //! DEBUG OBJECT: the line about one value, in Redis's form.
 
-use crate::commands::strings;
+use crate::commands::keys;
 use crate::rdb::Writer;
 use crate::rdb::lzf::Compressor;
 use crate::rdb::value::write_value;
@@ -27,7 +27,7 @@ pub fn describe(entry: &EntryView<'_>, clock: AccessClock) -> String {
             (bytes.as_ptr() as usize, encoding_of(bytes), string_bytes(bytes), 1)
         }
         value @ (ValueView::Packed(..) | ValueView::Heap(_)) => {
-            let encoding = strings::encoding_of(value).unwrap_or("unknown");
+            let encoding = keys::encoding_of(value).unwrap_or("unknown");
             let mut writer = Writer::new();
             write_value(&mut writer, &value);
             (entry.key().as_ptr() as usize, encoding, writer.out.len(), 1)
