@@ -34,6 +34,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
         ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
         ValueView::Heap(Value::List(_)) => Some("quicklist"),
+        ValueView::Heap(Value::Stream(_)) => Some("stream"),
         value => strings::encoding_of(value),
     }
 }
