@@ -189,11 +189,14 @@ impl Stream {
             removed += if drop { entries } else { 0 };
             drop
         });
-        if !trim.approximate {
-            removed += self.log.delete_front(|id, live| match trim.threshold {
+        let mut more = !trim.approximate;
+        while more {
+            let (deleted, all) = self.log.delete_front(|id, live| match trim.threshold {
                 Threshold::MaxLen(most) => live > most,
                 Threshold::MinId(least) => id < least,
             });
+            removed += deleted;
+            more = all;
         }
         if removed > 0 {
             self.find_first();
