@@ -31,6 +31,7 @@ mod server;
 mod sets;
 mod slowlog;
 mod sort;
+mod streams;
 mod strings;
 mod transactions;
 mod types;
