@@ -6,7 +6,9 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, streams, strings, zsets};
+use crate::commands::{
+    CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets,
+};
 use crate::net::dispatch::Bound;
 use crate::net::{client_commands, connection, multi};
 
@@ -21,6 +23,7 @@ const FAMILIES: &[&[Row]] = &[
     zsets::ROWS,
     geo::ROWS,
     sets::ROWS,
+    sort::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,
