@@ -33,6 +33,8 @@ const UNTOLD_COSTS: &[(&str, &str)] = &[("monitor", "Redis tells none: other com
 /// Commands whose arity is not what their arguments add up to, and why.
 const LOOSE_ARITIES: &[(&str, &str)] = &[
     ("quit", "Redis lets it pass whatever follows"),
+    ("geohash", "Redis answers an empty list when no member is asked for"),
+    ("geopos", "the same"),
     ("client|kill", "takes at least one of filters that are optional each"),
     ("command|getkeys", "Redis 7.0 wants an argument of the command whose keys are asked for"),
     ("command|getkeysandflags", "the same"),
