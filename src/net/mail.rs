@@ -377,15 +377,16 @@ impl Core {
             }
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
-                self.unhold(origin, token);
                 let table = self.table;
                 let mut output = Output::default();
                 self.start_clock();
                 let did =
                     run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
                 if let Did::Blocked(block) = did {
-                    return self.block(origin, token, client, command_of(row, db, request), block);
+                    self.block(origin, token, client, command_of(row, db, request), block);
+                    return self.unhold(origin, token);
                 }
+                self.unhold(origin, token);
                 if self.shard.notices.has_pending() {
                     self.notify();
                 }
@@ -411,6 +412,7 @@ impl Core {
         *count -= 1;
         if *count == 0 {
             self.held.remove(&name);
+            self.unheld(name);
         }
     }
 

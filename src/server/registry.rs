@@ -6,7 +6,9 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, hll, keys, lists, sets, streams, strings, zsets};
+use crate::commands::{
+    CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets,
+};
 use crate::net::dispatch::Bound;
 use crate::net::pubsub::commands as pubsub;
 use crate::net::{client_commands, connection, multi};
@@ -20,7 +22,9 @@ const FAMILIES: &[&[Row]] = &[
     hll::ROWS,
     keys::ROWS,
     zsets::ROWS,
+    geo::ROWS,
     sets::ROWS,
+    sort::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,

@@ -3,6 +3,7 @@
 pub mod bitfield;
 pub mod collection;
 pub mod encodings;
+pub mod geohash;
 pub mod glob;
 pub mod hash;
 pub mod hll;

@@ -10,8 +10,8 @@ use super::group::consumer_of;
 use super::ids::strict_id;
 use super::range::reply_entries;
 use super::{no_group, reply_entry, reply_fields, reply_id};
-use crate::commands::block::{Block, WaitFor, WhenOver, timeout_of_ms};
-use crate::commands::collection::{change, read};
+use crate::commands::block::{Block, LossFn, WaitFor, WhenOver, timeout_of_ms};
+use crate::commands::collection::{change, read, view_of};
 use crate::commands::spec::{Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Deferred, Output, Protocol, Reply, Request};
@@ -74,11 +74,9 @@ impl<'a> Wanted<'a> {
                 };
             } else if more > 0 && args.token("STREAMS") {
                 if args.left() % 2 != 0 {
-                    return Err(CommandError::Line(if is_group {
-                        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
-                    } else {
-                        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
-                    }));
+                    return Err(CommandError::Line(
+                        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+                    ));
                 }
                 wanted.keys_at = argv.len() - args.left();
                 wanted.streams = args.left() / 2;
@@ -148,11 +146,11 @@ impl<'a> Wanted<'a> {
         Outcome::Block(Box::new(Block {
             wait_for: WaitFor::Every,
             kind: Kind::Stream,
-            on_loss: self.group.is_some(),
+            on_loss: self.group.is_some().then_some(told_of_loss as LossFn),
             timeout_ms,
             when_over: WhenOver::NullArray,
             request: self.resolved(latest),
-            narrow: None,
+            narrow: Some(narrow),
         }))
     }
 
@@ -167,6 +165,32 @@ impl<'a> Wanted<'a> {
         let word = |at: usize| if is_open(at) { texts[at - ids_at].as_bytes() } else { self.argv.get(at) };
         Some((0..self.argv.len()).map(word).collect())
     }
+}
+
+/// The request for one of its streams.
+fn narrow(argv: Argv<'_>, order: usize) -> Request {
+    let is_group = argv.get(0).len() > b"xread".len();
+    match Wanted::take(argv, is_group) {
+        Ok(wanted) => {
+            let own = [wanted.keys_at + order, wanted.keys_at + wanted.streams + order];
+            (0..wanted.keys_at).chain(own).map(|at| argv.get(at)).collect()
+        }
+        Err(_) => unreachable!("a request that waits was read before"),
+    }
+}
+
+/// Redis: somebody who waits for a group is told of its end, or of its stream's.
+fn told_of_loss(ctx: &mut Ctx<'_>, argv: Argv<'_>, order: usize) -> Option<CommandError> {
+    let wanted = Wanted::take(argv, true).ok()?;
+    let mut keys = ctx.keys();
+    let stream = keys.peek(wanted.key(order)).and_then(|entry| view_of::<Stream>(entry.value()).ok());
+    let Some(stream) = stream else {
+        return Some(CommandError::Line("UNBLOCKED the stream key no longer exists"));
+    };
+    let group = wanted.group.as_ref().and_then(|reader| stream.group(reader.group));
+    group.is_none().then_some(CommandError::Line(
+        "NOGROUP the consumer group this client was blocked on no longer exists",
+    ))
 }
 
 const CLAIM_NOT_INTEGER: CommandError = CommandError::Line("ERR min-idle-time is not an integer");
@@ -256,7 +280,7 @@ fn check(ctx: &mut Ctx<'_>, wanted: &Wanted<'_>, order: usize) -> Result<(), Com
     let mut keys = ctx.keys();
     let stream = match keys.peek(key) {
         None => None,
-        Some(entry) => Some(crate::commands::collection::view_of::<Stream>(entry.value())?),
+        Some(entry) => Some(view_of::<Stream>(entry.value())?),
     };
     if let Some(reader) = &wanted.group {
         let found = stream.is_some_and(|stream| stream.group(reader.group).is_some());

@@ -4,36 +4,44 @@
 use smallvec::SmallVec;
 
 use crate::commands::collection::view_of;
+use crate::commands::keys::kind;
 use crate::commands::{CommandError, Ctx};
 use crate::shard::{Keyspace, ValueView};
 use crate::types::listpack::Element;
+use crate::types::set::{Needle, SetView};
 use crate::types::zset::ZView;
-use crate::types::{Collection, ZSet};
+use crate::types::{Collection, Kind, Packed, Set, Value, ZSet};
 
 /// One input, to be read.
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
     Missing,
     ZSet(ZView<'a>),
+    Set(SetView<'a>),
 }
 
 /// One input, on its way to another shard.
 pub enum Sent {
     Missing,
     ZSet(ZSet),
+    Set(Set),
 }
 
 pub type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
 
 impl<'a> Input<'a> {
     fn of(value: ValueView<'a>) -> Result<Input<'a>, CommandError> {
-        view_of::<ZSet>(value).map(Input::ZSet)
+        match kind(value) {
+            Kind::Set => view_of::<Set>(value).map(Input::Set),
+            _ => view_of::<ZSet>(value).map(Input::ZSet),
+        }
     }
 
     pub fn len(&self) -> usize {
         match self {
             Input::Missing => 0,
             Input::ZSet(zset) => zset.len(),
+            Input::Set(set) => set.len(),
         }
     }
 
@@ -41,6 +49,7 @@ impl<'a> Input<'a> {
         match self {
             Input::Missing => None,
             Input::ZSet(zset) => zset.score(member),
+            Input::Set(set) => set.contains(&mut Needle::new(member)).then_some(1.0),
         }
     }
 
@@ -50,6 +59,9 @@ impl<'a> Input<'a> {
             Input::Missing => {}
             Input::ZSet(zset) => {
                 zset.all().all(|(member, score)| visit(member, score));
+            }
+            Input::Set(set) => {
+                set.iter().all(|member| visit(member, 1.0));
             }
         }
     }
@@ -62,9 +74,11 @@ impl Sent {
         let Some(entry) = keys.read(key) else { return Ok(Sent::Missing) };
         Input::of(entry.value())?;
         Ok(match entry.value() {
-            ValueView::Packed(form, bytes) => Sent::ZSet(ZSet::unpack(form, bytes)),
-            ValueView::Heap(value) => ZSet::of(value).map_or(Sent::Missing, |zset| Sent::ZSet(zset.clone())),
-            _ => Sent::Missing,
+            ValueView::Packed(form @ Packed::ZSet, bytes) => Sent::ZSet(ZSet::unpack(form, bytes)),
+            ValueView::Packed(form, bytes) => Sent::Set(Set::unpack(form, bytes)),
+            ValueView::Heap(Value::ZSet(zset)) => Sent::ZSet(ZSet::clone(zset)),
+            ValueView::Heap(Value::Set(set)) => Sent::Set(Set::clone(set)),
+            _ => unreachable!("it was looked at above"),
         })
     }
 
@@ -72,6 +86,7 @@ impl Sent {
         match self {
             Sent::Missing => Input::Missing,
             Sent::ZSet(zset) => Input::ZSet(zset.view()),
+            Sent::Set(set) => Input::Set(set.view()),
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::types::listpack::Element;
 use crate::types::number::parse_f64;
 use crate::types::zset::{Full, LexBound, LexRange, ScoreBound, ScoreRange};
 
-pub use range::STORED;
+pub use add::{Flags, add_scores};
+pub use combine::made_of;
 pub use rows::ROWS;
 
 /// What is answered when a sorted set has as many members as one can have.

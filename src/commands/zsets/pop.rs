@@ -244,7 +244,7 @@ impl Asked {
         Outcome::Block(Box::new(Block {
             wait_for: WaitFor::Every,
             kind: Kind::ZSet,
-            on_loss: false,
+            on_loss: None,
             timeout_ms,
             when_over: WhenOver::NullArray,
             request: None,
