@@ -31,5 +31,6 @@ mod server;
 mod sets;
 mod slowlog;
 mod sort;
+mod streams;
 mod strings;
 mod transactions;
