@@ -20,6 +20,7 @@ pub mod keys_of;
 pub mod lists;
 pub mod part;
 pub mod sets;
+pub mod sort;
 pub mod spec;
 pub mod streams;
 pub mod strings;

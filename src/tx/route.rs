@@ -62,6 +62,11 @@ pub fn route(
                 // An argument is missing, which the handler words too.
                 return Ok(Route::Shard(here));
             }
+            if let Run::Hops { hops, .. } = entry.row.run
+                && hops.iter().any(|hop| hop.on.is_every(argv))
+            {
+                return Ok(Route::Several);
+            }
             let mut owners = keys.iter().map(|key| placement.owner_of(argv.get(key.index)));
             let Some(first) = owners.next() else { return Ok(Route::Shard(here)) };
             if owners.all(|owner| owner == first) { Ok(Route::Shard(first)) } else { Ok(Route::Several) }

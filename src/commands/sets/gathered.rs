@@ -80,7 +80,7 @@ impl<'a> Index<'a> {
 trait Together: Operation {
     /// What an owner sends of its sets; `has_first` when the first of them is the first of all.
     fn part(has_first: bool, sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>));
-    fn together(flats: &[Box<Flat>], show: &mut dyn FnMut(&[u8]) -> bool);
+    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool);
 }
 
 /// Of what an owner sends, all of it.
@@ -96,7 +96,7 @@ impl Together for Inter {
         all::<Inter>(sets, limits, send);
     }
 
-    fn together(flats: &[Box<Flat>], show: &mut dyn FnMut(&[u8]) -> bool) {
+    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
         let Some(smallest) = flats.iter().min_by_key(|flat| flat.len()) else { return };
         let mut index = Index::new(smallest.len());
         for (hash, member) in smallest.iter() {
@@ -126,7 +126,7 @@ impl Together for Union {
         all::<Union>(sets, limits, send);
     }
 
-    fn together(flats: &[Box<Flat>], show: &mut dyn FnMut(&[u8]) -> bool) {
+    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
         let members = flats.iter().map(|flat| flat.len()).sum();
         let mut index = Index::new(members);
         let mut ints = flats.iter().all(|flat| flat.are_ints).then(|| Vec::with_capacity(members));
@@ -152,7 +152,7 @@ impl Together for Diff {
         if has_first { all::<Diff>(sets, limits, send) } else { all::<Union>(sets, limits, send) }
     }
 
-    fn together(flats: &[Box<Flat>], show: &mut dyn FnMut(&[u8]) -> bool) {
+    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
         let Some(first) = flats.iter().find(|flat| flat.is_first) else { return };
         let mut index = Index::new(first.len());
         for (hash, member) in first.iter() {
@@ -225,10 +225,10 @@ fn gather_to_count<O: Together>(
 }
 
 /// What the owners sent.
-fn flats(got: &mut Gathered) -> Vec<Box<Flat>> {
+fn flats(got: &mut Gathered) -> Vec<Flat> {
     let parts = got.hops.first_mut().map(std::mem::take).unwrap_or_default();
     let flat = |part| match part {
-        Part::Gathered(flat) => flat.downcast::<Flat>().ok(),
+        Part::Gathered(flat) => flat.downcast::<Flat>().ok().map(|flat| *flat),
         _ => None,
     };
     parts.into_iter().filter_map(|(_, part)| flat(part)).collect()
