@@ -13,6 +13,7 @@ mod client;
 mod command;
 mod config;
 mod connection;
+mod corrupt;
 mod dump;
 mod expire;
 mod geo;
