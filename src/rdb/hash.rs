@@ -234,7 +234,7 @@ mod tests {
             let (of, bytes) = written(&hash);
             assert_eq!(of, wanted);
             assert_eq!(read_all(&bytes, of, limits).as_ref(), Ok(&hash));
-            for end in 0..bytes.len() {
+            for end in (0..bytes.len()).step_by(1 + bytes.len() / 100) {
                 assert!(read_all(&bytes[..end], of, limits).is_err(), "{end} bytes of type {of}");
             }
         }
