@@ -74,11 +74,9 @@ impl<'a> Wanted<'a> {
                 };
             } else if more > 0 && args.token("STREAMS") {
                 if args.left() % 2 != 0 {
-                    return Err(CommandError::Line(if is_group {
-                        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
-                    } else {
-                        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified."
-                    }));
+                    return Err(CommandError::Line(
+                        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+                    ));
                 }
                 wanted.keys_at = argv.len() - args.left();
                 wanted.streams = args.left() / 2;

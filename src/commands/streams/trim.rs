@@ -13,6 +13,9 @@ const LIMIT_MAX: u64 = 1_000_000;
 /// The same when nodes have no limit of entries.
 const LIMIT_OF_UNLIMITED: u64 = 10_000;
 
+const LIMIT_WITHOUT_TILDE: CommandError =
+    CommandError::Line("ERR syntax error, LIMIT cannot be used without the special ~ option");
+
 /// What becomes of pending entries that refer to what is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Refs {
@@ -90,22 +93,19 @@ impl TrimOptions {
     }
 
     /// What they ask for together; `None` when they do not ask for trimming.
-    pub fn finish(&self, node_entries: usize) -> Result<Option<(Trim, Refs)>, CommandError> {
+    pub fn finish(&self, node_entries: usize, is_add: bool) -> Result<Option<(Trim, Refs)>, CommandError> {
         let refs = self.refs.unwrap_or_default();
         let Some(threshold) = self.threshold else {
             return match self.limit {
-                Some(limit) if limit > 0 => Err(CommandError::Line(
+                Some(0) if is_add => Err(LIMIT_WITHOUT_TILDE),
+                None | Some(0) => Ok(None),
+                Some(_) => Err(CommandError::Line(
                     "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
                 )),
-                _ => Ok(None),
             };
         };
         let limit = match self.limit {
-            Some(_) if !self.approximate => {
-                return Err(CommandError::Line(
-                    "ERR syntax error, LIMIT cannot be used without the special ~ option",
-                ));
-            }
+            Some(_) if !self.approximate => return Err(LIMIT_WITHOUT_TILDE),
             Some(limit) => limit,
             None if !self.approximate => 0,
             None if node_entries == 0 => LIMIT_OF_UNLIMITED,
@@ -159,7 +159,7 @@ pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     }
     let node_entries = ctx.shard.settings.encodings.stream_node_entries;
     let (how, refs) = options
-        .finish(node_entries)?
+        .finish(node_entries, false)?
         .ok_or(CommandError::Line("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
     let removed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
         let removed = trim(stream, how, refs);

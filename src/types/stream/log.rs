@@ -275,11 +275,11 @@ impl Log {
     }
 
     /// Deletes live entries of the first node from its first on, as long as `delete` says so of one, given its id and
-    /// the count of live entries before it is deleted. How many.
-    pub fn delete_front(&mut self, mut delete: impl FnMut(StreamId, u64) -> bool) -> u64 {
+    /// the count of live entries before it is deleted. How many, and whether that was all of the node.
+    pub fn delete_front(&mut self, mut delete: impl FnMut(StreamId, u64) -> bool) -> (u64, bool) {
         let node = match self.segments.values_mut().next() {
             Some(segment) => &mut segment[..],
-            None if self.tail.is_empty() => return 0,
+            None if self.tail.is_empty() => return (0, false),
             None => &mut self.tail[..],
         };
         let mut gone: smallvec::SmallVec<[usize; 16]> = smallvec::SmallVec::new();
@@ -289,7 +289,8 @@ impl Log {
             }
             gone.push(entry.offset);
         }
-        if gone.len() == node::live(node) {
+        let all = gone.len() == node::live(node);
+        if all {
             // Only when what is deleted at the node's end kept it from being dropped as a whole.
             let place = match self.segments.keys().next() {
                 Some(&key) => Place::Segment(key, 0),
@@ -300,7 +301,7 @@ impl Log {
             gone.iter().for_each(|&offset| node::mark_deleted(node, offset));
             self.live -= gone.len() as u64;
         }
-        gone.len() as u64
+        (gone.len() as u64, all)
     }
 
     /// The bytes of every node, in order.

@@ -189,11 +189,14 @@ impl Stream {
             removed += if drop { entries } else { 0 };
             drop
         });
-        if !trim.approximate {
-            removed += self.log.delete_front(|id, live| match trim.threshold {
+        let mut more = !trim.approximate;
+        while more {
+            let (deleted, all) = self.log.delete_front(|id, live| match trim.threshold {
                 Threshold::MaxLen(most) => live > most,
                 Threshold::MinId(least) => id < least,
             });
+            removed += deleted;
+            more = all;
         }
         if removed > 0 {
             self.find_first();
@@ -212,10 +215,10 @@ impl Stream {
         self.log.range(start, end.unwrap_or(StreamId::MIN)).map(|entry| entry.id)
     }
 
-    /// The last id of the nodes that can go as a whole.
+    /// The largest id that the entries of nodes which can go as a whole may have; `None` when none can.
     fn end_of_whole_nodes(&self, threshold: Threshold) -> Option<StreamId> {
-        let mut left = self.entry_count();
-        let mut end = None;
+        let count = self.entry_count();
+        let mut left = count;
         for node in self.log.nodes() {
             let entries = node::live(node) as u64;
             let goes = match threshold {
@@ -223,12 +226,11 @@ impl Stream {
                 Threshold::MinId(least) => node::last_id(node) < least,
             };
             if !goes {
-                break;
+                return node::first_id(node).previous().filter(|_| left < count);
             }
             left -= entries;
-            end = Some(node::last_id(node));
         }
-        end
+        Some(StreamId::MAX)
     }
 
     /// Deletes entries as trimming does, without a trace; how many there were.
