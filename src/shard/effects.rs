@@ -113,10 +113,10 @@ events! {
     XGROUP_DESTROY = "xgroup-destroy", Stream;
     XGROUP_CREATECONSUMER = "xgroup-createconsumer", Stream;
     XGROUP_DELCONSUMER = "xgroup-delconsumer", Stream;
-    XACK = "xack", Stream;
-    XCLAIM = "xclaim", Stream;
-    XAUTOCLAIM = "xautoclaim", Stream;
-    XREADGROUP = "xreadgroup", Stream;
+    XACK = "xack", Silent;
+    XCLAIM = "xclaim", Silent;
+    XAUTOCLAIM = "xautoclaim", Silent;
+    XREADGROUP = "xreadgroup", Silent;
     XNACK = "xnack", Stream;
     XCFGSET = "xcfgset", Stream;
     SETBIT = "setbit", String;
