@@ -326,13 +326,9 @@ impl Stream {
         }
     }
 
-    /// Adds a node read from a file, see [`Log::push_node`].
-    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(
-        &mut self,
-        names: &N,
-        entries: &[(StreamId, F, bool)],
-    ) -> bool {
-        self.log.push_node(names, entries)
+    /// The entries, to be filled from a file. [`Stream::nodes_are_read`] ends that.
+    pub fn log_to_fill(&mut self) -> &mut Log {
+        &mut self.log
     }
 
     /// Ends the reading of nodes from a file.
