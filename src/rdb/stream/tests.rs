@@ -97,7 +97,7 @@ fn older_and_newer_streams_are_read() {
 #[test]
 fn what_was_given_back_is_a_nameless_consumers() {
     let mut stream = sample();
-    let mut edit = stream.edit_group(b"g").expect("it has one");
+    let edit = stream.edit_group(b"g").expect("it has one");
     edit.group.deliver(StreamId::new(2, 0), Nack { consumer: NOBODY, delivered_at_ms: 0, delivery_count: 4 });
     drop(edit);
     let back = read_all(&written(&stream), kind::STREAM_LISTPACKS_2).expect("what was written");
@@ -113,9 +113,13 @@ fn deleted_entries_out_of_order_are_left_out_and_others_refused() {
     let node = |ids: &[(i64, i64)]| {
         let mut pack = Listpack::new();
         let deleted = ids.iter().filter(|(_, flags)| flags & DELETED != 0).count() as i64;
-        [ids.len() as i64 - deleted, deleted, 0, 0].map(|number| pack.push_back(Element::Int(number)));
+        for number in [ids.len() as i64 - deleted, deleted, 0, 0] {
+            pack.push_back(Element::Int(number));
+        }
         for (ms, flags) in ids {
-            [SAME_FIELDS | flags, *ms, 0, 3].map(|number| pack.push_back(Element::Int(number)));
+            for number in [SAME_FIELDS | flags, *ms, 0, 3] {
+                pack.push_back(Element::Int(number));
+            }
         }
         let mut stream = Stream::new();
         read_node(&mut stream, StreamId::MIN, &pack).map(|()| {
@@ -137,7 +141,9 @@ fn use_up(mut stream: Stream) {
     let count = stream.log().range(StreamId::MIN, StreamId::MAX).count() as u64;
     assert_eq!(count, stream.entry_count());
     assert_eq!(stream.log().range_rev(StreamId::MIN, StreamId::MAX).count() as u64, count);
-    stream.groups().values().for_each(|group| drop(stream.lag(group)));
+    for group in stream.groups().values() {
+        stream.lag(group);
+    }
     let ids: Vec<_> = stream.log().range(StreamId::MIN, StreamId::MAX).map(|entry| entry.id).collect();
     for id in ids.iter().step_by(2) {
         assert!(stream.delete(*id));
