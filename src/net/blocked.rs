@@ -179,6 +179,12 @@ impl Core {
             return;
         }
         client.blocked = true;
+        client.let_pushes_pass();
+        if !client.out.is_empty() && !client.dirty {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        let client = self.clients.at(conn.index);
         if client.ended {
             self.blocked.gone.push(conn);
         }
@@ -244,9 +250,7 @@ impl Core {
         for (db, key) in std::mem::take(&mut self.blocked.held_back) {
             self.shard.waits.touch(db, &key);
         }
-        if self.shard.waits.has_ready() {
-            self.serve_waiters();
-        }
+        self.follow_up();
     }
 
     /// Serves one who waits, if the key has something for it. False when a transaction stands in the way.
@@ -299,6 +303,9 @@ impl Core {
         if did.is_ok() || !self.count_error_reply(row, &output, 0) {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Of(origin, client.id), argv, ran);
+        }
+        if self.shard.notices.has_pending() {
+            self.notify();
         }
         if let Some(waiter) = self.leave(id) {
             self.forget_elsewhere(&waiter);

@@ -129,10 +129,13 @@ impl IntSet {
         IntSet::default()
     }
 
-    /// Of a body that an intset gave.
+    /// A copy of a body that an intset gave, to be changed.
     pub fn from_body(body: &[u8]) -> IntSet {
-        debug_assert!(!IntSetRef::new(body).iter().is_sorted_by(|a, b| a >= b) || body.len() <= 9);
-        IntSet { body: body.to_vec() }
+        debug_assert!(IntSetRef::new(body).iter().is_sorted_by(|a, b| a < b));
+        // Room for the value that is about to be added.
+        let mut copy = Vec::with_capacity(body.len() + usize::from(WIDE));
+        copy.extend_from_slice(body);
+        IntSet { body: copy }
     }
 
     /// Reads what Redis writes into RDB. `None` for anything that is not a sorted, non-empty intset.

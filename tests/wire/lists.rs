@@ -456,3 +456,33 @@ fn what_does_not_serve_leaves_them_waiting() {
         waiter.expect(&["BLPOP", a, "0"], [a, "x"]);
     });
 }
+
+#[test]
+fn moving_several_elements() {
+    each_form(|s, of| {
+        let [a, b] = &s.keys(["a", "b"]);
+        let (mut c, mut waiter) = (s.client(), s.client());
+        c.expect(&with(&["RPUSH", a], of, "1 2 3 4 5 6"), 6);
+        c.expect(&["LMOVEM", a, b, "LEFT", "LEFT", "COUNT", "2", "OBO"], elements(of, "2 1"));
+        c.expect(&["LMOVEM", a, b, "RIGHT", "LEFT", "EXACTLY", "2", "BULK"], elements(of, "5 6"));
+        c.expect(&["LMOVEM", a, b, "LEFT", "RIGHT", "EXACTLY", "3", "BULK"], nil_array());
+        c.expect(&["LRANGE", b, "0", "-1"], elements(of, "5 6 2 1"));
+        waiter.send(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0", "EXACTLY", "4", "BULK"]);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&with(&["RPUSH", a], of, "7"), 3);
+        c.expect(&["LLEN", a], 3);
+        c.expect(&with(&["LINSERT", a, "BEFORE"], of, "3 0"), 4);
+        waiter.expect_next(elements(of, "0 3 4 7"));
+        c.expect(&["EXISTS", a], 0);
+        c.expect(&["LRANGE", b, "0", "-1"], elements(of, "5 6 2 1 0 3 4 7"));
+        waiter.send(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0", "COUNT", "4", "BULK"]);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&with(&["RPUSH", a], of, "8 9"), 2);
+        waiter.expect_next(elements(of, "8 9"));
+        c.expect(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0.01"], nil_array());
+        c.expect("MULTI", ok());
+        c.expect(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0"], simple("QUEUED"));
+        c.expect("EXEC", [nil_array()]);
+        c.expect(&["LMOVEM", a, b, "LEFT", "RIGHT"], array::<Value>([]));
+    });
+}

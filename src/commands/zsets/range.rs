@@ -165,9 +165,12 @@ fn cut(
     let mut keys = ctx.keys();
     let Some(zset) = read::<ZSet>(&mut keys, source)? else { return Ok(ZSet::default()) };
     let ranks = query.ranks(zset);
-    let mut made = ZSet::with_len(ranks.len(), limits);
+    // Redis: only a range of ranks is known to be long before it is walked, and it is walked in its direction. That
+    // decides which zeros lose their sign.
+    let is_known = matches!(query.bounds, Bounds::Ranks(..));
+    let mut made = ZSet::with_len(if is_known { ranks.len() } else { 0 }, limits);
     let mut digits = itoa::Buffer::new();
-    for (member, score) in zset.iter(ranks, false) {
+    for (member, score) in zset.iter(ranks, query.reverse) {
         made.add(member.as_bytes(&mut digits), score, limits).map_err(full)?;
     }
     Ok(made)

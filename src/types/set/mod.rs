@@ -32,6 +32,9 @@ use super::number::parse_i64;
 use super::raw::table::{Access, Doomed, Hasher, Table, Ttl, Value as TableValue};
 use super::{Collection, Encodings, Kind, Packed, Value};
 
+/// Bytes of room that a small set gets when it is unpacked to be changed.
+const UNPACK_ROOM: usize = 32;
+
 /// A member that was taken out.
 pub type MemberBuf = SmallVec<[u8; 64]>;
 
@@ -299,7 +302,12 @@ impl Collection for Set {
     fn unpack(form: Packed, bytes: &[u8]) -> Set {
         let form = match form {
             Packed::IntSet => Form::Ints(IntSet::from_body(bytes)),
-            _ => Form::Members(Listpack::from_body(bytes)),
+            _ => {
+                // Room for what is about to be added: one allocation instead of two.
+                let mut body = Vec::with_capacity(bytes.len() + UNPACK_ROOM);
+                body.extend_from_slice(bytes);
+                Form::Members(Listpack::from_parts(body, ListpackRef::new(bytes).len()))
+            }
         };
         Set { form }
     }

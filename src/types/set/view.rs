@@ -15,18 +15,19 @@ pub enum SetView<'a> {
     Table(&'a Table<()>),
 }
 
-/// A member that is looked for, in one set or in many: read as an integer once, and hashed at most once.
+/// A member that is looked for, in one set or in many: read as an integer and hashed once, if at all.
 #[derive(Clone, Copy)]
 pub struct Needle<'n> {
     bytes: &'n [u8],
-    int: Option<i64>,
+    /// Whether it is an integer, once known.
+    int: Option<Option<i64>>,
     hash: Option<u64>,
 }
 
 impl<'n> Needle<'n> {
     #[inline]
     pub fn new(bytes: &'n [u8]) -> Needle<'n> {
-        Needle { bytes, int: parse_i64(bytes), hash: None }
+        Needle { bytes, int: None, hash: None }
     }
 
     /// Of a member of some set; an integer is written into `digits`.
@@ -34,7 +35,7 @@ impl<'n> Needle<'n> {
     pub fn of(member: Element<'n>, digits: &'n mut itoa::Buffer) -> Needle<'n> {
         match member {
             Element::Int(value) => {
-                Needle { bytes: digits.format(value).as_bytes(), int: Some(value), hash: None }
+                Needle { bytes: digits.format(value).as_bytes(), int: Some(Some(value)), hash: None }
             }
             Element::Bytes(bytes) => Needle::new(bytes),
         }
@@ -43,6 +44,11 @@ impl<'n> Needle<'n> {
     #[inline]
     pub fn bytes(&self) -> &'n [u8] {
         self.bytes
+    }
+
+    #[inline]
+    fn int(&mut self) -> Option<i64> {
+        *self.int.get_or_insert_with(|| parse_i64(self.bytes))
     }
 
     #[inline]
@@ -69,8 +75,8 @@ impl<'a> SetView<'a> {
     #[inline]
     pub fn contains(self, needle: &mut Needle<'_>) -> bool {
         match self {
-            SetView::Ints(ints) => needle.int.is_some_and(|value| ints.contains(value)),
-            SetView::Members(members) => match needle.int {
+            SetView::Ints(ints) => needle.int().is_some_and(|value| ints.contains(value)),
+            SetView::Members(members) => match needle.int() {
                 Some(value) => members.find(value, 1).is_some(),
                 None => members.find(needle.bytes, 1).is_some(),
             },
