@@ -1,8 +1,8 @@
 //! Streams: entries in the order of their ids, and the groups that read them.
 //!
-//! - [`id`]: ids.
+//! - [`id`]: what an id is.
 //! - [`item`] and [`node`]: how entries are packed.
-//! - [`log`]: the nodes, and walking them.
+//! - [`log`](mod@log): the nodes, and walking them.
 //! - [`group`]: consumer groups.
 //! - [`idmp`]: what producers have sent.
 //!
