@@ -211,7 +211,7 @@ fn it_grows_and_shrinks_by_the_ten_thousand() {
     }
     check(&sorted, &twin);
     assert!(sorted.heap_bytes() < full / 4, "{} of {full}", sorted.heap_bytes());
-    while sorted.len() > 0 {
+    while !sorted.is_empty() {
         sorted.remove_at(sorted.len() - 1, &mut |_, _| ());
     }
     sorted.verify();
