@@ -11,6 +11,7 @@ pub mod observe;
 pub mod rdb;
 pub mod resp;
 pub mod runtime;
+pub mod script;
 pub mod server;
 pub mod shard;
 pub mod sys;

@@ -1,0 +1,3 @@
+//! Scripts: Lua programs that run where the data is, as one step.
+
+pub mod lua;
