@@ -30,7 +30,7 @@ const LADDER: &[(&str, u8, Uses)] = &[
     ("tx", 4, Below(&[])),
     ("acl", 4, Below(&[])),
     ("observe", 4, Below(&[])),
-    ("pubsub", 4, Only(&["resp", "runtime"])),
+    ("pubsub", 4, Only(&["resp", "runtime", "types"])),
     ("script", 5, Below(&[])),
     ("search", 5, Below(&[])),
     ("persistence", 5, Below(&[])),

@@ -4,6 +4,7 @@
 //! core keeps the request (`net/blocked.rs`) and runs it again when an effect has touched one of its keys. Inside a
 //! transaction nothing waits: the same answer becomes the reply of a timeout.
 
+use super::context::Ctx;
 use super::error::CommandError;
 use crate::resp::{Argv, Reply, Request};
 use crate::types::Kind;
@@ -11,6 +12,9 @@ use crate::types::number::parse_f64;
 
 /// The same request for the key with this order alone.
 pub type NarrowFn = fn(Argv<'_>, usize) -> Request;
+
+/// What somebody is told who waits for the key with this order, if that key can serve nobody any more.
+pub type LossFn = fn(&mut Ctx<'_>, Argv<'_>, usize) -> Option<CommandError>;
 
 /// Which of its keys a command waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +24,7 @@ pub enum WaitFor {
     First,
 }
 
-/// What is answered when the time is over.
+/// What is answered where nothing can be waited for, as in a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WhenOver {
     Null,
@@ -33,15 +37,15 @@ pub struct Block {
     pub wait_for: WaitFor,
     /// Only a value of this kind can serve it.
     pub kind: Kind,
-    /// It also wants to know when its key goes away or changes its kind (XREADGROUP).
-    pub on_loss: bool,
+    /// It also wants to know when its key goes away or changes its kind (XREADGROUP): what it is told then.
+    pub on_loss: Option<LossFn>,
     /// 0: for ever.
     pub timeout_ms: u64,
     pub when_over: WhenOver,
     /// What runs again, if not the request as it was sent (XREAD with `$` resolved).
     pub request: Option<Request>,
-    /// How a command whose keys live on several shards is served by the shard of one of them. Without it the whole
-    /// command runs again as a transaction.
+    /// How a command with several keys is served by one of them. Without it the whole command runs again, as a
+    /// transaction when its keys live on several shards.
     pub narrow: Option<NarrowFn>,
 }
 

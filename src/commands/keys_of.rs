@@ -33,6 +33,9 @@ pub fn keys_of(row: &Row, argv: Argv<'_>) -> Result<KeysAt, KeysError> {
         }
         keys_of_spec(spec, argv, &mut keys)?;
     }
+    if let Some(more) = row.more_keys {
+        more(argv, &mut keys);
+    }
     Ok(keys)
 }
 

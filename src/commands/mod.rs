@@ -11,17 +11,23 @@ pub mod collection;
 pub mod context;
 pub mod cursor;
 pub mod error;
+pub mod geo;
 pub mod hashes;
+pub mod hll;
 pub mod introspect;
 pub mod keys;
 pub mod keys_of;
 pub mod lists;
 pub mod part;
+pub mod sets;
+pub mod sort;
 pub mod spec;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+pub mod zsets;
 
 pub use args::Args;
 pub use block::Block;

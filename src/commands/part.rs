@@ -1,6 +1,7 @@
 //! What one shard's part of a command returns to its coordinator: owned values, so that they may cross cores.
 
 use super::error::CommandError;
+use super::spec::Gathered;
 use crate::resp::Output;
 use crate::shard::Moved;
 use crate::types::ClientId;
@@ -16,6 +17,8 @@ pub enum Part {
     Failed(Box<CommandError>),
     Int(i64),
     Flags(Vec<bool>),
+    /// A hop's part, and what the earlier hops had returned, which the hop was lent.
+    Returned(Box<(Part, Gathered)>),
     /// Of watched keys: index of the argument, version.
     Versions(Vec<(usize, u64)>),
     Bytes(Vec<u8>),
@@ -28,6 +31,8 @@ pub enum Part {
     Output(Output),
     /// What a subsystem's broadcast gathers: known to its own merge.
     Gathered(Box<dyn std::any::Any + Send>),
+    /// What several shards look at together in a later hop (`On::EveryIf`): known to its own command.
+    Shared(std::sync::Arc<dyn std::any::Any + Send + Sync>),
     /// Of a command that runs key by key: the sum, and per key (by its order in the request) its element.
     Each {
         sum: i64,

@@ -7,6 +7,7 @@ use super::args::Args;
 use super::block::Block;
 use super::context::Ctx;
 use super::error::CommandError;
+use super::keys_of::KeysAt;
 use crate::commands::Part;
 use crate::resp::{Argv, Reply};
 
@@ -368,6 +369,9 @@ pub type AllFn = fn(&mut Ctx<'_>, Argv<'_>) -> Result<Part, CommandError>;
 /// Merges the shards' parts, in the order of the shards.
 pub type MergeFn = fn(Argv<'_>, &mut [Part], &mut Reply<'_>) -> Result<Outcome, CommandError>;
 
+/// Adds keys that are found by reading all the arguments.
+pub type MoreKeysFn = fn(Argv<'_>, &mut KeysAt);
+
 /// How the replies of a [`Run::PerKey`] command come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Merge {
@@ -389,6 +393,17 @@ pub enum On {
     /// The owner of the key (by its order) that this chooses from what was gathered; on `None` the hop and all after
     /// it are left out. Its handler finds itself at that key: `mine` is the key alone.
     Chosen(fn(Argv<'_>, &Gathered) -> Option<usize>),
+    /// Every shard, when this says so of the arguments; else the hop is passed over. For keys that are known by their
+    /// names' pattern only (SORT's BY and GET): a command with such a hop reads all there is, as far as its intents
+    /// go. What earlier hops returned as `Part::Shared` comes along.
+    EveryIf(fn(Argv<'_>) -> bool),
+}
+
+impl On {
+    /// Does this hop go to every shard?
+    pub fn is_every(self, argv: Argv<'_>) -> bool {
+        matches!(self, On::EveryIf(applies) if applies(argv))
+    }
 }
 
 /// One hop of a command.
@@ -399,7 +414,7 @@ pub struct Hop {
 }
 
 /// What the hops of a command returned so far.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub struct Gathered {
     /// Per hop, per shard that took part: the shard and its part.
     pub hops: Vec<Vec<(crate::types::ShardId, Part)>>,
@@ -414,6 +429,15 @@ impl Gathered {
     /// All parts of a hop.
     pub fn parts(&self, hop: usize) -> impl Iterator<Item = &Part> {
         self.hops[hop].iter().map(|(_, part)| part)
+    }
+
+    /// What may be given to several shards at once; the other parts are left out.
+    pub fn shared(&self) -> Gathered {
+        let shared = |(shard, part): &(crate::types::ShardId, Part)| match part {
+            Part::Shared(what) => Some((*shard, Part::Shared(what.clone()))),
+            _ => None,
+        };
+        Gathered { hops: self.hops.iter().map(|hop| hop.iter().filter_map(shared).collect()).collect() }
     }
 }
 
@@ -452,6 +476,8 @@ pub struct Row {
     pub arity: i16,
     pub flags: Flags,
     pub keys: &'static [KeySpec],
+    /// Finds the keys that no spec can tell (SORT's STORE), after those of the specs.
+    pub more_keys: Option<MoreKeysFn>,
     /// ACL categories beyond those that flags and group imply, without the `@`.
     pub acl: &'static [&'static str],
     pub group: Group,
@@ -477,6 +503,7 @@ impl Row {
         arity: 1,
         flags: Flags::NONE,
         keys: &[],
+        more_keys: None,
         acl: &[],
         group: Group::Generic,
         since: "1.0.0",

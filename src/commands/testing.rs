@@ -55,7 +55,8 @@ impl Bench {
         let request: Request = words.iter().collect();
         let argv = request.argv();
         let mut out = Output::default();
-        match self.table.find(words[0]) {
+        let subcommand = |id| words.get(1).and_then(|word| self.table.find_word(id, word)).unwrap_or(id);
+        match self.table.find(words[0]).map(subcommand) {
             None => self.look(words, &mut Reply::new(&mut out, self.client.protocol)),
             Some(id) => {
                 let entry = self.table.entry(id);

@@ -54,11 +54,14 @@ pub mod events {
     pub const MODULE: u32 = 1 << 13;
     /// Not part of `A`.
     pub const NEW: u32 = 1 << 14;
+    /// Of Redis 8.2, as the next; neither is part of `A`.
+    pub const OVERWRITTEN: u32 = 1 << 15;
+    pub const TYPE_CHANGED: u32 = 1 << 16;
     pub const ALL: u32 = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
 }
 
 /// The letters in the order in which CONFIG GET writes them.
-const EVENT_LETTERS: [(u8, u32); 15] = [
+const EVENT_LETTERS: [(u8, u32); 17] = [
     (b'A', events::ALL),
     (b'g', events::GENERIC),
     (b'$', events::STRING),
@@ -71,6 +74,8 @@ const EVENT_LETTERS: [(u8, u32); 15] = [
     (b't', events::STREAM),
     (b'd', events::MODULE),
     (b'n', events::NEW),
+    (b'o', events::OVERWRITTEN),
+    (b'c', events::TYPE_CHANGED),
     (b'K', events::KEYSPACE),
     (b'E', events::KEYEVENT),
     (b'm', events::KEY_MISS),

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use super::blocked::EndOfWait;
 use super::client::Client;
 use crate::commands::{Part, RowId};
+use crate::pubsub::Letter;
 use crate::resp::{Protocol, Request};
 use crate::runtime::face::Socket;
 use crate::tx::message::{Commands, Replies, Token, TxCommand, TxMessage, WatchedKey};
 use crate::types::{ClientId, DbIndex, ShardId};
+
+/// What buffers that are used again may keep.
+pub const KEEP_BYTES: usize = 64 * 1024;
 
 /// One message of the mesh.
 #[derive(Default)]
@@ -34,7 +38,6 @@ impl Batch {
 
     /// Makes it ready to be filled again.
     pub fn recycle(&mut self) {
-        const KEEP_BYTES: usize = 64 * 1024;
         self.commands.clear(KEEP_BYTES);
         self.replies.clear(KEEP_BYTES);
         self.tx.clear();
@@ -73,6 +76,10 @@ pub enum Control {
     Unwatch(Vec<WatchedKey>),
     /// A line for the receiver's monitors.
     Monitor(Arc<Vec<u8>>),
+    /// A message for the receiver's subscribers. With a slot the sender is to be told how many there were.
+    Letter { letter: Arc<Letter>, slot: Option<u32> },
+    /// How many subscribers a letter of the receiver reached.
+    Received { slot: u32, count: i64 },
     /// A command of a client of the receiver, for its logs.
     Noted(Box<super::observe::Noted>),
     /// A client of the receiver waits for keys.

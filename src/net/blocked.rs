@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::batch::Control;
@@ -25,17 +25,20 @@ use super::client::Stall;
 use super::core::Core;
 use super::observe::{Caller, Ran};
 use crate::commands::block::WaitFor;
-use crate::commands::context::ClientView;
+use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
 use crate::commands::{Block, RowId};
 use crate::resp::{Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::shard::waits::WaiterId;
-use crate::tx::execute::{Did, run_here};
+use crate::tx::execute::{Did, run_here, write_error};
 use crate::tx::message::{Claim, Ticket, Token, TxCommand, Until};
 use crate::tx::multi::Plan;
 use crate::tx::single::{Single, claims_of};
 use crate::types::{DbIndex, ShardId};
+
+/// A connection: its core, and its token's index and generation.
+type ClientName = (ShardId, u32, u32);
 
 /// How a wait ends from outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +71,10 @@ struct Waiter {
 #[derive(Default)]
 pub struct Blocked {
     waiters: HashMap<WaiterId, Waiter, ahash::RandomState>,
-    by_client: HashMap<(ShardId, u32, u32), WaiterId, ahash::RandomState>,
+    /// Usually one; two while word of the first one's end is still on its way from another shard.
+    by_client: HashMap<ClientName, SmallVec<[WaiterId; 1]>, ahash::RandomState>,
+    /// Clients that left while a command of theirs waits behind a transaction.
+    left: HashSet<ClientName, ahash::RandomState>,
     deadlines: BTreeSet<(u64, WaiterId)>,
     next: WaiterId,
     /// Keys that are ready, where a transaction stands in the way.
@@ -105,6 +111,9 @@ impl Core {
         mut command: TxCommand,
         mut block: Box<Block>,
     ) {
+        if self.blocked.left.contains(&(origin, token.index, token.generation)) {
+            return;
+        }
         if let Some(request) = block.request.take() {
             command.request = request.into();
         }
@@ -152,7 +161,7 @@ impl Core {
             blocked.deadlines.insert((at, id));
         }
         let (origin, token) = (waiter.origin, waiter.token);
-        blocked.by_client.insert((origin, token.index, token.generation), id);
+        blocked.by_client.entry((origin, token.index, token.generation)).or_default().push(id);
         blocked.waiters.insert(id, waiter);
         if origin == self.me {
             self.client_waits(token);
@@ -170,6 +179,12 @@ impl Core {
             return;
         }
         client.blocked = true;
+        client.let_pushes_pass();
+        if !client.out.is_empty() && !client.dirty {
+            client.dirty = true;
+            self.dirty.push(conn);
+        }
+        let client = self.clients.at(conn.index);
         if client.ended {
             self.blocked.gone.push(conn);
         }
@@ -184,8 +199,11 @@ impl Core {
             self.blocked.deadlines.remove(&(at, id));
         }
         let name = (waiter.origin, waiter.token.index, waiter.token.generation);
-        if self.blocked.by_client.get(&name) == Some(&id) {
-            self.blocked.by_client.remove(&name);
+        if let Some(ids) = self.blocked.by_client.get_mut(&name) {
+            ids.retain(|known| *known != id);
+            if ids.is_empty() {
+                self.blocked.by_client.remove(&name);
+            }
         }
         Some(waiter)
     }
@@ -232,23 +250,24 @@ impl Core {
         for (db, key) in std::mem::take(&mut self.blocked.held_back) {
             self.shard.waits.touch(db, &key);
         }
-        if self.shard.waits.has_ready() {
-            self.serve_waiters();
-        }
+        self.follow_up();
     }
 
     /// Serves one who waits, if the key has something for it. False when a transaction stands in the way.
     fn serve_one(&mut self, id: WaiterId, db: DbIndex, key: &[u8]) -> bool {
         let kind = self.shard.kind_of(db, key);
         let Some(waiter) = self.blocked.waiters.get(&id) else { return true };
-        if kind != Some(waiter.block.kind) && !waiter.block.on_loss {
+        if kind != Some(waiter.block.kind) && waiter.block.on_loss.is_none() {
             return true;
         }
         let order = waiter.keys.iter().find(|(_, known)| **known == *key).map_or(0, |(order, _)| *order);
         let mut narrowed: Option<Request> = None;
-        if waiter.elsewhere.is_some() {
-            let Some(narrow) = waiter.block.narrow else { return self.run_again(id) };
-            narrowed = Some(narrow(waiter.command.request.argv(), order));
+        match waiter.block.narrow {
+            Some(narrow) if waiter.keys.len() > 1 || waiter.elsewhere.is_some() => {
+                narrowed = Some(narrow(waiter.command.request.argv(), order));
+            }
+            None if waiter.elsewhere.is_some() => return self.run_again(id),
+            _ => {}
         }
         let table = self.table;
         let entry = table.entry(waiter.command.row);
@@ -263,6 +282,18 @@ impl Core {
         }
         let (client, origin, token, row) = (waiter.client, waiter.origin, waiter.token, waiter.command.row);
         let mut output = Output::default();
+        if let Some(told_of_loss) = waiter.block.on_loss {
+            let mut ctx = Ctx { shard: &mut self.shard, db, client };
+            if let Some(error) = told_of_loss(&mut ctx, request.argv(), order) {
+                write_error(&error, &mut Reply::new(&mut output, client.protocol));
+                self.count_error_reply(row, &output, 0);
+                if let Some(waiter) = self.leave(id) {
+                    self.forget_elsewhere(&waiter);
+                }
+                self.answer_waiter(origin, token, &mut output);
+                return true;
+            }
+        }
         self.start_clock();
         let did = run_here(&mut self.shard, entry, db, client, argv, &mut output);
         if matches!(did, Did::Blocked(_)) {
@@ -272,6 +303,9 @@ impl Core {
         if did.is_ok() || !self.count_error_reply(row, &output, 0) {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Of(origin, client.id), argv, ran);
+        }
+        if self.shard.notices.has_pending() {
+            self.notify();
         }
         if let Some(waiter) = self.leave(id) {
             self.forget_elsewhere(&waiter);
@@ -294,10 +328,7 @@ impl Core {
 
     /// Another shard had nothing for a waiter while it held the claim.
     pub fn look_again(&mut self, origin: ShardId, token: Token) {
-        let Some(id) = self.blocked.by_client.get(&(origin, token.index, token.generation)) else { return };
-        let Some(waiter) = self.blocked.waiters.get(id).filter(|waiter| waiter.token == token) else {
-            return;
-        };
+        let Some(waiter) = self.waiter_of(origin, token).map(|id| &self.blocked.waiters[&id]) else { return };
         for (_, key) in &waiter.keys {
             self.shard.waits.touch(waiter.command.db, key);
         }
@@ -366,20 +397,37 @@ impl Core {
 
     /// Ends a wait at this shard's keys.
     pub fn end_wait(&mut self, origin: ShardId, token: Token, how: EndOfWait) {
-        let Some(id) = self.blocked.by_client.get(&(origin, token.index, token.generation)).copied() else {
-            return;
-        };
-        let Some(waiter) = self.blocked.waiters.get(&id) else { return };
-        let same = waiter.token == token;
+        if how == EndOfWait::Gone {
+            return self.forget_waits_of((origin, token.index, token.generation));
+        }
+        let Some(id) = self.waiter_of(origin, token) else { return };
         match how {
-            EndOfWait::Gone => drop(self.leave(id)),
-            EndOfWait::Served if same => drop(self.leave(id)),
-            EndOfWait::Timeout if same => self.end_with(id, |block, reply| block.when_over.write(reply)),
-            EndOfWait::Error if same => {
+            EndOfWait::Gone | EndOfWait::Served => drop(self.leave(id)),
+            EndOfWait::Timeout => self.end_with(id, |block, reply| block.when_over.write(reply)),
+            EndOfWait::Error => {
                 self.end_with(id, |_, reply| reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
             }
-            _ => {}
         }
+    }
+
+    fn waiter_of(&self, origin: ShardId, token: Token) -> Option<WaiterId> {
+        let ids = self.blocked.by_client.get(&(origin, token.index, token.generation))?;
+        ids.iter().copied().find(|id| self.blocked.waiters[id].token == token)
+    }
+
+    fn forget_waits_of(&mut self, client: ClientName) {
+        for id in self.blocked.by_client.get(&client).cloned().unwrap_or_default() {
+            self.leave(id);
+        }
+        if self.held.contains_key(&client) {
+            // A command of its may still come to wait.
+            self.blocked.left.insert(client);
+        }
+    }
+
+    /// No command of a client waits behind a transaction any more.
+    pub fn unheld(&mut self, client: (ShardId, u32, u32)) {
+        self.blocked.left.remove(&client);
     }
 
     fn end_with(&mut self, id: WaiterId, write: impl FnOnce(&Block, &mut Reply<'_>)) {
@@ -398,7 +446,7 @@ impl Core {
         while let Some((at, id)) = self.blocked.deadlines.first().copied()
             && at <= self.now_ms
         {
-            self.end_with(id, |block, reply| block.when_over.write(reply));
+            self.end_with(id, waited_in_vain);
             self.blocked.deadlines.remove(&(at, id));
         }
         for conn in std::mem::take(&mut self.blocked.gone) {
@@ -420,4 +468,9 @@ fn deadline(until: Until, now_ms: u64) -> Option<u64> {
 /// A command that is about to run somewhere else in the form in which waiters keep it.
 pub fn command_of(row: RowId, db: DbIndex, request: Request) -> TxCommand {
     TxCommand { row, db, request: request.into() }
+}
+
+/// Redis: a null array for whoever waited, also where the command that does not wait answers a plain null.
+fn waited_in_vain(_: &Block, reply: &mut Reply<'_>) {
+    reply.null_array();
 }

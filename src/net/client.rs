@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::commands::RowId;
 use crate::commands::context::ClientView;
+use crate::pubsub::Counts;
 use crate::resp::{Output, Parser, Protocol, Request};
 use crate::runtime::face::{ConnId, ListenerKind};
 use crate::tx::message::WatchedKey;
@@ -119,6 +120,7 @@ pub struct Client {
     pub no_touch: bool,
     pub no_evict: bool,
     pub monitor: bool,
+    pub subscriptions: Counts,
     /// Of the HTTP request that is being answered.
     pub http_head_only: bool,
     pub http_keep_alive: bool,
@@ -179,6 +181,7 @@ impl Client {
             no_touch: false,
             no_evict: false,
             monitor: false,
+            subscriptions: Counts::default(),
             http_head_only: false,
             http_keep_alive: false,
             in_exec: false,
@@ -224,6 +227,28 @@ impl Client {
         self.stall != Stall::None || self.closed || self.close_after_reply
     }
 
+    /// Where a message that answers nothing goes now: behind what was answered before, wanted or not.
+    ///
+    /// Who waits for keys, perhaps forever, gets it before the answer.
+    #[inline]
+    pub fn push_output(&mut self) -> &mut Output {
+        if self.blocked {
+            self.let_pushes_pass();
+            return &mut self.out;
+        }
+        if self.pending.is_empty() { &mut self.out } else { self.behind_pending() }
+    }
+
+    /// It waits from now on: what is behind the answer that it waits for are messages, for no command behind runs.
+    pub fn let_pushes_pass(&mut self) {
+        while matches!(self.pending.front(), Some(Pending::Awaited { reply: None, .. }))
+            && let Some(Pending::Ready(output)) = self.pending.get_mut(1)
+        {
+            self.out.append(output);
+            self.pending.remove(1);
+        }
+    }
+
     /// Where a reply of this core goes now: out, or behind what is awaited.
     #[inline]
     pub fn output(&mut self) -> &mut Output {
@@ -234,6 +259,10 @@ impl Client {
         if self.pending.is_empty() {
             return &mut self.out;
         }
+        self.behind_pending()
+    }
+
+    fn behind_pending(&mut self) -> &mut Output {
         if !matches!(self.pending.back(), Some(Pending::Ready(_))) {
             self.pending.push_back(Pending::Ready(Output::default()));
         }
@@ -332,7 +361,14 @@ impl Client {
         });
         let words = self.name.len() + self.lib_name.len() + self.lib_version.len();
         let spare = self.out.bytes.capacity() - self.out.bytes.len();
-        size_of::<Client>() + self.query.capacity() + self.output_bytes() + spare + queued + watched + words
+        size_of::<Client>()
+            + self.subscriptions.bytes
+            + self.query.capacity()
+            + self.output_bytes()
+            + spare
+            + queued
+            + watched
+            + words
     }
 
     /// Have more than `bytes` of replies not left? Cheap in the usual case: nothing awaited, nothing shared.

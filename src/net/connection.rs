@@ -84,7 +84,6 @@ pub const ROWS: &[Row] = &[
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         args: &[Arg::new("message", ArgKind::String).optional()],
         reply: Shape::Any(&[Shape::Simple, Shape::Bulk]),
-        run: Run::Local(ping),
         ..Row::BLANK
     },
     Row {
@@ -127,6 +126,7 @@ pub const ROWS: &[Row] = &[
 pub const BINDINGS: &[(&str, Bound)] = &[
     ("auth", Bound::Here(auth)),
     ("hello", Bound::Here(hello)),
+    ("ping", Bound::Here(ping)),
     ("quit", Bound::Here(quit)),
     ("reset", Bound::Here(reset)),
     ("select", Bound::Here(select)),
@@ -257,13 +257,29 @@ fn hello(
     Ok(After::Done)
 }
 
-fn ping(args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    match args.left() {
-        0 => reply.simple("PONG"),
-        1 => reply.bulk(args.take()?),
-        _ => return Err(CommandError::WrongArity("ping")),
+fn ping(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    conn: ConnId,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    if args.left() > 1 {
+        return Err(CommandError::WrongArity("ping"));
     }
-    Ok(Outcome::Done)
+    let message = args.take();
+    // Redis: a subscriber of RESP2 expects arrays only.
+    if super::pubsub::is_subscriber_only(core.clients.at(conn.index)) {
+        reply.array(2);
+        reply.bulk(b"pong");
+        reply.bulk(message.unwrap_or_default());
+    } else {
+        match message {
+            Ok(message) => reply.bulk(message),
+            Err(_) => reply.simple("PONG"),
+        }
+    }
+    Ok(After::Done)
 }
 
 fn quit(
@@ -286,6 +302,7 @@ fn reset(
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
     core.leave_monitor(conn);
+    core.unsubscribe_all(conn);
     core.unwatch_all(conn);
     let authenticated = !core.requires_password();
     let client = core.clients.at(conn.index);

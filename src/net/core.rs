@@ -24,10 +24,12 @@ use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
 use super::mail::{Broadcast, ShardWork};
+use super::pubsub::Publishing;
 use super::shared::Shared;
 use crate::commands::CommandTable;
 use crate::config::{Config, id};
 use crate::observe::CommandStats;
+use crate::pubsub::Subscriptions;
 use crate::resp::Limits;
 use crate::runtime::face::{Closed, ConnId, Handler, ListenerKind, NetIo, Socket, Turn};
 use crate::runtime::mesh::Port;
@@ -65,6 +67,8 @@ pub struct Core {
     pub broadcasts: Vec<Option<Broadcast>>,
 
     pub clients: Clients,
+    pub subscriptions: Subscriptions,
+    pub publishing: Publishing,
     /// Clients with something to send.
     pub dirty: Vec<ConnId>,
     /// Clients whose stall is over.
@@ -164,6 +168,7 @@ impl Core {
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.shard.notice(super::settings::notice_wants(&self.config));
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -251,6 +256,9 @@ impl Core {
             self.shared.monitors[self.me.index()].fetch_sub(1, Ordering::Relaxed);
             self.shared.monitor_count.fetch_sub(1, Ordering::Relaxed);
         }
+        if client.subscriptions.any() {
+            self.subscriptions.forget(conn);
+        }
         if client.stall == super::client::Stall::Paused {
             self.paused.retain(|known| *known != conn);
         }
@@ -267,6 +275,17 @@ impl Core {
     pub fn close(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         io.close(conn);
         self.forget(conn);
+    }
+
+    /// After every command, and whatever else may have changed keys: tells those who follow them.
+    #[inline]
+    pub fn follow_up(&mut self) {
+        if self.shard.notices.has_pending() {
+            self.notify();
+        }
+        if self.shard.waits.has_ready() {
+            self.serve_waiters();
+        }
     }
 
     /// Lets a client go on whose stall is over.
@@ -334,11 +353,10 @@ impl Core {
         let mut busy = flushed | self.take_mail(io);
         self.step_transactions(io);
         self.end_overdue_waits(io);
-        if self.shard.waits.has_ready() {
-            self.serve_waiters();
-        }
+        self.follow_up();
         self.retry();
         busy |= self.resume_ready(io);
+        self.follow_up();
         busy |= self.flush(io);
         self.send_replies(io);
         self.cron(io);
@@ -402,6 +420,8 @@ impl Core {
             blocked: Blocked::default(),
             broadcasts: Vec::new(),
             clients: Clients::default(),
+            subscriptions: Subscriptions::new(shared.presence.clone(), me.index()),
+            publishing: Publishing::default(),
             dirty: Vec::new(),
             ready: VecDeque::new(),
             paused: Vec::new(),
@@ -489,6 +509,7 @@ impl Handler for Core {
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
         self.background_ran(clock::cycles() - begun, before);
         crate::tx::finish::finish(&mut self.shard);
+        self.follow_up();
         more
     }
 }

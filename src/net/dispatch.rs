@@ -11,6 +11,7 @@ use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Access, Flags, Run};
 use crate::commands::{Args, CommandError, CommandTable, Entry, Part, RowId, quoted};
 use crate::config::id;
+use crate::pubsub::Space;
 use crate::resp::{Argv, Limits, Output, Parser, Reply, Request, Span, Step};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::shard::Shard;
@@ -105,6 +106,10 @@ pub enum After {
     Done,
     /// Close the connection when the reply has left.
     Close,
+    /// The reply is written, and consists of pushes: it goes even to who wants no replies.
+    Pushed,
+    /// The reply comes later, to the place that was kept for it; the next commands need not wait.
+    Awaited,
     /// The reply comes later: the handler stalled the client and will answer.
     Later,
 }
@@ -127,6 +132,8 @@ pub enum Bound {
     Here(BoundFn),
     /// On every core.
     Broadcast { each: EachFn, merge: MergeFn },
+    /// A message to all cores that have subscribers.
+    Publish(Space),
 }
 
 /// What becomes of one request.
@@ -350,6 +357,11 @@ impl Core {
         if self.lacks_replicas && entry.is_write {
             return self.reject(conn, row, &CommandError::NoReplicas);
         }
+        if super::pubsub::is_subscriber_only(self.clients.at(conn.index))
+            && !super::pubsub::is_for_subscribers(entry.full_name)
+        {
+            return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
+        }
         if self.pause_holds(conn, entry) {
             return self.stall(conn, Stall::Paused);
         }
@@ -380,19 +392,28 @@ impl Core {
                 Route::Shard(shard) => {
                     (self.tx_mode && client.outstanding_at != shard) || outstanding >= OUTSTANDING_MAX
                 }
-                Route::Bound => super::multi::waits_for_answers(entry.full_name),
+                Route::Bound => match self.bound[row.index()] {
+                    Bound::Publish(_) => self.tx_mode || outstanding >= OUTSTANDING_MAX,
+                    _ => super::multi::waits_for_answers(entry.full_name),
+                },
                 Route::Local => false,
             };
         if must_wait {
             return self.stall(conn, Stall::Answers);
         }
-        if let Route::Shard(shard) = way
-            && shard != self.me
-            && !self.port.has_credit(shard.index())
-        {
+        let has_credit = match way {
+            Route::Shard(shard) => shard == self.me || self.port.has_credit(shard.index()),
+            Route::Bound => match self.bound[row.index()] {
+                Bound::Publish(space) => self.has_credit_to_publish(space, argv.get(1)),
+                _ => true,
+            },
+            _ => true,
+        };
+        if !has_credit {
             return self.stall(conn, Stall::Credit);
         }
         crate::sys::crash::note_command(entry.full_name);
+        let client = self.clients.at(conn.index);
         client.begin_command();
         client.commands += 1;
         client.last_command = Some(row);
@@ -508,9 +529,7 @@ impl Core {
         };
         let cycles = self.lap();
         self.ran(row, Caller::Here(conn), argv, Ran { cycles, ok, reply_bytes });
-        if self.shard.waits.has_ready() {
-            self.serve_waiters();
-        }
+        self.follow_up();
     }
 
     /// Cycles since the last command here ended, or since [`Core::start_clock`]. One reading of the counter per
@@ -544,7 +563,11 @@ impl Core {
             Run::AtShard { .. } => set.add_whole(Mode::Shared),
             _ => {
                 for key in keys_of(entry.row, argv).iter().flatten() {
-                    let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                    let mode = if key.access == Access(0) {
+                        Mode::Exclusive
+                    } else {
+                        mode_of(entry.row, key.access)
+                    };
                     set.add(self.shard.hasher.hash(argv.get(key.index)), mode);
                 }
             }
@@ -580,7 +603,7 @@ impl Core {
             let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
             self.ran(row, Caller::Here(conn), argv, ran);
         }
-        let Some(client) = self.clients.get(conn) else { return };
+        let Some(client) = self.clients.get(conn) else { return self.release_messages(conn) };
         let after = match result {
             Ok(after) => after,
             Err(error) => {
@@ -592,14 +615,17 @@ impl Core {
         };
         // CLIENT REPLY takes effect with its own reply.
         client.mute |= matches!(client.reply_mode, ReplyMode::Off | ReplyMode::SkipNext);
-        if after != After::Later {
-            client.output().append(&mut out);
+        match after {
+            After::Later | After::Awaited => {}
+            After::Pushed => client.push_output().append(&mut out),
+            After::Done | After::Close => client.output().append(&mut out),
         }
         match after {
-            After::Done => {}
+            After::Done | After::Pushed | After::Awaited => {}
             After::Close => client.close_after_reply = true,
             After::Later => client.stall = Stall::Transaction,
         }
+        self.release_messages(conn);
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -618,6 +644,7 @@ impl Core {
         match (entry.row.run, self.bound[row.index()]) {
             (Run::Local(run), _) => run(&mut args, &mut reply).map(|_| After::Done),
             (_, Bound::Here(run)) => run(self, io, conn, &mut args, &mut reply),
+            (_, Bound::Publish(space)) => self.publish(conn, space, &mut args, &mut reply),
             (Run::Container, _) => Err(CommandError::WrongArity(entry.full_name)),
             _ => unreachable!("the registry binds {}", entry.full_name),
         }

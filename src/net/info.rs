@@ -41,8 +41,8 @@ pub enum Kind {
 
 impl Kind {
     /// The class of a client.
-    pub fn of(_: &Client) -> Kind {
-        Kind::Normal
+    pub fn of(client: &Client) -> Kind {
+        if client.subscriptions.any() { Kind::PubSub } else { Kind::Normal }
     }
 
     /// A class by its name, with the old names of primaries and replicas.
@@ -63,6 +63,7 @@ impl Kind {
 pub fn flags_text(client: &Client) -> String {
     let letters = [
         (client.monitor, 'O'),
+        (client.subscriptions.any(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked || client.stall == Stall::Paused, 'b'),
         (client.close_after_reply, 'c'),
@@ -121,7 +122,7 @@ impl Line<'_> {
             Protocol::Resp3 => 3,
         };
         let mut line = format!(
-            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={}",
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={}",
             client.id.0,
             peer_text(client),
             local_text(client),
@@ -132,6 +133,9 @@ impl Line<'_> {
             seconds_since(client.active_ms),
             flags_text(client),
             client.db.0,
+            client.subscriptions.channels,
+            client.subscriptions.patterns,
+            client.subscriptions.shard_channels,
             queued.map_or(-1, |multi| multi.commands.len() as i64),
         );
         line += &format!(

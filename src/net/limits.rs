@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::client::{Client, Stall};
 use super::core::Core;
-use super::info::OWN_OUTPUT_BYTES;
+use super::info::{Kind, OWN_OUTPUT_BYTES};
 use crate::config::{ClientClass, MemoryBound, id};
 use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 
@@ -49,7 +49,12 @@ impl Core {
         if bytes > UNAUTHENTICATED_OUTPUT_BYTES && self.must_authenticate(conn) {
             return true;
         }
-        let limit = self.config.output_limit(ClientClass::Normal);
+        let class = match Kind::of(self.clients.at(conn.index)) {
+            Kind::PubSub => ClientClass::PubSub,
+            Kind::Replica | Kind::Primary => ClientClass::Replica,
+            Kind::Normal => ClientClass::Normal,
+        };
+        let limit = self.config.output_limit(class);
         let client = self.clients.at(conn.index);
         if limit.soft_bytes == 0 || bytes < limit.soft_bytes {
             client.soft_limit_since_ms = None;
@@ -79,6 +84,7 @@ impl Core {
             }
             timeout_ms > 0
                 && !client.monitor
+                && !client.subscriptions.any()
                 && client.outstanding == 0
                 && client.stall != Stall::Paused
                 && idle_ms > timeout_ms

@@ -110,6 +110,9 @@ impl Core {
                 let ran = Ran { cycles: self.lap(), ok, reply_bytes };
                 self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
             }
+            if self.shard.notices.has_pending() {
+                self.notify();
+            }
             if self.shard.waits.has_ready() {
                 // Those served may be clients of the same core.
                 self.batch_to(from).replies = replies;
@@ -213,6 +216,8 @@ impl Core {
                 }
             }
             Control::Monitor(line) => self.show_monitors(&line),
+            Control::Letter { letter, slot } => self.take_letter(from, &letter, slot),
+            Control::Received { slot, count } => self.take_received(io, slot, count),
             Control::Noted(noted) => self.log(*noted, None),
             Control::Waits(token) => self.client_waits(token),
             Control::EndWait { origin, token, how } => self.end_wait(origin, token, how),
@@ -326,7 +331,7 @@ impl Core {
     }
 
     /// Goes on with a transaction whose step on this core is done.
-    fn resume_transaction(&mut self, io: &mut dyn NetIo, slot: u32) {
+    pub(super) fn resume_transaction(&mut self, io: &mut dyn NetIo, slot: u32) {
         let mut out = Vec::new();
         let event = self.coordinator.resume(slot, &mut out);
         self.post(out);
@@ -356,6 +361,9 @@ impl Core {
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
                 self.ran_in_work(origin, client.id, done);
+                if self.shard.notices.has_pending() {
+                    self.notify();
+                }
                 if conclude {
                     self.queue.release(tx);
                 }
@@ -369,14 +377,18 @@ impl Core {
             }
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
-                self.unhold(origin, token);
                 let table = self.table;
                 let mut output = Output::default();
                 self.start_clock();
                 let did =
                     run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
                 if let Did::Blocked(block) = did {
-                    return self.block(origin, token, client, command_of(row, db, request), block);
+                    self.block(origin, token, client, command_of(row, db, request), block);
+                    return self.unhold(origin, token);
+                }
+                self.unhold(origin, token);
+                if self.shard.notices.has_pending() {
+                    self.notify();
                 }
                 let ok = did.is_ok();
                 if ok || !self.count_error_reply(row, &output, 0) {
@@ -400,6 +412,7 @@ impl Core {
         *count -= 1;
         if *count == 0 {
             self.held.remove(&name);
+            self.unheld(name);
         }
     }
 

@@ -16,6 +16,7 @@ pub mod multi;
 pub mod observe;
 pub mod output;
 pub mod pause;
+pub mod pubsub;
 pub mod settings;
 pub mod shared;
 

@@ -102,7 +102,22 @@ pub fn runs_inside_multi(name: &str) -> bool {
 
 /// Bound commands whose effect must not overtake commands that are still under way.
 pub fn waits_for_answers(name: &str) -> bool {
-    matches!(name, "exec" | "quit" | "reset" | "monitor" | "shutdown" | "auth" | "hello")
+    matches!(
+        name,
+        "exec"
+            | "quit"
+            | "reset"
+            | "monitor"
+            | "shutdown"
+            | "auth"
+            | "hello"
+            | "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+    )
 }
 
 fn multi(
@@ -237,12 +252,13 @@ fn exec_block(
     let mut steps = core.steps_of(*multi, db);
     let claims = core.claims_of(&mut steps, &watched);
     let here = claims.iter().all(|(shard, _)| *shard == core.me)
-        && !steps.iter().any(|step| matches!(step.route, Ok(Route::Broadcast)) && core.shared.shards > 1)
+        && !steps.iter().any(|step| core.asks_other_cores(step))
         && claims.iter().all(|(_, claim)| core.queue.is_idle() || !core.queue.conflict(&claim.intents));
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
         if unchanged {
-            core.exec_here(io, conn, steps, reply)
+            core.hold_messages(conn);
+            core.exec_here(io, conn, steps, reply);
         } else {
             reply.null_array()
         };
@@ -264,6 +280,17 @@ fn exec_block(
 }
 
 impl Core {
+    /// Does a step need an answer of other cores, without being a part of the transaction?
+    fn asks_other_cores(&self, step: &Step) -> bool {
+        match (&step.route, self.bound[step.command.row.index()]) {
+            (Ok(Route::Broadcast), _) => self.shared.shards > 1,
+            (Ok(Route::Bound), Bound::Publish(space)) => {
+                self.asks_others(space, step.command.request.argv().get(1))
+            }
+            _ => false,
+        }
+    }
+
     /// Forgets a client's watched keys.
     pub fn unwatch_all(&mut self, conn: ConnId) {
         let watched = std::mem::take(&mut self.clients.at(conn.index).watched);
@@ -379,10 +406,11 @@ impl Core {
             self.run_step(io, conn, &step, &mut out);
             reply.out.append(&mut out);
             self.show_step(conn, &step.command);
+            if self.shard.notices.has_pending() {
+                self.notify();
+            }
         }
-        if self.shard.waits.has_ready() {
-            self.serve_waiters();
-        }
+        self.follow_up();
     }
 
     /// Shows a command of a block to the monitors.
@@ -472,6 +500,21 @@ impl Core {
             return false;
         }
         let mut out = Output::default();
+        if !gone
+            && let Bound::Publish(space) = self.bound[step.command.row.index()]
+            && step.route.is_ok()
+        {
+            self.start_clock();
+            let argv = step.command.request.argv();
+            let count = self.publish_in_exec(slot, space, &mut Args::new(argv, 1));
+            let ran = Ran { cycles: self.lap(), ok: true, reply_bytes: 0 };
+            self.ran(step.command.row, Caller::Here(conn), argv, ran);
+            let Some(count) = count else { return false };
+            Reply::new(&mut out, Default::default()).int(count);
+            let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
+            exec.caller_done_as_before(out);
+            return true;
+        }
         // Nobody reads the reply of a client that left, and what the step does is about its connection.
         if !gone {
             self.run_step(io, conn, &step, &mut out);

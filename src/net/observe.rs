@@ -12,6 +12,7 @@ use crate::observe::rates::Totals;
 use crate::observe::report::{CommandReport, DbReport, Memory};
 use crate::observe::slowlog::{Logged, Which, shown_args};
 use crate::observe::{CoreReport, Facts};
+use crate::pubsub::Space;
 use crate::resp::{Argv, Output};
 use crate::runtime::face::{ConnId, ListenerKind};
 use crate::shard::stats::KeyStats;
@@ -235,6 +236,7 @@ impl Core {
                 ("expire_lag_p99_ms", lag.quantile_ms(0.99)),
                 ("expire_lag_max_ms", lag.max_ms()),
             ],
+            subscribed: Space::ALL.map(|space| self.subscriptions.marks(space)),
             monitors: self.shared.monitors[self.me.index()].load(Ordering::Relaxed) as u64,
             net_in: self.observe.net_in,
             net_out: self.observe.net_out,
@@ -295,6 +297,7 @@ impl Core {
             report.clients += 1;
             // Redis: who waits for CLIENT PAUSE to end counts as blocked.
             report.blocked += u64::from(client.blocked || client.stall == super::client::Stall::Paused);
+            report.subscribers += u64::from(client.subscriptions.any());
             let watched = client.watched.len() as u64;
             report.watching += u64::from(watched > 0);
             report.watched_keys += watched;

@@ -1,6 +1,8 @@
 //! From the configuration to what a shard wants to know of it.
 
-use crate::config::{Config, id};
+use crate::config::{Config, events, id};
+use crate::shard::effects::Class;
+use crate::shard::notices::NoticeWants;
 use crate::shard::{EvictionPolicy, Settings};
 use crate::types::Encodings;
 
@@ -19,6 +21,34 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         stands_still: paused,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
         encodings: encodings(config),
+    }
+}
+
+/// What is to be published about keys.
+pub fn notice_wants(config: &Config) -> NoticeWants {
+    let asked = config.notify_events();
+    let has = |bit| asked & bit != 0;
+    let classes = [
+        (events::GENERIC, Class::Generic),
+        (events::STRING, Class::String),
+        (events::LIST, Class::List),
+        (events::SET, Class::Set),
+        (events::HASH, Class::Hash),
+        (events::ZSET, Class::SortedSet),
+        (events::STREAM, Class::Stream),
+        (events::EXPIRED, Class::Expired),
+        (events::EVICTED, Class::Evicted),
+        (events::MODULE, Class::Module),
+        (events::KEY_MISS, Class::KeyMiss),
+        (events::NEW, Class::New),
+        (events::OVERWRITTEN, Class::Overwritten),
+        (events::TYPE_CHANGED, Class::TypeChanged),
+    ];
+    let wanted = classes.into_iter().filter(|(bit, _)| has(*bit));
+    NoticeWants {
+        keyspace: has(events::KEYSPACE),
+        keyevent: has(events::KEYEVENT),
+        classes: wanted.fold(0, |set, (_, class)| set | class.bit()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::config::{Config, id};
+use crate::pubsub::Presence;
 use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
 use crate::tx::Grace;
@@ -64,6 +65,8 @@ pub struct Shared {
     pub monitors: Vec<AtomicUsize>,
     /// Clients in MONITOR on all cores.
     pub monitor_count: AtomicUsize,
+    /// Which cores have subscribers.
+    pub presence: Arc<Presence>,
     /// CLIENT PAUSE: until when (ms since the epoch; 0 not paused), and whether reads pause too.
     pub pause_until_ms: AtomicI64,
     pub pause_all: AtomicBool,
@@ -110,6 +113,7 @@ impl Shared {
             connections_total: AtomicUsize::new(0),
             monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             monitor_count: AtomicUsize::new(0),
+            presence: Arc::new(Presence::new(shards)),
             client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
             evicted_clients: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),

@@ -141,7 +141,7 @@ fn clients(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "client_recent_max_output_buffer", "{}", total.output_max_bytes);
     line!(out, "blocked_clients", "{}", total.blocked);
     line!(out, "tracking_clients", "0");
-    line!(out, "pubsub_clients", "0");
+    line!(out, "pubsub_clients", "{}", total.subscribers);
     line!(out, "watching_clients", "{}", total.watching);
     line!(out, "clients_in_timeout_table", "0");
     line!(out, "total_watched_keys", "{}", total.watched_keys);
@@ -290,9 +290,10 @@ fn stats(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "current_eviction_exceeded_time", "0");
     line!(out, "keyspace_hits", "{}", total.keys.hits);
     line!(out, "keyspace_misses", "{}", total.keys.misses);
-    line!(out, "pubsub_channels", "0");
-    line!(out, "pubsub_patterns", "0");
-    line!(out, "pubsubshard_channels", "0");
+    let [channels, patterns, shard_channels] = total.subscribed.each_ref().map(Vec::len);
+    line!(out, "pubsub_channels", "{channels}");
+    line!(out, "pubsub_patterns", "{patterns}");
+    line!(out, "pubsubshard_channels", "{shard_channels}");
     line!(out, "latest_fork_usec", "0");
     line!(out, "total_forks", "0");
     line!(out, "migrate_cached_sockets", "0");

@@ -43,6 +43,9 @@ pub struct CoreReport {
     pub clients: u64,
     pub blocked: u64,
     pub monitors: u64,
+    pub subscribers: u64,
+    /// A number for each channel, pattern and shard channel with subscribers; the same names have the same on every core.
+    pub subscribed: [Vec<u64>; 3],
     pub watching: u64,
     pub watched_keys: u64,
     pub client_bytes: u64,
@@ -91,6 +94,7 @@ impl CoreReport {
             (&mut self.clients, other.clients),
             (&mut self.blocked, other.blocked),
             (&mut self.monitors, other.monitors),
+            (&mut self.subscribers, other.subscribers),
             (&mut self.watching, other.watching),
             (&mut self.watched_keys, other.watched_keys),
             (&mut self.client_bytes, other.client_bytes),
@@ -120,6 +124,13 @@ impl CoreReport {
             (&mut self.lazy_bytes, other.lazy_bytes),
         ] {
             *mine += theirs;
+        }
+        for (mine, theirs) in self.subscribed.iter_mut().zip(&other.subscribed) {
+            if !theirs.is_empty() {
+                mine.extend_from_slice(theirs);
+                mine.sort_unstable();
+                mine.dedup();
+            }
         }
         self.input_max_bytes = self.input_max_bytes.max(other.input_max_bytes);
         self.output_max_bytes = self.output_max_bytes.max(other.output_max_bytes);

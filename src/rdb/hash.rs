@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  4 HASH             count │ (field │ value) …
+//! 13 HASH_ZIPLIST     a string: the ziplist of fields and values
+//!  9 HASH_ZIPMAP      a string: the zipmap
 //! 16 HASH_LISTPACK    a string: the listpack of fields and values
 //! 24 HASH_METADATA    earliest deadline, 8 bytes little-endian │ count │ (ttl │ field │ value) …
 //!                     ttl: a length; 0 none, else the deadline less the earliest, and one
@@ -14,6 +16,7 @@ use super::error::RdbError;
 use super::format::kind;
 use super::read::{Reader, Text};
 use super::write::Writer;
+use super::{ziplist, zipmap};
 use crate::types::hash::{Form, HashView};
 use crate::types::listpack::Listpack;
 use crate::types::raw::table::Ttl;
@@ -105,6 +108,15 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Hash, RdbError> {
             pack.and_then(|pack| of_listpack(pack, of != kind::HASH_LISTPACK, &limits))
                 .ok_or(RdbError::BadValue(of))
         }
+        kind::HASH_ZIPLIST => {
+            let pack = ziplist::read(&bytes(reader)?).filter(|pack| !pack.is_empty());
+            pack.and_then(|pack| of_listpack(pack, false, &limits)).ok_or(RdbError::BadValue(of))
+        }
+        kind::HASH_ZIPMAP => {
+            // Redis: these alone are measured by the length of their values too.
+            let pack = zipmap::read(&bytes(reader)?).filter(|pack| !pack.is_empty());
+            pack.and_then(|pack| field_by_field(&pack, false, &limits)).ok_or(RdbError::BadValue(of))
+        }
         _ => read_fields(reader, of, first, &limits),
     }
 }
@@ -150,6 +162,11 @@ pub fn of_listpack(pack: Listpack, triples: bool, limits: &Encodings) -> Option<
     if fits && pack.iter().step_by(step).all(|(_, field)| seen.insert(field.to_vec())) {
         return Some(Hash::from_listpack(pack, triples));
     }
+    field_by_field(&pack, triples, limits)
+}
+
+/// A hash in the form that its fields and values ask for.
+fn field_by_field(pack: &Listpack, triples: bool, limits: &Encodings) -> Option<Hash> {
     let mut hash = Hash::default();
     let mut entries = pack.iter().map(|(_, entry)| entry);
     while let (Some(field), Some(value)) = (entries.next(), entries.next()) {

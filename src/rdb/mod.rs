@@ -16,8 +16,12 @@ pub mod list;
 pub mod lzf;
 pub mod payload;
 pub mod read;
+pub mod set;
+pub mod stream;
 pub mod value;
 pub mod write;
+pub mod ziplist;
+pub mod zipmap;
 mod zset;
 
 #[cfg(test)]

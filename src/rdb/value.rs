@@ -5,11 +5,12 @@ use super::format::kind;
 use super::hash;
 use super::list;
 use super::read::{Reader, Text};
+use super::stream;
 use super::write::Writer;
-use super::zset;
+use super::{set, zset};
 use crate::types::number::parse_i64;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
-use crate::types::{Collection, Hash, Kind, List, Packed, Value, ZSet};
+use crate::types::{Collection, Hash, List, Packed, Set, Value, ZSet};
 
 /// Longest text of an integer.
 const INT_TEXT_MAX: usize = 20;
@@ -21,11 +22,15 @@ pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
         ValueRef::Packed(Packed::List, _) | ValueRef::Heap(Value::List(_)) => kind::LIST_QUICKLIST_2,
         ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
         ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
-        ValueRef::Packed(form, bytes) if form.kind() == Kind::Hash => {
+        ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            set::kind_of(Set::view_packed(*form, bytes))
+        }
+        ValueRef::Heap(Value::Set(value)) => set::kind_of(value.view()),
+        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
             hash::kind_of(Hash::view_packed(*form, bytes))
         }
         ValueRef::Heap(Value::Hash(value)) => hash::kind_of(value.view()),
-        ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
+        ValueRef::Heap(Value::Stream(_)) => kind::STREAM_LISTPACKS_2,
     }
 }
 
@@ -39,11 +44,15 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
         ValueRef::Heap(Value::List(value)) => list::write(writer, value.view()),
         ValueRef::Packed(form @ Packed::ZSet, bytes) => zset::write(writer, ZSet::view_packed(*form, bytes)),
         ValueRef::Heap(Value::ZSet(value)) => zset::write(writer, value.view()),
-        ValueRef::Packed(form, bytes) if form.kind() == Kind::Hash => {
+        ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            set::write(writer, Set::view_packed(*form, bytes));
+        }
+        ValueRef::Heap(Value::Set(value)) => set::write(writer, value.view()),
+        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
             hash::write(writer, Hash::view_packed(*form, bytes));
         }
         ValueRef::Heap(Value::Hash(value)) => hash::write(writer, value.view()),
-        ValueRef::Packed(..) | ValueRef::Heap(_) => unreachable!("every type has its arm"),
+        ValueRef::Heap(Value::Stream(value)) => stream::write(writer, value),
     }
 }
 
@@ -51,14 +60,24 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {
         kind::STRING => Ok(string(reader.string()?)),
-        kind::LIST | kind::LIST_QUICKLIST_2 => list::read(reader, of).map(taken),
-        kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => zset::read(reader, of).map(taken),
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(reader, of).map(taken),
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            list::read(reader, of).map(taken)
+        }
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            zset::read(reader, of).map(taken)
+        }
         kind::HASH
+        | kind::HASH_ZIPMAP
+        | kind::HASH_ZIPLIST
         | kind::HASH_LISTPACK
         | kind::HASH_METADATA
         | kind::HASH_LISTPACK_EX
         | kind::HASH_METADATA_PRE_GA
         | kind::HASH_LISTPACK_EX_PRE_GA => hash::read(reader, of).map(taken),
+        kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
+            stream::read(reader, of).map(taken)
+        }
         other => Err(RdbError::UnknownType(other)),
     }
 }

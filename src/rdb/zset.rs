@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! 17 ZSET_LISTPACK   a string: the listpack of members and scores
+//! 12 ZSET_ZIPLIST    a string: the ziplist of members and scores
 //!  5 ZSET_2          count │ (member │ score, 8 bytes little-endian) …    from the highest to the lowest
 //!  3 ZSET            count │ (member │ length of the text, 1 byte │ text; or 253 NaN, 254 inf, 255 -inf) …
 //! ```
@@ -10,6 +11,7 @@ use super::error::RdbError;
 use super::format::kind;
 use super::read::{Reader, Text};
 use super::write::Writer;
+use super::ziplist;
 use crate::types::listpack::Listpack;
 use crate::types::number::parse_f64;
 use crate::types::zset::ZView;
@@ -40,9 +42,10 @@ pub fn write(writer: &mut Writer, zset: ZView<'_>) {
 
 /// Reads a sorted set of one of the types above.
 pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<ZSet, RdbError> {
-    if of == kind::ZSET_LISTPACK {
+    if of == kind::ZSET_LISTPACK || of == kind::ZSET_ZIPLIST {
         let text = bytes(reader)?;
-        let pack = Listpack::from_redis(&text).filter(|pack| !pack.is_empty());
+        let pack = if of == kind::ZSET_LISTPACK { Listpack::from_redis(&text) } else { ziplist::read(&text) };
+        let pack = pack.filter(|pack| !pack.is_empty());
         let limits: Encodings = *reader.encodings();
         return pack.and_then(|pack| ZSet::from_listpack(pack, &limits)).ok_or(RdbError::BadValue(of));
     }

@@ -6,8 +6,11 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{CommandTable, bitmaps, hashes, keys, lists, strings};
+use crate::commands::{
+    CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets,
+};
 use crate::net::dispatch::Bound;
+use crate::net::pubsub::commands as pubsub;
 use crate::net::{client_commands, connection, multi};
 
 /// Every family, in the order of their row numbers.
@@ -15,7 +18,13 @@ const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
     hashes::ROWS,
     bitmaps::ROWS,
+    streams::ROWS,
+    hll::ROWS,
     keys::ROWS,
+    zsets::ROWS,
+    geo::ROWS,
+    sets::ROWS,
+    sort::ROWS,
     lists::ROWS,
     multi::ROWS,
     connection::ROWS,
@@ -31,6 +40,7 @@ const FAMILIES: &[&[Row]] = &[
     latency::ROWS,
     memory::ROWS,
     monitor::ROWS,
+    pubsub::ROWS,
 ];
 
 /// Every subsystem's bindings, by full name.
@@ -48,6 +58,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     latency::BINDINGS,
     memory::BINDINGS,
     monitor::BINDINGS,
+    pubsub::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.
@@ -67,6 +78,7 @@ pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
         let fits = matches!(
             (entry.row.run, bound[id.index()]),
             (Run::Bound | Run::Container, Bound::Here(_))
+                | (Run::Bound, Bound::Publish(_))
                 | (Run::Broadcast, Bound::Broadcast { .. })
                 | (
                     Run::Container

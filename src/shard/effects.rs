@@ -19,8 +19,22 @@ pub enum Class {
     Evicted,
     Module,
     New,
+    /// A read found nothing. Not a change.
+    KeyMiss,
+    /// A value took the place of another.
+    Overwritten,
+    /// A value took the place of one of another type.
+    TypeChanged,
     /// A change that no notification tells of.
     Silent,
+}
+
+impl Class {
+    /// The bit of a class in a set.
+    #[inline]
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
 }
 
 /// What happened to a key: the name and class of its keyspace notification.
@@ -103,10 +117,16 @@ events! {
     XCLAIM = "xclaim", Stream;
     XAUTOCLAIM = "xautoclaim", Stream;
     XREADGROUP = "xreadgroup", Stream;
+    XNACK = "xnack", Stream;
+    XCFGSET = "xcfgset", Stream;
     SETBIT = "setbit", String;
     PFADD = "pfadd", String;
     EXPIRED = "expired", Expired;
     EVICTED = "evicted", Evicted;
+    NEW = "new", New;
+    KEY_MISS = "keymiss", KeyMiss;
+    OVERWRITTEN = "overwritten", Overwritten;
+    TYPE_CHANGED = "type_changed", TypeChanged;
     ALL_FAILED = "bitfield", Silent;
     COUNTED = "pfcount", Silent;
     REPRESENTED = "pfdebug", Silent;
@@ -120,11 +140,30 @@ pub struct Effect {
     pub event: Event,
 }
 
+/// News that are recorded only while somebody wants them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Wants {
+    pub new: bool,
+    pub misses: bool,
+    pub overwritten: bool,
+    pub type_changed: bool,
+}
+
+/// What a value that was stored as a whole took the place of.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Stored {
+    pub is_new: bool,
+    pub overwritten: bool,
+    /// Known only while somebody wants to know it.
+    pub type_changed: bool,
+}
+
 /// The effects of the command that runs, until they are drained.
 #[derive(Default)]
 pub struct Effects {
     /// How many followers want effects: watched keys now; log, replicas, notifications later.
     followers: usize,
+    pub wants: Wants,
     pending: Vec<Effect>,
     /// Changes since the last save; Redis's `dirty`.
     pub dirty: u64,
@@ -158,6 +197,39 @@ impl Effects {
         self.seen.push(Effect { db, key: key.into(), event });
         if self.followers > 0 {
             self.pending.push(Effect { db, key: key.into(), event });
+        }
+    }
+
+    /// Records a change that stored a value as a whole.
+    ///
+    /// Redis: that a key is new, or was overwritten, is told before what the command did.
+    #[inline]
+    pub fn record_store(&mut self, db: DbIndex, key: &[u8], event: Event, stored: Stored) {
+        if self.followers > 0 && self.wants != Wants::default() {
+            self.tell_store(db, key, stored);
+        }
+        self.record(db, key, event);
+    }
+
+    #[cold]
+    fn tell_store(&mut self, db: DbIndex, key: &[u8], stored: Stored) {
+        let Wants { new, overwritten, type_changed, .. } = self.wants;
+        for (is_told, event) in [
+            (new && stored.is_new, Event::NEW),
+            (overwritten && stored.overwritten, Event::OVERWRITTEN),
+            (type_changed && stored.type_changed, Event::TYPE_CHANGED),
+        ] {
+            if is_told {
+                self.also(db, key, event);
+            }
+        }
+    }
+
+    /// A read found no such key.
+    #[inline]
+    pub fn missed(&mut self, db: DbIndex, key: &[u8]) {
+        if self.wants.misses {
+            self.also(db, key, Event::KEY_MISS);
         }
     }
 

@@ -5,14 +5,14 @@
 
 use super::access::{AccessClock, Counting};
 use super::db::Db;
-use super::effects::{Effects, Event};
+use super::effects::{Effects, Event, Stored};
 use super::field_expiry::next_of_moved;
 use super::graveyard::Graveyard;
 use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
 use crate::types::raw::table::{Probe, Probed, Table};
 use crate::types::raw::table::{Value as TableValue, ValueRef};
-use crate::types::{DbIndex, Packed, Value};
+use crate::types::{DbIndex, Kind, Packed, Value};
 
 /// An entry's value as readers see it.
 pub type ValueView<'a> = ValueRef<'a, Value>;
@@ -95,6 +95,7 @@ impl<'a> Keyspace<'a> {
             }
             Probed::Missing => {
                 stats.misses += 1;
+                effects.missed(*index, key);
                 None
             }
             Probed::Refused(table) => {
@@ -103,6 +104,7 @@ impl<'a> Keyspace<'a> {
                     expire(table, hash, key, graveyard, stats);
                     effects.record(*index, key, Event::EXPIRED);
                 }
+                effects.missed(*index, key);
                 None
             }
         }
@@ -135,6 +137,9 @@ impl<'a> Keyspace<'a> {
         if count {
             let counter = if entry.is_some() { &mut stats.hits } else { &mut stats.misses };
             *counter += 1;
+            if entry.is_none() {
+                effects.missed(*index, key);
+            }
         }
         entry
     }
@@ -156,6 +161,13 @@ impl<'a> Keyspace<'a> {
         }
     }
 
+    /// Looks a key up that this command has looked up before, so that several can be read side by side. Expires nothing
+    /// and counts nothing.
+    pub fn again(&self, key: &[u8]) -> Option<EntryView<'_>> {
+        let entry = self.db.table.find(self.hash(key), key)?;
+        (!has_expired(&entry, self.clock.now_ms)).then_some(entry)
+    }
+
     /// Is the key there? Counts neither hit nor access.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         let hash = self.hash(key);
@@ -174,12 +186,25 @@ impl<'a> Keyspace<'a> {
             counting => self.prepare(hash, key, counting),
         };
         let value = self.table_value(value);
+        let type_changed = self.effects.wants.type_changed && self.is_of_other_type(hash, key, &value);
         let replaced = self.db.table.replace(hash, key, value, ttl, access);
         if let Some(old) = replaced.old {
             self.bury(old);
         }
-        self.effects.record(self.index, key, event);
+        let stored = Stored { is_new: !replaced.existed, overwritten: replaced.existed, type_changed };
+        self.effects.record_store(self.index, key, event, stored);
         replaced.existed
+    }
+
+    /// Is there a value of another type than this one?
+    #[cold]
+    fn is_of_other_type(&mut self, hash: u64, key: &[u8], value: &TableValue<'_, Value>) -> bool {
+        let after = match value {
+            TableValue::Int(_) | TableValue::Bytes(_) => Kind::String,
+            TableValue::Packed(form, _) => form.kind(),
+            TableValue::Heap(value) => value.kind(),
+        };
+        self.db.table.find(hash, key).is_some_and(|entry| kind_of(entry.value()) != after)
     }
 
     /// Expires what is about to be overwritten, and says what becomes of its access metadata.
@@ -290,6 +315,7 @@ impl<'a> Keyspace<'a> {
             TakenValue::Heap(value) => self.heap(value),
         };
         let ttl = moved.expire_at_ms.map_or(Ttl::Clear, Ttl::Set);
+        let type_changed = self.effects.wants.type_changed && self.is_of_other_type(hash, key, &value);
         let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(moved.access));
         if let Some(old) = replaced.old {
             self.bury(old);
@@ -297,7 +323,9 @@ impl<'a> Keyspace<'a> {
         if let Some(at) = fields_expire_at {
             self.fields_expire_at(key, at);
         }
-        self.effects.record(self.index, key, event);
+        // Redis: what was there is deleted first, so the key is a new one in any case.
+        let stored = Stored { is_new: true, overwritten: replaced.existed, type_changed };
+        self.effects.record_store(self.index, key, event, stored);
     }
 
     /// How many keys there are, those included whose deadline has passed unnoticed.
@@ -386,6 +414,15 @@ impl<'a> Keyspace<'a> {
         let change = edit.heap_change();
         self.settle(change);
         Some(result)
+    }
+}
+
+/// The type of a value.
+pub fn kind_of(value: ValueView<'_>) -> Kind {
+    match value {
+        ValueRef::Int(_) | ValueRef::Bytes(_) => Kind::String,
+        ValueRef::Packed(form, _) => form.kind(),
+        ValueRef::Heap(value) => value.kind(),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod field_expiry;
 pub mod graveyard;
 pub mod keyspace;
 pub mod memory;
+pub mod notices;
 #[allow(clippy::module_inception)]
 pub mod shard;
 pub mod slots;

@@ -9,8 +9,9 @@ use super::effects::Effects;
 use super::evict::Pool;
 use super::expire::ExpiryLag;
 use super::graveyard::Graveyard;
-use super::keyspace::{Keyspace, ValueView};
+use super::keyspace::{Keyspace, kind_of};
 use super::memory::{Account, MemoryBoard};
+use super::notices::{NoticeWants, Notices};
 use super::stats::KeyStats;
 use super::waits::{WaiterId, Waits};
 use super::watch::Watches;
@@ -91,6 +92,7 @@ pub struct Shard {
     pub effects: Effects,
     pub watches: Watches,
     pub waits: Waits,
+    pub notices: Notices,
     pub graveyard: Graveyard,
     pub stats: KeyStats,
     /// How late active expiry was.
@@ -116,6 +118,7 @@ impl Shard {
             effects: Effects::default(),
             watches: Watches::default(),
             waits: Waits::default(),
+            notices: Notices::default(),
             graveyard: Graveyard::default(),
             stats: KeyStats::default(),
             expiry_lag: ExpiryLag::default(),
@@ -192,11 +195,18 @@ impl Shard {
     pub fn kind_of(&mut self, db: DbIndex, key: &[u8]) -> Option<Kind> {
         let mut keys = self.keyspace(db, false);
         let entry = keys.peek(key)?;
-        Some(match entry.value() {
-            ValueView::Int(_) | ValueView::Bytes(_) => Kind::String,
-            ValueView::Packed(form, _) => form.kind(),
-            ValueView::Heap(value) => value.kind(),
-        })
+        Some(kind_of(entry.value()))
+    }
+
+    /// Begins or ends following the effects for keyspace notifications.
+    pub fn notice(&mut self, wants: NoticeWants) {
+        match (self.notices.wants.any(), wants.any()) {
+            (false, true) => self.effects.follow(),
+            (true, false) => self.effects.unfollow(),
+            _ => {}
+        }
+        self.notices.wants = wants;
+        self.effects.wants = wants.rare();
     }
 
     /// Begins or ends following the effects for watched keys.

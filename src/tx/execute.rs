@@ -208,6 +208,11 @@ fn run_hops(
         let one;
         let mine = match hop.on {
             On::Owners => &mine[..],
+            On::EveryIf(applies) if !applies(argv) => {
+                gathered.hops.push(Vec::new());
+                continue;
+            }
+            On::EveryIf(_) => &mine[..],
             On::Key(order) => {
                 one = [order];
                 &one[..]
@@ -256,7 +261,13 @@ pub fn run_work(
                 unreachable!("only commands of hops have hops")
             };
             let mut ctx = Ctx { shard, db: command.db, client };
-            (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got)
+            let part = (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got);
+            // What was lent goes back: a later hop, or the finish, may want it too. What was shared stayed there.
+            let was_lent = !got.hops.is_empty() && !matches!(hops[hop].on, On::EveryIf(_));
+            match part {
+                Ok(part) if was_lent => Ok(Part::Returned(Box::new((part, got)))),
+                part => part,
+            }
         }
         Work::All { command } => {
             let entry = table.entry(command.row);

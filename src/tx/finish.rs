@@ -1,9 +1,10 @@
 //! The end of every write: its effects go to those who follow the keyspace.
 //!
-//! INVARIANT: this is the only place that reads effects. Watched keys and waited-for keys today; the log,
-//! replicas, tracking, notifications and search indexes join here.
+//! INVARIANT: this is the only place that reads effects. Watched keys, waited-for keys and keyspace notifications
+//! today; the log, replicas, tracking and search indexes join here.
 
 use crate::shard::Shard;
+use crate::shard::effects::Class;
 
 /// Drains the effects of the command that just ran.
 #[inline]
@@ -15,9 +16,12 @@ pub fn finish(shard: &mut Shard) {
 
 #[cold]
 fn drain(shard: &mut Shard) {
-    let Shard { effects, watches, waits, .. } = shard;
+    let Shard { effects, watches, waits, notices, .. } = shard;
     for effect in effects.drain() {
-        watches.touch(effect.db, &effect.key);
-        waits.touch(effect.db, &effect.key);
+        if effect.event.class != Class::KeyMiss {
+            watches.touch(effect.db, &effect.key);
+            waits.touch(effect.db, &effect.key);
+        }
+        notices.take_effect(effect);
     }
 }

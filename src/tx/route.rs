@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::commands::keys_of::{KeysAt, keys_of};
-use crate::commands::spec::{Access, Run};
+use crate::commands::spec::{Access, Flags, Row, Run};
 use crate::commands::{CommandError, Entry};
 use crate::resp::Argv;
 use crate::shard::Placement;
@@ -62,6 +62,11 @@ pub fn route(
                 // An argument is missing, which the handler words too.
                 return Ok(Route::Shard(here));
             }
+            if let Run::Hops { hops, .. } = entry.row.run
+                && hops.iter().any(|hop| hop.on.is_every(argv))
+            {
+                return Ok(Route::Several);
+            }
             let mut owners = keys.iter().map(|key| placement.owner_of(argv.get(key.index)));
             let Some(first) = owners.next() else { return Ok(Route::Shard(here)) };
             if owners.all(|owner| owner == first) { Ok(Route::Shard(first)) } else { Ok(Route::Several) }
@@ -85,7 +90,9 @@ pub fn by_owner(keys: &KeysAt, argv: Argv<'_>, placement: Placement) -> KeysByOw
     owners
 }
 
-/// The mode a key's use asks for.
-pub fn mode_of(access: Access) -> Mode {
-    if access.has(Access::RO) { Mode::Shared } else { Mode::Exclusive }
+/// The mode in which a command uses a key.
+pub fn mode_of(row: &Row, access: Access) -> Mode {
+    // Redis: XREADGROUP writes, and yet says of all its keys that it only reads them.
+    let says_less = || row.flags.has(Flags::WRITE) && row.keys.iter().all(|spec| spec.access.has(Access::RO));
+    if access.has(Access::RO) && !says_less() { Mode::Shared } else { Mode::Exclusive }
 }

@@ -8,7 +8,7 @@ use super::route::{KeysByOwner, by_owner, mode_of};
 use crate::commands::Part;
 use crate::commands::block::WaitFor;
 use crate::commands::keys_of::keys_of;
-use crate::commands::spec::{Access, Flags, Gathered, On, Run};
+use crate::commands::spec::{Access, Flags, Gathered, Hop, On, Run};
 use crate::commands::{CommandError, CommandTable, Outcome};
 use crate::resp::{Output, Protocol, Reply};
 use crate::shard::Placement;
@@ -52,8 +52,15 @@ pub fn add_claims(
             let keys = keys_of(row, argv).map_err(|_| super::route::INVALID_KEYS)?;
             for key in &keys {
                 let name = argv.get(key.index);
-                let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(key.access) };
+                let mode = if key.access == Access(0) { Mode::Exclusive } else { mode_of(row, key.access) };
                 claim_on(claims, placement.owner_of(name)).intents.add(hasher.hash(name), mode);
+            }
+            if let Run::Hops { hops, .. } = row.run
+                && hops.iter().any(|hop| hop.on.is_every(argv))
+            {
+                for shard in 0..placement.shards() {
+                    claim_on(claims, ShardId(shard as u16)).intents.add_whole(Mode::Shared);
+                }
             }
         }
     }
@@ -183,6 +190,14 @@ impl Single {
         if self.begun {
             let mut kept = Vec::with_capacity(parts.len());
             for (shard, part) in parts {
+                let part = match part {
+                    Part::Returned(returned) => {
+                        let (part, got) = *returned;
+                        self.gathered = got;
+                        part
+                    }
+                    part => part,
+                };
                 match part {
                     Part::Failed(error) => self.failed = Some(*error),
                     part => {
@@ -197,9 +212,17 @@ impl Single {
         if stop || self.failed.is_some() {
             return None;
         }
-        let done = self.gathered.hops.len();
         let command = &self.command;
-        match self.table.entry(command.row).row.run {
+        let run = self.table.entry(command.row).row.run;
+        if let Run::Hops { hops, .. } = run {
+            let passed_over =
+                |hop: &Hop| matches!(hop.on, On::EveryIf(applies) if !applies(command.request.argv()));
+            while hops.get(self.gathered.hops.len()).is_some_and(passed_over) {
+                self.gathered.hops.push(Vec::new());
+            }
+        }
+        let done = self.gathered.hops.len();
+        match run {
             Run::PerKey { .. } if done == 0 => {
                 let each = |(shard, mine): &(ShardId, Vec<usize>)| {
                     (*shard, Work::Each { command: command.clone(), mine: mine.clone() })
@@ -224,16 +247,24 @@ impl Single {
                             ));
                         }
                     }
+                    On::EveryIf(_) => {
+                        for shard in (0..self.placement.shards()).map(|shard| ShardId(shard as u16)) {
+                            let mine = self.owners.iter().find(|(owner, _)| *owner == shard);
+                            let mine = mine.map(|(_, mine)| mine.clone()).unwrap_or_default();
+                            let (command, got) = (command.clone(), self.gathered.shared());
+                            works.push((shard, Work::Hop { command, hop: done, mine, got }));
+                        }
+                    }
                     on => {
                         let order = match on {
                             On::Chosen(choose) => choose(command.request.argv(), &self.gathered)?,
                             On::Key(order) => order,
-                            On::Owners => unreachable!("matched above"),
+                            On::Owners | On::EveryIf(_) => unreachable!("matched above"),
                         };
                         let owner = self.owners.iter().find(|(_, mine)| mine.contains(&order));
                         let shard = owner.expect("the keys of a row's hops exist").0;
                         let got = std::mem::take(&mut self.gathered);
-                        // The hops stay counted although their parts have moved on.
+                        // The hops stay counted while their parts are lent.
                         self.gathered.hops.resize_with(done, Vec::new);
                         works.push((
                             shard,

@@ -3,9 +3,12 @@
 pub mod bitfield;
 pub mod collection;
 pub mod encodings;
+pub mod geohash;
 pub mod glob;
 pub mod hash;
+pub mod hll;
 pub mod ids;
+pub mod intset;
 pub mod list;
 pub mod listpack;
 pub mod number;

@@ -24,6 +24,19 @@ repo=$(cd "$here/../.." && pwd)
 readonly UNITS="
 unit/type/string      external 240
 unit/type/incr        external 60
+unit/type/list        external 240
+unit/type/list-2      external 120
+unit/type/list-3      external 240
+unit/type/set         external 120
+unit/type/zset        external 240
+unit/type/hash        external 90
+unit/type/stream      external 180
+unit/type/stream-cgroups external 120
+unit/bitops           external 120
+unit/bitfield         external 60
+unit/hyperloglog      external 240
+unit/geo              external 240
+unit/sort             external 120
 unit/keyspace         external 90
 unit/expire           external 150
 unit/scan             external 120
@@ -44,6 +57,7 @@ unit/obuf-limits      own      120
 unit/info             own      90
 unit/limits           own      60
 unit/maxmemory        own      300
+unit/memefficiency    own      240
 "
 
 server='' engine='' threads=2 skips=yes list_failures=no keep=no wanted=()

@@ -2,6 +2,7 @@
 //! bytes, for `FUZZ_SECONDS` (default 1) per target. `FUZZ_SEED` repeats a run; each prints its seed.
 
 mod number;
+mod rdb;
 mod resp;
 
 use std::env;

@@ -12,6 +12,8 @@ pub enum Promise {
     Exact,
     /// These elements, in any order.
     Unordered,
+    /// These pairs, in any order: a map, or an array of keys and values.
+    Pairs,
     /// This number, give or take so much.
     Near(i64),
     /// These bytes, or none where Redis 7 takes a range that ends before the first byte to end at it.
@@ -29,7 +31,20 @@ pub fn promise_of(arguments: &[Vec<u8>]) -> Promise {
     let word = |at: usize| arguments.get(at).map(|a| a.to_ascii_uppercase()).unwrap_or_default();
     match (word(0).as_slice(), word(1).as_slice()) {
         (b"GETRANGE" | b"SUBSTR", _) if word(3).starts_with(b"-") => Promise::ExactOrEmpty,
-        (b"KEYS", _) => Promise::Unordered,
+        (b"KEYS" | b"SMEMBERS" | b"SINTER" | b"SUNION" | b"SDIFF" | b"HKEYS" | b"HVALS", _) => {
+            Promise::Unordered
+        }
+        (b"HGETALL", _) => Promise::Pairs,
+        (b"SPOP", _) if arguments.len() == 3 => Promise::Unordered,
+        (b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"SPOP", _) => Promise::Kind,
+        // Redis: elements of equal weight come in any order.
+        (b"SORT" | b"SORT_RO", _) if arguments.iter().any(|word| word.eq_ignore_ascii_case(b"BY")) => {
+            Promise::Unordered
+        }
+        (b"SSCAN" | b"HSCAN" | b"ZSCAN", _) => Promise::Kind,
+        // They tell idle times, or how the nodes lie in memory.
+        (b"XINFO", b"STREAM" | b"CONSUMERS") => Promise::Kind,
+        (b"XPENDING", _) if arguments.len() > 3 => Promise::Kind,
         (b"TTL" | b"EXPIRETIME", _) => Promise::Near(3),
         (b"PTTL" | b"PEXPIRETIME", _) => Promise::Near(3000),
         (b"OBJECT", b"IDLETIME") => Promise::Near(10),
@@ -58,6 +73,18 @@ pub fn same(promise: &Promise, ours: &Value, theirs: &Value) -> bool {
             ours.is_empty() && theirs.len() == 1
         }
         (Promise::Unordered, Value::Array(_), Value::Array(_)) => ours.sorted() == theirs.sorted(),
+        (Promise::Unordered, Value::Set(ours), Value::Set(theirs)) => {
+            Value::Array(ours.clone()).sorted() == Value::Array(theirs.clone()).sorted()
+        }
+        (Promise::Pairs, Value::Array(ours), Value::Array(theirs)) => pairs_of(ours) == pairs_of(theirs),
+        (Promise::Pairs, Value::Map(ours), Value::Map(theirs)) => {
+            let sorted = |pairs: &[(Value, Value)]| {
+                let mut pairs = pairs.to_vec();
+                pairs.sort();
+                pairs
+            };
+            sorted(ours) == sorted(theirs)
+        }
         // -1 and -2 say something else than a time.
         (Promise::Near(by), Value::Int(a @ 0..), Value::Int(b @ 0..)) => (a - b).abs() <= *by,
         (Promise::Kind | Promise::KindIfThere, _, _) => {
@@ -70,4 +97,10 @@ pub fn same(promise: &Promise, ours: &Value, theirs: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+fn pairs_of(flat: &[Value]) -> Vec<&[Value]> {
+    let mut pairs: Vec<_> = flat.chunks(2).collect();
+    pairs.sort();
+    pairs
 }

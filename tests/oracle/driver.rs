@@ -215,19 +215,43 @@ impl Side {
 
     /// All that can be asked about a key, with what each answer promises.
     fn facts(&mut self, key: &[u8]) -> Vec<(&'static str, Promise, Value)> {
-        let ask = [
-            ("TYPE", Promise::Exact),
-            ("OBJECT ENCODING", Promise::Exact),
-            ("PTTL", Promise::Near(5000)),
-            ("GET", Promise::Exact),
-        ];
+        let ask =
+            [("TYPE", Promise::Exact), ("OBJECT ENCODING", Promise::Exact), ("PTTL", Promise::Near(5000))];
         let commands = ask.iter().map(|(command, _)| {
             let words = command.split(' ').map(|word| word.as_bytes().to_vec());
             words.chain([key.to_vec()]).collect::<Vec<_>>()
         });
         let commands: Vec<_> = commands.collect();
         let replies = self.observer.pipeline(commands.iter());
-        ask.into_iter().zip(replies).map(|((command, promise), reply)| (command, promise, reply)).collect()
+        let mut facts: Vec<_> = ask
+            .into_iter()
+            .zip(replies)
+            .map(|((command, promise), reply)| (command, promise, reply))
+            .collect();
+        facts.push(("the value", Promise::Exact, self.value(key)));
+        facts
+    }
+
+    /// What a key holds, in an order that is the same whatever the server's is.
+    fn value(&mut self, key: &[u8]) -> Value {
+        let kind = self.observer.call(&[b"TYPE", key]);
+        let Value::Simple(kind) = kind else { return kind };
+        match kind.as_slice() {
+            b"list" => self.observer.call(&[b"LRANGE", key, b"0", b"-1"]),
+            b"set" => self.observer.call(&[b"SMEMBERS", key]).sorted(),
+            b"hash" => {
+                let flat = self.observer.call(&[b"HGETALL", key]).elements();
+                let pairs = flat.chunks(2).map(|pair| Value::Array(pair.to_vec()));
+                Value::Array(pairs.collect()).sorted()
+            }
+            b"zset" => self.observer.call(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
+            b"stream" => {
+                let entries = self.observer.call(&[b"XRANGE", key, b"-", b"+"]);
+                let groups = self.observer.call(&[b"XINFO".as_slice(), b"GROUPS", key]);
+                Value::Array(vec![entries, groups])
+            }
+            _ => self.observer.call(&[b"GET", key]),
+        }
     }
 }
 
@@ -320,12 +344,12 @@ fn carry_over(from: &mut Side, to: &mut Side, key: &[u8]) -> Result<(), (Value, 
     const NAME: &str = "carried over";
     let payload = from.observer.call(&[b"DUMP", key]);
     let Value::Bulk(payload) = payload else { return Err((payload, Value::Null)) };
-    let value = from.observer.call(&[b"GET", key]);
+    let value = from.value(key);
     let restored = to.observer.call(&args!["RESTORE", NAME, 0, dump::as_version(10, &payload)]);
     if restored != ok() {
         return Err((Value::Bulk(payload), restored));
     }
-    let copy = to.observer.call(&["GET", NAME]);
+    let copy = to.value(NAME.as_bytes());
     to.observer.expect(&["DEL", NAME], 1);
     if value == copy { Ok(()) } else { Err((value, copy)) }
 }

@@ -74,22 +74,6 @@ pub const LINES: &[(u32, &str)] = &[
     (1, "(NOSUCHCOMMAND|OBJECT nosuch|COMMAND nosuch) [$key|$value]"),
 ];
 
-/// Commands of types that come later: drawn when the server under test knows them, so that strings
-/// meet keys of a wrong type.
-pub const LATER_LINES: &[(u32, &str)] = &[
-    (4, "LPUSH $key <$value>"),
-    (2, "LPOP $key"),
-    (4, "SADD $key <$value>"),
-    (2, "SCARD $key"),
-    (4, "HSET $key <$small $value>"),
-    (2, "HLEN $key"),
-    (4, "ZADD $key <$small $value>"),
-    (2, "ZCARD $key"),
-    (3, "SETBIT $key $small (0|1)"),
-    (2, "BITCOUNT $key"),
-    (2, "PFADD $key <$value>"),
-];
-
 /// Keys of which commands draw: few, so that they meet; some with one hash tag, some anywhere.
 pub const KEYS: &[&[u8]] = &[
     b"a",
@@ -245,6 +229,19 @@ impl Generator {
                 "(" => self.group(tokens, active, out, ")"),
                 "[" => self.group(tokens, active, out, "]"),
                 "<" => self.group(tokens, active, out, ">"),
+                "$bitop" => {
+                    tokens.next();
+                    if active {
+                        let lines = [
+                            "GET $bittype $bitoffset",
+                            "SET $bittype $bitoffset $int",
+                            "INCRBY $bittype $bitoffset $int",
+                            "OVERFLOW (WRAP|SAT|FAIL) INCRBY $bittype $bitoffset $int",
+                        ];
+                        let line = *self.rng.pick(&lines);
+                        out.extend(self.line(line));
+                    }
+                }
                 word => {
                     tokens.next();
                     if active {
@@ -276,7 +273,8 @@ impl Generator {
     }
 
     fn token(&mut self, word: &str) -> Vec<u8> {
-        if let Some(name) = word.strip_prefix('$') {
+        // A lone dollar is a word of streams.
+        if let Some(name) = word.strip_prefix('$').filter(|name| !name.is_empty()) {
             return self.word(name);
         }
         match self.rng.below(4) {
@@ -328,7 +326,66 @@ impl Generator {
             "db" if rng.one_in(12) => rng.pick(&["-1", "16", "x", "9223372036854775808"]).as_bytes().to_vec(),
             "db" => rng.pick(&["0", "0", "1"]).as_bytes().to_vec(),
             "pattern" => rng.pick(PATTERNS).as_bytes().to_vec(),
-            "type" => rng.pick(&["string", "STRING", "list"]).as_bytes().to_vec(),
+            "type" => rng
+                .pick(&["string", "STRING", "list", "set", "zset", "hash", "stream", "x"])
+                .as_bytes()
+                .to_vec(),
+            // A few keys for each type, and now and then one of any.
+            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "gkey" if !rng.one_in(30) => {
+                let at = "lshzxbg".find(&name[..1]).expect("listed above");
+                let mine = [at, at + 8, at * 2 % 16, 16 + at % 5];
+                KEYS[*rng.pick(&mine)].to_vec()
+            }
+            "lkey" | "skey" | "hkey" | "zkey" | "xkey" | "bkey" | "gkey" => rng.pick(KEYS).to_vec(),
+            "elem" if rng.one_in(8) => self.value(),
+            "elem" if rng.one_in(3) => rng.below(25).to_string().into_bytes(),
+            "elem" => vec![*rng.pick(b"abcdefghijkl")],
+            "field" if rng.one_in(12) => self.value(),
+            "field" if rng.one_in(3) => rng.below(100).to_string().into_bytes(),
+            "field" => vec![b'f', *rng.pick(b"abcdefgh")],
+            "near" if rng.one_in(20) => rng.pick(NOT_INTEGERS).as_bytes().to_vec(),
+            "near" => (rng.below(12) as i64 - 4).to_string().into_bytes(),
+            "score" if rng.one_in(40) => rng.pick(NOT_FLOATS).as_bytes().to_vec(),
+            "score" if rng.one_in(20) => rng.pick(&["inf", "-inf", "+inf"]).as_bytes().to_vec(),
+            "score" if rng.one_in(5) => rng.pick(FLOATS[..19].as_ref()).as_bytes().to_vec(),
+            "score" => (rng.below(20) as i64 - 8).to_string().into_bytes(),
+            "bound" if rng.one_in(25) => rng.pick(NOT_FLOATS).as_bytes().to_vec(),
+            "bound" if rng.one_in(4) => rng.pick(&["-inf", "+inf", "(-inf", "(+inf"]).as_bytes().to_vec(),
+            "bound" => {
+                let score = rng.below(24) as i64 - 10;
+                format!("{}{score}{}", rng.pick(&["", "("]), rng.pick(&["", "", ".5"])).into_bytes()
+            }
+            "lex" if rng.one_in(25) => rng.pick(&["", "a", "[", "(", "inf"]).as_bytes().to_vec(),
+            "lex" if rng.one_in(3) => rng.pick(&["-", "+"]).as_bytes().to_vec(),
+            "lex" => vec![*rng.pick(b"[("), *rng.pick(b"abcdefghijkl0123")],
+            "id" if rng.one_in(25) => {
+                let wrong =
+                    ["", "-", "1-", "x", "1-x", "18446744073709551616", "0-0", "18446744073709551615-1"];
+                rng.pick(&wrong).as_bytes().to_vec()
+            }
+            "id" if rng.one_in(4) => rng.below(60).to_string().into_bytes(),
+            "id" => format!("{}-{}", rng.below(60), rng.below(4)).into_bytes(),
+            "range" if rng.one_in(3) => rng.pick(&["-", "+"]).as_bytes().to_vec(),
+            "range" => format!("{}{}-{}", rng.pick(&["", "", "("]), rng.below(60), rng.below(4)).into_bytes(),
+            "group" => rng.pick(&["g", "g", "h"]).as_bytes().to_vec(),
+            "consumer" => rng.pick(&["one", "two", "three"]).as_bytes().to_vec(),
+            "longitude" if rng.one_in(30) => rng.pick(&["180.1", "x", "-181"]).as_bytes().to_vec(),
+            "longitude" => format!("{}.{}", rng.below(360) as i64 - 180, rng.below(10_000)).into_bytes(),
+            "latitude" if rng.one_in(30) => rng.pick(&["86", "x", "-85.06"]).as_bytes().to_vec(),
+            "latitude" => format!("{}.{}", rng.below(168) as i64 - 84, rng.below(10_000)).into_bytes(),
+            "radius" if rng.one_in(20) => rng.pick(&["-1", "x", "0"]).as_bytes().to_vec(),
+            "radius" => rng.pick(&["1", "500", "1000", "5000.5", "10000", "30000"]).as_bytes().to_vec(),
+            "vkey" => rng.pick(&["lex:1", "lex:2", "{x}lex"]).as_bytes().to_vec(),
+            "pkey" => rng.pick(&["hll:1", "hll:2", "{x}hll", "hll:4"]).as_bytes().to_vec(),
+            "byhash" => b"w_*->f".to_vec(),
+            "new" => b">".to_vec(),
+            "weight" => format!("w_{}", rng.below(9)).into_bytes(),
+            "bittype" if rng.one_in(15) => rng.pick(&["u64", "i65", "x", "u0", ""]).as_bytes().to_vec(),
+            "bittype" => {
+                let bits = 1 + rng.below(63);
+                format!("{}{bits}", rng.pick(&["u", "i"])).into_bytes()
+            }
+            "bitoffset" => format!("{}{}", rng.pick(&["", "#"]), rng.below(70)).into_bytes(),
             other => unreachable!("the grammar has no word ${other}"),
         }
     }

@@ -8,12 +8,14 @@
 mod compare;
 mod driver;
 mod dump;
+mod families;
 mod grammar;
 #[path = "../support/mod.rs"]
 mod support;
 
 use driver::{Step, Tamper, history, minimise, replay, report};
-use grammar::{Generator, LATER_LINES, LINES};
+use families::{FAMILIES, Family};
+use grammar::{Generator, LINES};
 use std::path::PathBuf;
 use std::time::Duration;
 use support::{Options, Protocol, Rng, Server, Value, ok, seed_from_environment, wait_until};
@@ -45,24 +47,30 @@ fn number_from_environment(name: &str, default: usize) -> usize {
         .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
 }
 
-/// The lines of the grammar that the server under test can be asked.
-fn lines_for(ours: &Server) -> Vec<(u32, &'static str)> {
-    let mut client = ours.client(Protocol::Resp2);
-    let knows = |line: &str| {
-        let name = line.split(' ').next().expect("a line has a first word");
-        matches!(client.call(&["COMMAND", "INFO", name]).elements()[0], Value::Array(_))
-    };
-    LINES
-        .iter()
-        .copied()
-        .chain(LATER_LINES.iter().copied().filter({
-            let mut knows = knows;
-            move |(_, line)| knows(line)
-        }))
-        .collect()
+/// The families that both servers know.
+fn families_for(ours: &Server, theirs: &Server) -> Vec<Family> {
+    let mut clients = [ours, theirs].map(|server| server.client(Protocol::Resp2));
+    let known = FAMILIES.iter().copied().filter(|(name, _)| {
+        clients
+            .iter_mut()
+            .all(|client| matches!(client.call(&["COMMAND", "INFO", name]).elements()[0], Value::Array(_)))
+    });
+    known.collect()
 }
 
-/// DUMP payloads of strings in each of their forms.
+/// What one history draws from: strings and keys alone, or one or two families among them.
+fn lines_of(families: &[Family], rng: &mut Rng) -> Vec<(u32, &'static str)> {
+    let count = if families.is_empty() || rng.one_in(6) { 0 } else { 1 + rng.below(2) };
+    let mut lines = LINES.to_vec();
+    for _ in 0..count {
+        let (_, family) = families[rng.below(families.len())];
+        // About as much of each as of what all have in common.
+        lines.extend(family.iter().map(|(weight, line)| (weight * 3, *line)));
+    }
+    lines
+}
+
+/// DUMP payloads of values in each of their forms.
 fn payloads(theirs: &Server) -> Vec<Vec<u8>> {
     let mut client = theirs.client(Protocol::Resp2);
     let long = "compressible ".repeat(40);
@@ -71,7 +79,20 @@ fn payloads(theirs: &Server) -> Vec<Vec<u8>> {
         client.expect(&["SET", "payload", value], ok());
         client.call("DUMP payload").bytes().to_vec()
     };
-    values.map(dump).to_vec()
+    let mut payloads = values.map(dump).to_vec();
+    for line in [
+        "RPUSH payload a b 3 4000 5",
+        "SADD payload 1 2 70000",
+        "SADD payload a b c",
+        "HSET payload f v g 7",
+        "ZADD payload 1 a 2.5 b -inf c",
+        "XADD payload 5-1 f v g w",
+    ] {
+        client.expect(&["DEL", "payload"], 1);
+        client.call(line);
+        payloads.push(client.call("DUMP payload").bytes().to_vec());
+    }
+    payloads
 }
 
 /// The server under test, started again when it has ended.
@@ -114,14 +135,15 @@ fn compare_servers(
     length: usize,
     tamper: Tamper,
 ) -> Findings {
-    let lines = lines_for(ours.running());
+    let families = families_for(ours.running(), theirs);
     let payloads = payloads(theirs);
     let mut findings = Findings { reports: Vec::new() };
     let mut seeds = Rng::new(seed);
     for round in 0..rounds {
         // The first round's seed is the one that a failure names.
         let round_seed = if round == 0 { seed } else { seeds.next() };
-        let mut generator = Generator::new(round_seed, lines.clone(), payloads.clone());
+        let lines = lines_of(&families, &mut Rng::new(!round_seed));
+        let mut generator = Generator::new(round_seed, lines, payloads.clone());
         let steps = history(&mut generator, length);
         let mut run = |steps: &[Step]| replay(ours.running(), theirs, steps, tamper);
         let Err(difference) = run(&steps) else { continue };
@@ -177,7 +199,14 @@ fn redis_agrees_with_itself() {
     let mut ours = Subject::start(redis);
     let seed = seed_from_environment("CORESHARD_ORACLE_SEED");
     eprintln!("CORESHARD_ORACLE_SEED={seed}");
-    assert_same(&compare_servers(&mut ours, &theirs, seed, 6, 400, Tamper::default()));
+    assert_same(&compare_servers(
+        &mut ours,
+        &theirs,
+        seed,
+        number_from_environment("CORESHARD_ORACLE_ROUNDS", 12),
+        400,
+        Tamper::default(),
+    ));
 }
 
 /// The oracle itself: it finds a planted difference, and makes the history short.

@@ -6,6 +6,7 @@
 
 mod history;
 mod io;
+mod queues;
 mod reply;
 mod world;
 
@@ -37,6 +38,21 @@ fn every_history_has_a_serial_order() {
         seed += 1;
     }
     println!("{steps} steps in {seed} histories");
+}
+
+#[test]
+fn who_waits_for_lists_gets_every_element_once() {
+    let seeds = match std::env::var("SIM_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("SIM_SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => 1..150,
+    };
+    for seed in seeds {
+        println!("SIM_SEED={seed}");
+        World::of_lists(seed).run_lists(OPERATIONS);
+    }
 }
 
 #[test]

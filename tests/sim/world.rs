@@ -15,6 +15,7 @@ use coreshard::types::raw::table::Hasher;
 
 use crate::history::{Operation, Step, token_text, tokens};
 use crate::io::{SLICE, SimIo};
+use crate::queues::{Ask, Tally};
 use crate::reply::{Value, take_value};
 
 /// Faults that the simulation can plant, to prove that it finds them.
@@ -49,6 +50,8 @@ enum Expect {
     Operation(usize),
     /// `+OK`, `+QUEUED` and the like of MULTI, WATCH and queued commands.
     Acknowledgement,
+    /// The reply to something asked of the lists.
+    List(Ask),
 }
 
 struct SimClient {
@@ -70,9 +73,16 @@ pub struct World {
     keys: usize,
     next_token: u64,
     planted: Planted,
+    /// Clients ask for lists instead of strings.
+    pub tally: Option<Tally>,
 }
 
 impl World {
+    /// A world whose clients push to lists and wait for them.
+    pub fn of_lists(seed: u64) -> World {
+        World { tally: Some(Tally::default()), ..World::new(seed, Planted::Nothing) }
+    }
+
     pub fn new(seed: u64, planted: Planted) -> World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let shards = rng.usize(2..=5);
@@ -107,6 +117,7 @@ impl World {
             keys,
             next_token: 1,
             planted,
+            tally: None,
         };
         for _ in 0..world.rng.usize(2..=6) {
             world.connect();
@@ -149,6 +160,138 @@ impl World {
         self.finals()
     }
 
+    /// Runs until about so many things were asked of the lists and nothing moves any more.
+    pub fn run_lists(&mut self, asks: usize) {
+        let mut begun = 0;
+        while begun < asks {
+            let before = self.next_token;
+            self.random_step(true);
+            begun += (self.next_token - before) as usize;
+        }
+        let mut idle = 0;
+        while idle < 3000 {
+            self.random_step(false);
+            let moving = self
+                .clients
+                .iter()
+                .any(|client| !client.gone && (!client.to_send.is_empty() || !self.may_wait(client)));
+            idle = if moving { 0 } else { idle + 1 };
+            assert!(self.step < 3_000_000, "clients wait beside lists that have something, or for ever");
+        }
+        self.everyone_leaves();
+        for sim in &self.cores {
+            assert!(sim.core.blocked.is_empty(), "somebody waits although all clients have left");
+            assert!(sim.core.shard.waits.is_empty(), "keys are waited for although all clients have left");
+        }
+        let lists = (0..self.keys).map(|key| (key, self.list(key))).collect();
+        self.tally.take().expect("a world of lists").check(&lists);
+    }
+
+    /// Has a client got all it asked for, or does it wait at lists that are empty? Then what it pipelined behind waits
+    /// too.
+    fn may_wait(&self, client: &SimClient) -> bool {
+        match client.expect.front() {
+            None => true,
+            Some(Expect::List(Ask::Take { waits_at })) => waits_at.iter().all(|key| self.is_empty(*key)),
+            Some(Expect::List(Ask::Move { waits_at })) => self.is_empty(*waits_at),
+            Some(_) => false,
+        }
+    }
+
+    fn is_empty(&self, key: usize) -> bool {
+        let name = key_name(key);
+        let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
+        let shard = &self.cores[owner.index()].core.shard;
+        let hash = shard.hasher.hash(name.as_bytes());
+        shard.dbs[0].table.find(hash, name.as_bytes()).is_none()
+    }
+
+    /// The tokens in a list.
+    fn list(&mut self, key: usize) -> Vec<u64> {
+        use coreshard::types::List;
+        let name = key_name(key);
+        let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
+        let shard = &mut self.cores[owner.index()].core.shard;
+        let mut keys = shard.keyspace(coreshard::types::DbIndex(0), false);
+        let Ok(Some(list)) = keys.view::<List>(name.as_bytes()) else { return Vec::new() };
+        let mut digits = itoa::Buffer::new();
+        let token = |index| {
+            let text = list.get(index)?.element().as_bytes(&mut digits).to_vec();
+            String::from_utf8(text).ok()?.parse().ok()
+        };
+        (0..list.len() as i64).map(token).map(|token| token.expect("tokens are numbers")).collect()
+    }
+
+    /// A client asks for something of the lists.
+    fn begin_lists(&mut self) {
+        let index = self.rng.usize(0..self.clients.len());
+        if self.clients[index].gone {
+            return;
+        }
+        let mut bytes = Vec::new();
+        for _ in 0..self.rng.usize(1..=3) {
+            let (a, b) = (self.key(), self.key());
+            let (first, second) = (key_name(a), key_name(b));
+            match self.rng.u8(0..12) {
+                0..4 => {
+                    let token = self.token();
+                    command(&mut bytes, &["RPUSH", &first, &token.to_string()]);
+                    self.ask(index, Ask::Push(vec![token]));
+                }
+                4 => {
+                    let (one, other) = (self.token(), self.token());
+                    command(&mut bytes, &["MULTI"]);
+                    command(&mut bytes, &["RPUSH", &first, &one.to_string()]);
+                    command(&mut bytes, &["LPUSH", &second, &other.to_string()]);
+                    command(&mut bytes, &["EXEC"]);
+                    (0..3).for_each(|_| self.clients[index].expect.push_back(Expect::Acknowledgement));
+                    self.ask(index, Ask::Push(vec![one, other]));
+                }
+                5..7 => {
+                    command(&mut bytes, &["BLPOP", &first, &second, "0"]);
+                    self.ask(index, Ask::Take { waits_at: vec![a, b] });
+                }
+                7 => {
+                    command(&mut bytes, &["BRPOP", &first, "0"]);
+                    self.ask(index, Ask::Take { waits_at: vec![a] });
+                }
+                8 => {
+                    command(&mut bytes, &["LPOP", &first]);
+                    self.ask(index, Ask::Take { waits_at: Vec::new() });
+                }
+                9 => {
+                    command(&mut bytes, &["LMOVE", &first, &second, "LEFT", "RIGHT"]);
+                    // Answered in any case.
+                    self.clients[index].expect.push_back(Expect::List(Ask::Move { waits_at: a }));
+                }
+                _ => {
+                    command(&mut bytes, &["BLMOVE", &first, &second, "RIGHT", "LEFT", "0"]);
+                    self.ask(index, Ask::Move { waits_at: a });
+                }
+            }
+        }
+        self.clients[index].to_send.push_back((bytes, Vec::new()));
+    }
+
+    fn ask(&mut self, client: usize, ask: Ask) {
+        if let (Ask::Push(tokens), Some(tally)) = (&ask, &mut self.tally) {
+            tally.sent.extend(tokens);
+        }
+        self.clients[client].expect.push_back(Expect::List(ask));
+    }
+
+    /// What a client that leaves had asked for may have been done or not.
+    fn count_unknown(&mut self, index: usize) {
+        let Some(tally) = &mut self.tally else { return };
+        for expect in &self.clients[index].expect {
+            match expect {
+                Expect::List(Ask::Take { .. }) => tally.unknown_takes += 1,
+                Expect::List(Ask::Push(tokens)) => tally.unknown_takes += tokens.len(),
+                _ => {}
+            }
+        }
+    }
+
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.step
@@ -158,6 +301,7 @@ impl World {
         self.step += 1;
         let pick = self.rng.usize(0..100);
         match pick {
+            0..8 if begin && self.tally.is_some() => self.begin_lists(),
             0..8 if begin => self.begin_operations(),
             0..30 => self.give_bytes(),
             30..31 if begin && self.rng.u8(0..20) == 0 => self.leave(),
@@ -236,8 +380,11 @@ impl World {
         client.gone = true;
         client.to_send.clear();
         sim.half = Half::Open;
-        sim.core.closed(&mut sim.io, client.conn, Closed::Peer);
-        sim.io.wire(client.conn).expect("it was open").closed = true;
+        let conn = client.conn;
+        self.count_unknown(index);
+        let sim = &mut self.cores[self.clients[index].core];
+        sim.core.closed(&mut sim.io, conn, Closed::Peer);
+        sim.io.wire(conn).expect("it was open").closed = true;
         true
     }
 
@@ -385,6 +532,10 @@ impl World {
                 match client.expect.pop_front().expect("a reply that nobody asked for") {
                     Expect::Acknowledgement => assert!(matches!(value, Value::Simple(_)), "{value:?}"),
                     Expect::Operation(index) => settle(&mut self.operations[index], value, step),
+                    Expect::List(ask) => {
+                        let tally = self.tally.as_mut().expect("lists are asked for in their world");
+                        tally.answered(&ask, value);
+                    }
                 }
             }
             wire.received.drain(..at);

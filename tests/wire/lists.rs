@@ -342,3 +342,147 @@ fn many_elements() {
         c.expect(&["LRANGE", k, "0", "0"], ["9100"]);
     });
 }
+
+/// Waits until so many clients wait for keys.
+fn wait_for_blocked(c: &mut Client, count: usize) {
+    wait_until("clients wait for their keys", std::time::Duration::from_secs(10), || {
+        c.call("INFO clients").text().contains(&format!("blocked_clients:{count}\r\n"))
+    });
+}
+
+#[test]
+fn waiting_in_vain() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        for line in [
+            vec!["BLPOP", a, b, "0.01"],
+            vec!["BRPOP", a, "0.01"],
+            vec!["BLMPOP", "0.01", "2", a, b, "LEFT"],
+            vec!["BLMOVE", a, b, "LEFT", "LEFT", "0.01"],
+            vec!["BRPOPLPUSH", a, a, "0.01"],
+        ] {
+            c.expect(&line[..], nil_array());
+        }
+        c.expect("PING", simple("PONG"));
+    });
+}
+
+#[test]
+fn who_waits_gets_what_comes() {
+    each_form(|s, of| {
+        let [a, b, d] = &s.keys(["a", "b", "d"]);
+        let (mut c, mut waiter) = (s.client(), s.client());
+        for (line, served) in [
+            (vec!["BLPOP", b, a, "0"], array([bulk(a), bulk(of("x"))])),
+            (vec!["BRPOP", a, b, "0"], array([bulk(a), bulk(of("y"))])),
+            (vec!["BLMPOP", "0", "2", b, a, "RIGHT", "COUNT", "5"], array([bulk(a), elements(of, "y x")])),
+            (vec!["BLMOVE", a, d, "LEFT", "RIGHT", "0"], bulk(of("x"))),
+            (vec!["BRPOPLPUSH", a, d, "0"], bulk(of("y"))),
+            (vec!["BLMOVE", a, a, "LEFT", "RIGHT", "0"], bulk(of("x"))),
+        ] {
+            waiter.send(&line[..]);
+            wait_for_blocked(&mut c, 1);
+            c.expect(&with(&["RPUSH", a], of, "x y"), 2);
+            waiter.expect_next(served);
+            c.call(&["DEL", a]);
+        }
+        c.expect(&["LRANGE", d, "0", "-1"], elements(of, "y x"));
+    });
+}
+
+#[test]
+fn those_who_wait_longest_are_served_first() {
+    each_placement(|s| {
+        let k = &s.key("k");
+        let mut c = s.client();
+        let mut waiters: Vec<_> = (0..4)
+            .map(|n| {
+                let mut waiter = s.client();
+                waiter.send(&["BLPOP", k, "0"]);
+                wait_for_blocked(&mut c, n + 1);
+                waiter
+            })
+            .collect();
+        c.expect(&["RPUSH", k, "0", "1", "2"], 3);
+        for (n, waiter) in waiters.iter_mut().take(3).enumerate() {
+            waiter.expect_next([k.clone(), n.to_string()]);
+        }
+        c.expect(&["EXISTS", k], 0);
+        c.expect(&["LPUSH", k, "3"], 1);
+        waiters[3].expect_next([k, "3"]);
+    });
+}
+
+#[test]
+fn one_move_may_serve_the_next() {
+    each_placement(|s| {
+        let [a, b, d] = &s.keys(["a", "b", "d"]);
+        let (mut c, mut first, mut second, mut third) = (s.client(), s.client(), s.client(), s.client());
+        first.send(&["BLMOVE", a, b, "LEFT", "LEFT", "0"]);
+        wait_for_blocked(&mut c, 1);
+        second.send(&["BLMOVE", b, d, "LEFT", "LEFT", "0"]);
+        wait_for_blocked(&mut c, 2);
+        third.send(&["BLPOP", d, "0"]);
+        wait_for_blocked(&mut c, 3);
+        c.expect(&["RPUSH", a, "x"], 1);
+        first.expect_next("x");
+        second.expect_next("x");
+        third.expect_next([d, "x"]);
+        wait_for_blocked(&mut c, 0);
+        c.expect("DBSIZE", 0);
+    });
+}
+
+#[test]
+fn what_does_not_serve_leaves_them_waiting() {
+    each_placement(|s| {
+        let [a, t] = &s.keys(["a", "t"]);
+        let (mut c, mut waiter) = (s.client(), s.client());
+        c.expect(&["SET", t, "v"], ok());
+        waiter.send(&["BLMOVE", a, t, "LEFT", "LEFT", "0"]);
+        wait_for_blocked(&mut c, 1);
+        // Gone again before anyone could look.
+        c.expect("MULTI", ok());
+        c.expect(&["RPUSH", a, "x"], simple("QUEUED"));
+        c.expect(&["DEL", a], simple("QUEUED"));
+        c.expect("EXEC", [1, 1]);
+        c.expect(&["SET", a, "not a list"], ok());
+        c.expect(&["DEL", a], 1);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&["RPUSH", a, "x"], 1);
+        waiter.expect_next(err(WRONG_TYPE));
+        c.expect(&["LRANGE", a, "0", "-1"], ["x"]);
+        waiter.expect(&["BLPOP", a, "0"], [a, "x"]);
+    });
+}
+
+#[test]
+fn moving_several_elements() {
+    each_form(|s, of| {
+        let [a, b] = &s.keys(["a", "b"]);
+        let (mut c, mut waiter) = (s.client(), s.client());
+        c.expect(&with(&["RPUSH", a], of, "1 2 3 4 5 6"), 6);
+        c.expect(&["LMOVEM", a, b, "LEFT", "LEFT", "COUNT", "2", "OBO"], elements(of, "2 1"));
+        c.expect(&["LMOVEM", a, b, "RIGHT", "LEFT", "EXACTLY", "2", "BULK"], elements(of, "5 6"));
+        c.expect(&["LMOVEM", a, b, "LEFT", "RIGHT", "EXACTLY", "3", "BULK"], nil_array());
+        c.expect(&["LRANGE", b, "0", "-1"], elements(of, "5 6 2 1"));
+        waiter.send(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0", "EXACTLY", "4", "BULK"]);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&with(&["RPUSH", a], of, "7"), 3);
+        c.expect(&["LLEN", a], 3);
+        c.expect(&with(&["LINSERT", a, "BEFORE"], of, "3 0"), 4);
+        waiter.expect_next(elements(of, "0 3 4 7"));
+        c.expect(&["EXISTS", a], 0);
+        c.expect(&["LRANGE", b, "0", "-1"], elements(of, "5 6 2 1 0 3 4 7"));
+        waiter.send(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0", "COUNT", "4", "BULK"]);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&with(&["RPUSH", a], of, "8 9"), 2);
+        waiter.expect_next(elements(of, "8 9"));
+        c.expect(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0.01"], nil_array());
+        c.expect("MULTI", ok());
+        c.expect(&["BLMOVEM", a, b, "LEFT", "RIGHT", "0"], simple("QUEUED"));
+        c.expect("EXEC", [nil_array()]);
+        c.expect(&["LMOVEM", a, b, "LEFT", "RIGHT"], array::<Value>([]));
+    });
+}

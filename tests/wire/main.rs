@@ -8,12 +8,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bitmaps;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod dump;
 mod expire;
+mod hashes;
+mod hll;
 mod info;
 mod latency;
 mod lists;
@@ -21,10 +24,16 @@ mod memory;
 mod metrics;
 mod monitor;
 mod multi;
+mod notifications;
 mod pipelines;
 mod protocol;
+mod pubsub;
 mod scan;
 mod server;
+mod sets;
 mod slowlog;
+mod sort;
+mod streams;
 mod strings;
 mod transactions;
+mod types;

@@ -31,10 +31,14 @@ const HELP: [&str; 12] = [
 pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
     match value {
         ValueView::Packed(form, _) => Some(form.encoding()),
-        ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
-        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
         ValueView::Heap(Value::List(_)) => Some("quicklist"),
-        value => strings::encoding_of(value),
+        ValueView::Heap(Value::Set(set)) => Some(set.encoding()),
+        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
+        ValueView::Heap(Value::Hash(hash)) => Some(hash.encoding()),
+        ValueView::Heap(Value::Stream(_)) => Some("stream"),
+        ValueView::Int(_) | ValueView::Bytes(_) | ValueView::Heap(Value::String(_)) => {
+            strings::encoding_of(value)
+        }
     }
 }
 

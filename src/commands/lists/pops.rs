@@ -143,7 +143,7 @@ impl Pop {
         Outcome::Block(Box::new(Block {
             wait_for: WaitFor::Every,
             kind: Kind::List,
-            on_loss: false,
+            on_loss: None,
             timeout_ms,
             when_over: WhenOver::NullArray,
             request: None,

@@ -1,6 +1,6 @@
 //! The rows of the list family: its table of contents.
 
-use super::moves::{self, Blmove, Brpoplpush, Hops as _, Lmove, Rpoplpush};
+use super::moves::{self, Blmove, Blmovem, Brpoplpush, Hops as _, Lmove, Lmovem, Rpoplpush};
 use super::pops::{self, Blmpop, Blpop, Brpop, Hops as _, Lmpop};
 use super::{between, ends, read};
 use crate::commands::spec::{Access, Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Row, Run, Shape};
@@ -25,6 +25,20 @@ const ENDS: ArgKind = ArgKind::OneOf(&[Arg::word("left", "LEFT"), Arg::word("rig
 const END: Arg = Arg::new("where", ENDS);
 const FROM: Arg = Arg::new("wherefrom", ENDS);
 const TO: Arg = Arg::new("whereto", ENDS);
+const MANY: Arg = Arg::new(
+    "how-many",
+    ArgKind::Block(&[
+        Arg::new(
+            "selector",
+            ArgKind::OneOf(&[
+                Arg::new("count", ArgKind::Integer).token("COUNT"),
+                Arg::new("exactly", ArgKind::Integer).token("EXACTLY"),
+            ]),
+        ),
+        Arg::new("ordering", ArgKind::OneOf(&[Arg::word("obo", "OBO"), Arg::word("bulk", "BULK")])),
+    ]),
+)
+.optional();
 
 pub const ROWS: &[Row] = &[
     Row {
@@ -375,6 +389,42 @@ pub const ROWS: &[Row] = &[
             here: Some(moves::here::<Brpoplpush>),
             hops: Brpoplpush::HOPS,
             finish: moves::finish::<Brpoplpush>,
+        },
+        ..Row::BLANK
+    },
+    Row {
+        name: "lmovem",
+        arity: -5,
+        flags: GROW,
+        keys: &[KeySpec::one(1, TAKE), KeySpec::one(2, INSERT)],
+        group: Group::List,
+        since: "8.10.0",
+        summary: "Moves several elements from one end of a list to an end of another.",
+        complexity: "O(N) with N elements moved",
+        args: &[Arg::key("source", 0), Arg::key("destination", 1), FROM, TO, MANY],
+        reply: Shape::Any(&[Shape::Array, Shape::Null]),
+        run: Run::Hops {
+            here: Some(moves::here::<Lmovem>),
+            hops: Lmovem::HOPS,
+            finish: moves::finish::<Lmovem>,
+        },
+        ..Row::BLANK
+    },
+    Row {
+        name: "blmovem",
+        arity: -6,
+        flags: BLOCKING.and(Flags::DENYOOM),
+        keys: &[KeySpec::one(1, TAKE), KeySpec::one(2, INSERT)],
+        group: Group::List,
+        since: "8.10.0",
+        summary: "Moves several elements from one end of a list to an end of another, or waits until there are enough.",
+        complexity: "O(N) with N elements moved",
+        args: &[Arg::key("source", 0), Arg::key("destination", 1), FROM, TO, TIMEOUT, MANY],
+        reply: Shape::Any(&[Shape::Array, Shape::Null]),
+        run: Run::Hops {
+            here: Some(moves::here::<Blmovem>),
+            hops: Blmovem::HOPS,
+            finish: moves::finish::<Blmovem>,
         },
         ..Row::BLANK
     },

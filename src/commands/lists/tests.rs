@@ -86,6 +86,8 @@ fn check(bench: &mut Bench, cases: &[(&str, &str)]) {
     }
 }
 
+const SYNTAX: &str = "-ERR syntax error";
+
 #[test]
 fn changes_are_counted_as_redis_counts_them() {
     let mut bench = bench();
@@ -173,4 +175,56 @@ fn looking_at_lists_counts_hits_and_changing_them_does_not() {
         let after = counts(&bench);
         assert_eq!((after.0 - before.0, after.1 - before.1), (hits, misses), "{command}");
     }
+}
+
+#[test]
+fn several_elements_move_as_the_documentation_of_redis_8_10_says() {
+    let mut bench = bench();
+    let start = |bench: &mut Bench| {
+        for command in ["DEL a", "DEL b", "RPUSH a 1 2 3 4 5", "RPUSH b x y"] {
+            bench.ask(command);
+        }
+    };
+    for (options, reply, a, b) in [
+        ("LEFT LEFT", "*1 $1 1", "2 3 4 5", "1 x y"),
+        ("LEFT LEFT COUNT 3 OBO", "*3 $1 3 $1 2 $1 1", "4 5", "3 2 1 x y"),
+        ("LEFT LEFT COUNT 3 BULK", "*3 $1 1 $1 2 $1 3", "4 5", "1 2 3 x y"),
+        ("RIGHT RIGHT COUNT 3 OBO", "*3 $1 5 $1 4 $1 3", "1 2", "x y 5 4 3"),
+        ("RIGHT RIGHT exactly 3 bulk", "*3 $1 3 $1 4 $1 5", "1 2", "x y 3 4 5"),
+        ("LEFT RIGHT COUNT 2 OBO", "*2 $1 1 $1 2", "3 4 5", "x y 1 2"),
+        ("RIGHT LEFT COUNT 2 OBO", "*2 $1 4 $1 5", "1 2 3", "4 5 x y"),
+        ("LEFT RIGHT COUNT 100 BULK", "*5 $1 1 $1 2 $1 3 $1 4 $1 5", "", "x y 1 2 3 4 5"),
+        ("LEFT RIGHT EXACTLY 6 BULK", "*-1", "1 2 3 4 5", "x y"),
+        ("LEFT RIGHT COUNT 0 BULK", "-ERR count should be greater than 0", "1 2 3 4 5", "x y"),
+        ("LEFT RIGHT COUNT x BULK", "-ERR count should be greater than 0", "1 2 3 4 5", "x y"),
+        ("LEFT RIGHT COUNT 2", SYNTAX, "1 2 3 4 5", "x y"),
+        ("LEFT RIGHT COUNT 2 OBO more", SYNTAX, "1 2 3 4 5", "x y"),
+        ("LEFT RIGHT SOME 2 OBO", SYNTAX, "1 2 3 4 5", "x y"),
+        ("LEFT UP COUNT 2 OBO", SYNTAX, "1 2 3 4 5", "x y"),
+    ] {
+        start(&mut bench);
+        check(&mut bench, &[(&format!("LMOVEM a b {options}"), reply)]);
+        for (key, elements) in [("a", a), ("b", b)] {
+            let count = elements.split_whitespace().count();
+            let elements: String =
+                elements.split_whitespace().map(|element| format!(" $1 {element}")).collect();
+            check(&mut bench, &[(&format!("LRANGE {key} 0 -1"), &format!("*{count}{elements}"))]);
+        }
+    }
+    start(&mut bench);
+    check(
+        &mut bench,
+        &[
+            ("LMOVEM a a LEFT LEFT EXACTLY 2 OBO", "*2 $1 2 $1 1"),
+            ("LMOVEM a a LEFT LEFT EXACTLY 3 BULK", "*3 $1 2 $1 1 $1 3"),
+            ("LMOVEM a a LEFT RIGHT COUNT 2 BULK", "*2 $1 2 $1 1"),
+            ("LRANGE a 0 -1", "*5 $1 3 $1 4 $1 5 $1 2 $1 1"),
+            ("LMOVEM a a RIGHT LEFT EXACTLY 6 BULK", "*-1"),
+            ("LMOVEM none a LEFT RIGHT", "*0"),
+            ("LMOVEM none a LEFT RIGHT COUNT 3 BULK", "*0"),
+            ("LMOVEM none a LEFT RIGHT EXACTLY 3 BULK", "*-1"),
+        ],
+    );
+    let (_, events) = bench.run_noting(&[b"LMOVEM", b"a", b"c", b"LEFT", b"RIGHT", b"COUNT", b"9", b"BULK"]);
+    assert_eq!(events, ["rpush c", "lpop a", "del a"]);
 }

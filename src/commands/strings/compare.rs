@@ -3,9 +3,11 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::bytes_of;
+use crate::commands::keys::kind;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::{Event, ValueView};
+use crate::types::Kind;
 
 /// Length of a digest as text.
 const DIGEST_CHARS: usize = 16;
@@ -109,7 +111,7 @@ pub fn delex(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         reply.int(0);
         return Ok(Outcome::Done);
     };
-    if super::encoding_of(entry.value()).is_none() {
+    if kind(entry.value()) != Kind::String {
         return Err(CommandError::Line("ERR Key should be of string type if conditions are specified"));
     }
     let condition = Condition::option(args)

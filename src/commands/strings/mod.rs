@@ -91,9 +91,7 @@ pub fn encoding_of(value: ValueView<'_>) -> Option<&'static str> {
         ValueView::Int(_) => Some("int"),
         ValueView::Bytes(bytes) if bytes.len() <= EMBSTR_MAX_BYTES => Some("embstr"),
         ValueView::Bytes(_) => Some("raw"),
-        ValueView::Packed(form, _) => Some(form.encoding()),
-        ValueView::Heap(Value::ZSet(zset)) => Some(zset.encoding()),
-        ValueView::Heap(Value::List(_)) => Some("quicklist"),
+        ValueView::Packed(..) => None,
         ValueView::Heap(value) => string_of(value).ok().map(|_| "raw"),
     }
 }

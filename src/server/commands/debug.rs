@@ -6,17 +6,17 @@
 
 use std::time::Duration;
 
-use super::digest;
+use super::{digest, object};
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run};
 use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
-use crate::config::id;
+use crate::config::{id, number::memory};
 use crate::net::dispatch::{After, Bound};
 use crate::net::{Asker, Core};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::server::log;
-use crate::shard::{Event, NewValue};
+use crate::shard::{EntryView, Event, NewValue};
 use crate::types::DbIndex;
 use crate::types::number::{parse_f64, parse_i64};
 use crate::types::raw::table::Ttl;
@@ -71,6 +71,11 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("htstats", 3, 3, Word::Here(htstats)),
     ("shard", 2, 3, Word::Here(shard)),
     ("object", 3, 3, Word::OfKey(object)),
+    ("listpack", 3, 3, Word::OfKey(listpack)),
+    ("quicklist", 3, 4, Word::OfKey(quicklist)),
+    ("htstats-key", 3, 3, Word::OfKey(htstats_key)),
+    ("sdslen", 3, 3, Word::OfKey(sdslen)),
+    ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
@@ -288,12 +293,52 @@ fn htstats(core: &mut Core, _: Asker, argv: Argv<'_>, reply: &mut Reply<'_>) -> 
 }
 
 fn object(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    let clock = core.shard.access_clock();
+    let (clock, list_node) = (core.shard.access_clock(), core.shard.settings.encodings.list_node);
+    reply.simple(&object::describe(&entry(core, db, key)?, clock, list_node));
+    Ok(())
+}
+
+/// The entry of a key. Redis: one whose deadline has passed is shown.
+fn entry<'c>(core: &'c mut Core, db: DbIndex, key: &[u8]) -> Result<EntryView<'c>, CommandError> {
     let db = core.shard.db_mut(db);
     let hash = db.table.hasher().hash(key);
-    let entry = db.table.find(hash, key).ok_or(CommandError::NoSuchKey)?;
-    let text = super::object::describe(&entry, clock);
-    reply.simple(&text);
+    db.table.find(hash, key).ok_or(CommandError::NoSuchKey)
+}
+
+fn listpack(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.simple(object::listpack(entry(core, db, key)?.value())?);
+    Ok(())
+}
+
+fn quicklist(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.simple(object::quicklist(entry(core, db, key)?.value())?);
+    Ok(())
+}
+
+fn htstats_key(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.verbatim("txt", object::table_stats(entry(core, db, key)?.value())?.as_bytes());
+    Ok(())
+}
+
+fn sdslen(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    reply.simple(&object::string_sizes(&entry(core, db, key)?)?);
+    Ok(())
+}
+
+/// Redis's tests ask for small plain nodes, so as not to need elements of gigabytes. Our lists have no such limit: a
+/// size is accepted and changes nothing.
+fn packed_threshold(
+    _: &mut Core,
+    _: Asker,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
+    if !memory(argv.get(2)).is_some_and(|size| size <= 1 << 32) {
+        return Err(CommandError::Line(
+            "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+        ));
+    }
+    reply.ok();
     Ok(())
 }
 
@@ -354,6 +399,10 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "    Return a protocol error with <string> as message.",
             "HTSTATS <dbid>",
             "    Return statistics of the table of a database on the connection's shard.",
+            "HTSTATS-KEY <key>",
+            "    Like HTSTATS but for the table of one key's value.",
+            "LISTPACK <key>",
+            "    Check that <key> is a listpack. It is not shown.",
             "LOG <message>",
             "    Write <message> to the server log.",
             "OBJECT <key>",
@@ -367,6 +416,12 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "    Reply with a test value of the specified type. <type> can be: string,",
             "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
             "    true, false.",
+            "QUICKLIST <key> [<0|1>]",
+            "    Check that <key> is a list. Its nodes are not shown.",
+            "QUICKLIST-PACKED-THRESHOLD <size>",
+            "    Accepted for Redis's tests: elements of lists need no nodes of their own.",
+            "SDSLEN <key>",
+            "    Show the bytes that the key and a string value take.",
             "SEGFAULT",
             "    Crash the server with sigsegv.",
             "SET-ACTIVE-EXPIRE <0|1>",

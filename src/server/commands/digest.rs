@@ -8,9 +8,13 @@ use sha1::{Digest as _, Sha1};
 
 use crate::commands::keys::kind;
 use crate::shard::{EntryView, Shard, ValueView};
+use crate::types::hash::HashView;
+use crate::types::list::ListView;
 use crate::types::number::format_f64_17g;
+use crate::types::set::SetView;
+use crate::types::stream::StreamId;
 use crate::types::zset::ZView;
-use crate::types::{Collection, DbIndex, Kind, Packed, Value, ZSet};
+use crate::types::{Collection, DbIndex, Hash, Kind, List, Packed, Set, Stream, Value, ZSet};
 
 /// One digest.
 pub type Digest = [u8; 20];
@@ -35,9 +39,19 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Int(value) => mix(digest, value.to_string().as_bytes()),
         ValueView::Bytes(bytes) => mix(digest, bytes),
         ValueView::Heap(Value::String(bytes)) => mix(digest, bytes),
+        ValueView::Packed(form @ Packed::List, bytes) => mix_list(digest, List::view_packed(form, bytes)),
+        ValueView::Heap(Value::List(list)) => mix_list(digest, list.view()),
+        ValueView::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
+            mix_set(digest, Set::view_packed(form, bytes));
+        }
+        ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
-        ValueView::Packed(..) | ValueView::Heap(_) => unreachable!("every type has its arm"),
+        ValueView::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
+            mix_hash(digest, Hash::view_packed(form, bytes));
+        }
+        ValueView::Heap(Value::Hash(hash)) => mix_hash(digest, hash.view()),
+        ValueView::Heap(Value::Stream(stream)) => mix_stream(digest, stream),
     }
     if entry.expire_at_ms().is_some() {
         xor_hashed(digest, b"!!expire!!");
@@ -56,12 +70,44 @@ fn type_number(kind: Kind) -> u32 {
     }
 }
 
+fn mix_list(digest: &mut Digest, list: ListView<'_>) {
+    list.for_each(|item| mix(digest, item.element().as_bytes(&mut itoa::Buffer::new())));
+}
+
+fn mix_set(digest: &mut Digest, set: SetView<'_>) {
+    for member in set.iter() {
+        xor_hashed(digest, member.as_bytes(&mut itoa::Buffer::new()));
+    }
+}
+
 fn mix_zset(digest: &mut Digest, zset: ZView<'_>) {
     for (member, score) in zset.all() {
         let mut pair = Digest::default();
         mix(&mut pair, member.as_bytes(&mut itoa::Buffer::new()));
         mix(&mut pair, &format_f64_17g(score));
         xor_hashed(digest, &pair);
+    }
+}
+
+fn mix_hash(digest: &mut Digest, hash: HashView<'_>) {
+    let mut digits = itoa::Buffer::new();
+    hash.for_each(0, |field, value, deadline| {
+        let mut pair = Digest::default();
+        mix(&mut pair, field.as_bytes(&mut digits));
+        mix(&mut pair, value.as_bytes(&mut digits));
+        if deadline.is_some() {
+            xor_hashed(&mut pair, b"!!hexpire!!");
+        }
+        xor_hashed(digest, &pair);
+    });
+}
+
+/// Redis: groups and counters do not matter.
+fn mix_stream(digest: &mut Digest, stream: &Stream) {
+    let mut digits = itoa::Buffer::new();
+    for entry in stream.log().range(StreamId::MIN, StreamId::MAX) {
+        mix(digest, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+        entry.for_each(|item| mix(digest, item.text(&mut digits)));
     }
 }
 

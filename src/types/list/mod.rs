@@ -18,8 +18,9 @@
 //! `nodes_bytes` that of their memory.
 //!
 //! Where elements come to lie follows Redis 7.0's rules for filling, splitting and merging nodes, so that a list that
-//! was built by the same commands is dumped as the same bytes. Nothing is compressed: `list-compress-depth` chooses
-//! nothing.
+//! was built by the same commands is dumped as the same bytes; with two exceptions, where Redis fills a node beyond its
+//! limit and this does not: when an element is replaced by a longer one, and when a big one is inserted in the middle of
+//! a node. Nothing is compressed: `list-compress-depth` chooses nothing.
 
 mod edit;
 mod limit;

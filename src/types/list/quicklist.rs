@@ -190,6 +190,8 @@ impl List {
         }
         self.len -= count;
         self.with_pack(at, |pack| match end {
+            End::Front if count == 1 => pack.drop_front(),
+            End::Back if count == 1 => pack.drop_back(),
             End::Front => pack.remove_at(0, count),
             End::Back => {
                 let len = pack.body().len();

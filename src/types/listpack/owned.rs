@@ -32,9 +32,11 @@ impl Listpack {
         Listpack { bytes: Vec::with_capacity(bytes), head: 0, count: 0 }
     }
 
-    /// A copy of a body of ours. Counts its entries.
+    /// A copy of a body of ours, with room for one more short entry. Counts its entries.
     pub fn from_body(body: &[u8]) -> Listpack {
-        Listpack::from_parts(body.to_vec(), ListpackRef::new(body).len())
+        let mut bytes = Vec::with_capacity(grown(body.len() + 32));
+        bytes.extend_from_slice(body);
+        Listpack::from_parts(bytes, ListpackRef::new(body).len())
     }
 
     /// A body of ours whose number of entries is known.
@@ -171,8 +173,7 @@ impl Listpack {
         }
         self.count -= n as u32;
         if self.count == 0 {
-            self.bytes.clear();
-            self.head = 0;
+            self.clear();
         }
     }
 
@@ -192,16 +193,32 @@ impl Listpack {
     }
 
     /// Removes the first entry.
+    #[inline]
     pub fn drop_front(&mut self) {
-        self.remove_at(0, 1);
+        if self.count <= 1 {
+            self.clear();
+        } else {
+            self.head += span(self.body()) as u32;
+            self.count -= 1;
+        }
     }
 
     /// Removes the last entry.
+    #[inline]
     pub fn drop_back(&mut self) {
-        let len = self.body().len();
-        if let Some(at) = self.as_ref().before(len) {
-            self.remove_span(at, len, 1);
+        if self.count <= 1 {
+            self.clear();
+        } else if let Some(at) = self.as_ref().before(self.body().len()) {
+            self.bytes.truncate(self.head as usize + at);
+            self.count -= 1;
         }
+    }
+
+    /// Removes all entries and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.head = 0;
+        self.count = 0;
     }
 
     /// Appends the entries of another listpack.

@@ -8,9 +8,10 @@ use crate::types::number::{format_f64, parse_f64};
 /// A member with its score.
 pub type Pair<'a> = (Element<'a>, f64);
 
-/// Puts a score behind a member; the position after it. Redis: scores are text, integers as such.
+/// Puts a score behind a member; the position after it. Redis: scores are text, integers as such, and a zero has no
+/// sign.
 fn insert_score(pack: &mut Listpack, offset: usize, score: f64) -> usize {
-    let text = format_f64(score);
+    let text = format_f64(score + 0.0);
     pack.insert_at(offset, &text[..])
 }
 

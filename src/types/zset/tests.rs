@@ -381,7 +381,7 @@ proptest! {
         }
         let min = if exclusive.0 { LexBound::Exclusive(&lex.0) } else { LexBound::Inclusive(&lex.0) };
         let max = if exclusive.1 { LexBound::Exclusive(&lex.1) } else { LexBound::Inclusive(&lex.1) };
-        let found: Vec<_> = same.view().iter(same.view().ranks_by_lex(&LexRange { min, max }), false).map(text).collect();
+        let found: Vec<_> = same.view().iter(same.view().ranks_by_lex(&LexRange { min, max }, exclusive.0), false).map(text).collect();
         let mut expected: Vec<_> = listed
             .iter()
             .filter(|(member, _)| if exclusive.0 { *member > lex.0 } else { *member >= lex.0 })

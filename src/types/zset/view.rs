@@ -60,15 +60,16 @@ impl<'a> ZView<'a> {
     }
 
     /// The ranks of the members in a range. They are in order only where all scores are the same.
-    pub fn ranks_by_lex(&self, range: &LexRange<'_>) -> Range<usize> {
-        let count = |before: &dyn Fn(&[u8]) -> bool| match self {
-            ZView::Packed(pack) => {
-                Pairs::new(*pack).take_while(|(_, (member, _))| with_text(*member, before)).count()
+    ///
+    /// Redis: where they are not, what the small form answers is what walking finds, from the end with `reverse`.
+    pub fn ranks_by_lex(&self, range: &LexRange<'_>, reverse: bool) -> Range<usize> {
+        match self {
+            ZView::Packed(pack) => packed_by_lex(*pack, range, reverse),
+            ZView::Sorted(sorted) => {
+                let start = sorted.members_before(|member| range.is_above(member));
+                start..sorted.members_before(|member| range.reaches(member)).max(start)
             }
-            ZView::Sorted(sorted) => sorted.members_before(before),
-        };
-        let start = count(&|member| range.is_above(member));
-        start..count(&|member| range.reaches(member)).max(start)
+        }
     }
 
     /// The member with this rank.
@@ -120,6 +121,25 @@ impl<'a> ZView<'a> {
                 sorted.scan(cursor, count, &mut |member, score| visit(Element::Bytes(member), score))
             }
         }
+    }
+}
+
+fn packed_by_lex(pack: ListpackRef<'_>, range: &LexRange<'_>, reverse: bool) -> Range<usize> {
+    let below = |(_, (member, _)): &(usize, Pair<'_>)| with_text(*member, |member| range.is_above(member));
+    let reached = |(_, (member, _)): &(usize, Pair<'_>)| with_text(*member, |member| range.reaches(member));
+    let ends = Pairs::new(pack).next().zip(PairsRev::new(pack).next());
+    if ends.is_none_or(|(first, last)| below(&last) || !reached(&first)) {
+        return 0..0;
+    }
+    if reverse {
+        let end = pack.len() / 2 - PairsRev::new(pack).take_while(|pair| !reached(pair)).count();
+        let found =
+            PairsRev::new(pack).skip_while(|pair| !reached(pair)).take_while(|pair| !below(pair)).count();
+        end - found..end
+    } else {
+        let start = Pairs::new(pack).take_while(below).count();
+        let found = Pairs::new(pack).skip_while(below).take_while(reached).count();
+        start..start + found
     }
 }
 

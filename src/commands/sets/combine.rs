@@ -1,0 +1,173 @@
+//! Intersection, union and difference of the sets of one shard: SINTER, SUNION, SDIFF, and their STORE and CARD forms.
+
+use smallvec::SmallVec;
+
+use super::{missing, reply_member};
+use crate::commands::collection::{read, view_of};
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::Event;
+use crate::types::number::parse_i64;
+use crate::types::set::{self, Element, SetView};
+use crate::types::{Encodings, Set};
+
+/// One of the three operations.
+pub trait Operation: 'static {
+    /// What its STORE form reports.
+    const STORED: Event;
+    /// Only SUNIONCARD has APPROX.
+    const APPROX: bool = false;
+
+    /// Shows the members of the result until `show` returns false.
+    fn run<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool);
+}
+
+pub struct Inter;
+pub struct Union;
+pub struct Diff;
+
+impl Operation for Inter {
+    const STORED: Event = Event::SINTERSTORE;
+
+    fn run<'a>(sets: &[SetView<'a>], _: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
+        set::intersection(sets, show);
+    }
+}
+
+impl Operation for Union {
+    const STORED: Event = Event::SUNIONSTORE;
+    const APPROX: bool = true;
+
+    fn run<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
+        set::union(sets, limits, show);
+    }
+}
+
+impl Operation for Diff {
+    const STORED: Event = Event::SDIFFSTORE;
+
+    fn run<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
+        if let Some((first, others)) = sets.split_first() {
+            set::difference(*first, others, limits, show);
+        }
+    }
+}
+
+/// Reads the sets under these keys, missing ones as empty, and runs with all of them side by side.
+///
+/// Redis: every key's type is checked, even when the result is known to be empty.
+pub fn with_sets<'k, R>(
+    ctx: &mut Ctx<'_>,
+    names: impl Iterator<Item = &'k [u8]> + Clone,
+    run: impl FnOnce(&[SetView<'_>]) -> R,
+) -> Result<R, CommandError> {
+    let mut keys = ctx.keys();
+    for name in names.clone() {
+        read::<Set>(&mut keys, name)?;
+    }
+    let mut sets: SmallVec<[SetView<'_>; 8]> = SmallVec::new();
+    for name in names {
+        let set = keys.again(name).map(|entry| view_of::<Set>(entry.value())).transpose()?;
+        sets.push(set.unwrap_or(missing()));
+    }
+    Ok(run(&sets))
+}
+
+pub fn members<O: Operation>(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let limits = ctx.shard.settings.encodings;
+    let names = names(*args);
+    with_sets(ctx, names, |sets| {
+        let (header, mut count) = (reply.deferred(), 0);
+        O::run(sets, &limits, &mut |member| {
+            reply_member(member, reply);
+            count += 1;
+            true
+        });
+        reply.fill_set(header, count);
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn names<'a>(args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
+    let (argv, from) = (args.argv(), args.argv().len() - args.left());
+    (from..argv.len()).map(move |at| argv.get(at))
+}
+
+pub fn store<O: Operation>(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let destination = args.take()?;
+    let limits = ctx.shard.settings.encodings;
+    let made = with_sets(ctx, names(*args), |sets| {
+        let (mut made, mut digits) = (Set::default(), itoa::Buffer::new());
+        O::run(sets, &limits, &mut |member| {
+            made.insert(member.as_bytes(&mut digits), &limits);
+            true
+        });
+        made
+    })?;
+    reply.int(made.len() as i64);
+    ctx.keys().store(destination, made, O::STORED);
+    Ok(Outcome::Done)
+}
+
+pub fn card<O: Operation>(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let limits = ctx.shard.settings.encodings;
+    let card = Card::take(*args, O::APPROX)?;
+    let count = with_sets(ctx, names(*args).skip(1).take(card.keys), |sets| {
+        let mut count = 0;
+        O::run(sets, &limits, &mut |_| {
+            count += 1;
+            count < card.limit
+        });
+        count
+    })?;
+    reply.int(count as i64);
+    Ok(Outcome::Done)
+}
+
+/// The arguments of SINTERCARD and its kin.
+pub struct Card {
+    /// How many keys follow their number.
+    pub keys: usize,
+    pub limit: usize,
+}
+
+impl Card {
+    /// Redis 8.10: APPROX allows an estimate. The exact number is one.
+    pub fn take(mut args: Args<'_>, may_approximate: bool) -> Result<Card, CommandError> {
+        const INT_MAX: i64 = i32::MAX as i64;
+        let keys = parse_i64(args.take()?)
+            .filter(|keys| (1..=INT_MAX).contains(keys))
+            .ok_or(CommandError::Line("ERR numkeys should be greater than 0"))? as usize;
+        if keys > args.left() {
+            return Err(CommandError::Line("ERR Number of keys can't be greater than number of args"));
+        }
+        for _ in 0..keys {
+            args.take()?;
+        }
+        let mut card = Card { keys, limit: usize::MAX };
+        while !args.is_done() {
+            if args.left() >= 2 && args.token("limit") {
+                let limit = parse_i64(args.take()?).and_then(|limit| usize::try_from(limit).ok());
+                match limit.ok_or(CommandError::Line("ERR LIMIT can't be negative"))? {
+                    0 => card.limit = usize::MAX,
+                    limit => card.limit = limit,
+                }
+            } else if !(may_approximate && args.token("approx")) {
+                return Err(CommandError::Syntax);
+            }
+        }
+        Ok(card)
+    }
+}

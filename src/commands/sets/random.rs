@@ -1,0 +1,175 @@
+//! Random members: SPOP and SRANDMEMBER.
+
+use std::collections::HashSet;
+
+use super::reply_member;
+use crate::commands::collection::{change, read};
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::Event;
+use crate::types::number::parse_i64;
+use crate::types::set::{Element, SetView};
+use crate::types::{Encodings, Set};
+
+/// SRANDMEMBER with a negative count writes that many members, whatever the set's size. Redis writes until its memory
+/// is gone.
+const REPEATED_MAX: i64 = 1 << 26;
+
+/// Of a set of which more than one in this many members are wanted, all are lined up and shuffled; of others, members
+/// are drawn until enough different ones were.
+const DRAW_SHARE: usize = 3;
+
+/// SPOP that leaves less than one in this many makes a new set of those that stay.
+const KEEP_SHARE: usize = 5;
+
+pub fn spop(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    if !args.is_done() {
+        return spop_many(ctx, key, args, reply);
+    }
+    let mut rng = ctx.shard.rng.fork();
+    let popped = change(&mut ctx.keys(), key, false, |set: &mut Set, note| {
+        let popped = set.pop(&mut || rng.u64(..));
+        note.event(Event::SPOP);
+        Ok(popped)
+    })?;
+    match popped.flatten() {
+        Some(member) => reply.bulk(&member),
+        None => reply.null(),
+    }
+    Ok(Outcome::Done)
+}
+
+fn spop_many(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let count = parse_i64(args.take()?).and_then(|count| usize::try_from(count).ok());
+    args.finish()?;
+    let count = count.ok_or(CommandError::NotUnsigned)?;
+    let (limits, mut rng) = (ctx.shard.settings.encodings, ctx.shard.rng.fork());
+    let popped = change(&mut ctx.keys(), key, false, |set: &mut Set, note| {
+        let popped = count.min(set.len());
+        reply.set(popped);
+        if popped > 0 {
+            pop_many(set, popped, &limits, &mut || rng.u64(..), reply);
+            note.events_of(Event::SPOP, popped as u64);
+        }
+        Ok(())
+    })?;
+    if popped.is_none() {
+        reply.set(0);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Takes `count` members out, not more than there are.
+fn pop_many(
+    set: &mut Set,
+    count: usize,
+    limits: &Encodings,
+    random: &mut dyn FnMut() -> u64,
+    reply: &mut Reply<'_>,
+) {
+    let stay = set.len() - count;
+    if stay.saturating_mul(KEEP_SHARE) > count {
+        for member in (0..count).map_while(|_| set.pop(random)) {
+            reply.bulk(&member);
+        }
+        return;
+    }
+    // Redis: the set that is made of what stays has the encoding that a new set would have.
+    let mut kept = Set::default();
+    for member in (0..stay).map_while(|_| set.pop(random)) {
+        kept.insert(&member, limits);
+    }
+    set.view().iter().for_each(|member| reply_member(member, reply));
+    *set = kept;
+}
+
+pub fn srandmember(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let count = if args.is_done() { None } else { Some(count_of(args)?) };
+    let mut rng = ctx.shard.rng.fork();
+    let random = &mut || rng.u64(..);
+    let mut keys = ctx.keys();
+    match (read::<Set>(&mut keys, key)?, count) {
+        (None, None) => reply.null(),
+        (None | Some(_), Some(0)) | (None, Some(_)) => reply.array(0),
+        (Some(set), None) => match set.random(random) {
+            Some(member) => reply_member(member, reply),
+            None => reply.null(),
+        },
+        (Some(set), Some(count)) if count < 0 => {
+            reply.array(count.unsigned_abs() as usize);
+            repeated(set, count.unsigned_abs() as usize, random, reply);
+        }
+        (Some(set), Some(count)) => {
+            let count = set.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+            reply.array(count);
+            different(set, count, random, reply);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn count_of(args: &mut Args<'_>) -> Result<i64, CommandError> {
+    let count = args.take()?;
+    args.finish()?;
+    match parse_i64(count).ok_or(CommandError::NotInteger)? {
+        i64::MIN => Err(CommandError::Line(
+            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+        )),
+        count if count < -REPEATED_MAX => Err(CommandError::OutOfRange),
+        count => Ok(count),
+    }
+}
+
+/// Writes `count` random members, any of them as often as it comes.
+fn repeated(set: SetView<'_>, count: usize, random: &mut dyn FnMut() -> u64, reply: &mut Reply<'_>) {
+    match set {
+        // Walking to a member costs more than lining all of them up once.
+        SetView::Members(_) => {
+            let all: Vec<Element<'_>> = set.iter().collect();
+            (0..count).for_each(|_| reply_member(all[below(all.len(), random)], reply));
+        }
+        _ => (0..count).map_while(|_| set.random(random)).for_each(|member| reply_member(member, reply)),
+    }
+}
+
+/// Writes `count` different random members, not more than there are.
+fn different(set: SetView<'_>, count: usize, random: &mut dyn FnMut() -> u64, reply: &mut Reply<'_>) {
+    let len = set.len();
+    if count == len {
+        return set.iter().for_each(|member| reply_member(member, reply));
+    }
+    if let SetView::Table(_) = set
+        && count.saturating_mul(DRAW_SHARE) <= len
+    {
+        let mut drawn: HashSet<&[u8], ahash::RandomState> = HashSet::default();
+        while drawn.len() < count
+            && let Some(Element::Bytes(member)) = set.random(random)
+        {
+            if drawn.insert(member) {
+                reply.bulk(member);
+            }
+        }
+        return;
+    }
+    let mut all: Vec<Element<'_>> = set.iter().collect();
+    for at in 0..count {
+        let other = at + below(len - at, random);
+        all.swap(at, other);
+        reply_member(all[at], reply);
+    }
+}
+
+fn below(count: usize, random: &mut dyn FnMut() -> u64) -> usize {
+    ((u128::from(random()) * count as u128) >> 64) as usize
+}

@@ -1,0 +1,91 @@
+//! XLEN, XRANGE, XREVRANGE, XDEL: a stream as a sequence of entries.
+
+use super::ids::{interval_end, interval_start, rest_of_ids};
+use super::reply_entry;
+use crate::commands::collection::{change, read};
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::Event;
+use crate::types::stream::{Entry, Stream};
+
+pub fn xlen(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let len = read::<Stream>(&mut ctx.keys(), args.take()?)?.map_or(0, Stream::entry_count);
+    reply.int(len as i64);
+    Ok(Outcome::Done)
+}
+
+pub fn xrange(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    ranged(ctx, args, reply, false)
+}
+
+pub fn xrevrange(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    ranged(ctx, args, reply, true)
+}
+
+fn ranged(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+    backwards: bool,
+) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let (first, second) = (args.take()?, args.take()?);
+    let (start, end) = if backwards { (second, first) } else { (first, second) };
+    let (start, end) = (interval_start(start)?, interval_end(end)?);
+    let mut count = None;
+    while !args.is_done() {
+        if args.left() < 2 || !args.token("COUNT") {
+            return Err(CommandError::Syntax);
+        }
+        count = Some(args.int()?.max(0) as usize);
+    }
+    let mut keys = ctx.keys();
+    let Some(stream) = read::<Stream>(&mut keys, key)? else {
+        reply.array(0);
+        return Ok(Outcome::Done);
+    };
+    let most = count.unwrap_or(usize::MAX);
+    if most == 0 {
+        reply.null_array();
+    } else if backwards {
+        reply_entries(reply, stream.log().range_rev(start, end).take(most));
+    } else {
+        reply_entries(reply, stream.log().range(start, end).take(most));
+    }
+    Ok(Outcome::Done)
+}
+
+/// An array of entries.
+#[inline]
+pub fn reply_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) {
+    let header = reply.deferred();
+    let mut count = 0;
+    for entry in entries {
+        reply_entry(reply, &entry);
+        count += 1;
+    }
+    reply.fill_array(header, count);
+}
+
+pub fn xdel(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    // Redis: ids are read only when there is a stream, but all before the first is deleted.
+    let deleted = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
+        let ids = rest_of_ids(args)?;
+        let deleted = ids.iter().filter(|id| stream.delete(**id)).count();
+        if deleted > 0 {
+            note.events_of(Event::XDEL, deleted as u64);
+        }
+        Ok(deleted)
+    })?;
+    reply.int(deleted.unwrap_or(0) as i64);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,173 @@
+//! MAXLEN and MINID: how XADD and XTRIM shorten a stream, and what becomes of references to what goes.
+
+use super::ids::strict_id;
+use crate::commands::collection::change;
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::Reply;
+use crate::shard::Event;
+use crate::types::number::parse_i64;
+use crate::types::stream::{Stream, StreamId, Threshold, Trim};
+
+/// The most entries that trimming by whole nodes removes in one command, unless LIMIT says otherwise.
+const LIMIT_MAX: u64 = 1_000_000;
+/// The same when nodes have no limit of entries.
+const LIMIT_OF_UNLIMITED: u64 = 10_000;
+
+const LIMIT_WITHOUT_TILDE: CommandError =
+    CommandError::Line("ERR syntax error, LIMIT cannot be used without the special ~ option");
+
+/// What becomes of pending entries that refer to what is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Refs {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They go too.
+    Delete,
+    /// Only what every group has read and acknowledged is deleted.
+    Acked,
+}
+
+impl Refs {
+    /// Takes the option if it comes next.
+    pub fn option(args: &mut Args<'_>) -> Option<Refs> {
+        if args.token("KEEPREF") {
+            Some(Refs::Keep)
+        } else if args.token("DELREF") {
+            Some(Refs::Delete)
+        } else if args.token("ACKED") {
+            Some(Refs::Acked)
+        } else {
+            None
+        }
+    }
+}
+
+/// The trimming options as they come in.
+#[derive(Default, Debug)]
+pub struct TrimOptions {
+    threshold: Option<Threshold>,
+    approximate: bool,
+    limit: Option<u64>,
+    refs: Option<Refs>,
+}
+
+impl TrimOptions {
+    /// Takes one option. False when what comes next is none.
+    pub fn take(&mut self, args: &mut Args<'_>) -> Result<bool, CommandError> {
+        let has_more = args.left() > 1;
+        if has_more && args.token("MAXLEN") {
+            self.threshold_follows(args)?;
+            let most = parse_i64(args.take()?).ok_or(CommandError::NotInteger)?;
+            let most = u64::try_from(most)
+                .map_err(|_| CommandError::Line("ERR The MAXLEN argument must be >= 0."))?;
+            self.threshold = Some(Threshold::MaxLen(most));
+        } else if has_more && args.token("MINID") {
+            self.threshold_follows(args)?;
+            self.threshold = Some(Threshold::MinId(strict_id(args.take()?, 0)?));
+        } else if has_more && args.token("LIMIT") {
+            let limit = args.int()?;
+            let limit = u64::try_from(limit)
+                .map_err(|_| CommandError::Line("ERR The LIMIT argument must be >= 0."))?;
+            self.limit = Some(limit);
+        } else if let Some(refs) = Refs::option(args) {
+            if self.refs.replace(refs).is_some_and(|before| before != refs) {
+                return Err(CommandError::Syntax);
+            }
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn threshold_follows(&mut self, args: &mut Args<'_>) -> Result<(), CommandError> {
+        if self.threshold.is_some() {
+            return Err(CommandError::Line(
+                "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+            ));
+        }
+        if args.left() > 1 {
+            self.approximate = args.token("~") || (args.token("=") && false);
+        }
+        Ok(())
+    }
+
+    /// What they ask for together; `None` when they do not ask for trimming.
+    pub fn finish(&self, node_entries: usize, is_add: bool) -> Result<Option<(Trim, Refs)>, CommandError> {
+        let refs = self.refs.unwrap_or_default();
+        let Some(threshold) = self.threshold else {
+            return match self.limit {
+                Some(0) if is_add => Err(LIMIT_WITHOUT_TILDE),
+                None | Some(0) => Ok(None),
+                Some(_) => Err(CommandError::Line(
+                    "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+                )),
+            };
+        };
+        let limit = match self.limit {
+            Some(_) if !self.approximate => return Err(LIMIT_WITHOUT_TILDE),
+            Some(limit) => limit,
+            None if !self.approximate => 0,
+            None if node_entries == 0 => LIMIT_OF_UNLIMITED,
+            None => (100 * node_entries as u64).min(LIMIT_MAX),
+        };
+        Ok(Some((Trim { threshold, approximate: self.approximate, limit }, refs)))
+    }
+}
+
+/// Trims; how many entries went.
+pub fn trim(stream: &mut Stream, trim: Trim, refs: Refs) -> u64 {
+    if refs == Refs::Acked && !stream.groups().is_empty() {
+        return trim_acked(stream, trim);
+    }
+    let first = stream.first_id();
+    let removed = stream.trim(trim);
+    if removed > 0 && refs == Refs::Delete {
+        let left = if stream.entry_count() > 0 { stream.first_id() } else { StreamId::MAX };
+        stream.forget_range(first, left);
+    }
+    removed
+}
+
+/// Goes over what would be trimmed and leaves what a group still refers to.
+fn trim_acked(stream: &mut Stream, trim: Trim) -> u64 {
+    let most = if trim.limit > 0 { trim.limit as usize } else { usize::MAX };
+    let mut keep = match trim.threshold {
+        Threshold::MaxLen(most) => stream.entry_count().saturating_sub(most),
+        Threshold::MinId(_) => u64::MAX,
+    };
+    let mut done = Vec::new();
+    for id in stream.trimmable(trim).take(most) {
+        if keep == 0 {
+            break;
+        }
+        if stream.is_done_with(id) {
+            done.push(id);
+            keep -= 1;
+        }
+    }
+    stream.remove(&done)
+}
+
+pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let key = args.take()?;
+    let mut options = TrimOptions::default();
+    while !args.is_done() {
+        if !options.take(args)? {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let node_entries = ctx.shard.settings.encodings.stream_node_entries;
+    let (how, refs) = options
+        .finish(node_entries, false)?
+        .ok_or(CommandError::Line("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
+    let removed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
+        let removed = trim(stream, how, refs);
+        if removed > 0 {
+            note.events_of(Event::XTRIM, removed);
+        }
+        Ok(removed)
+    })?;
+    reply.int(removed.unwrap_or(0) as i64);
+    Ok(Outcome::Done)
+}

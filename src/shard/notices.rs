@@ -1,0 +1,107 @@
+//! What the shard notices for those who asked for keyspace notifications, until its core publishes it.
+//!
+//! `tx/finish.rs` hands every effect over; what `notify-keyspace-events` does not ask for is dropped here. While it asks
+//! for nothing, effects have one follower less, and nothing comes here at all.
+
+use super::effects::{Class, Effect, Wants};
+
+/// What `notify-keyspace-events` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct NoticeWants {
+    /// Channels of keys (`K`).
+    pub keyspace: bool,
+    /// Channels of events (`E`).
+    pub keyevent: bool,
+    /// A bit per [`Class`].
+    pub classes: u32,
+}
+
+impl NoticeWants {
+    /// Is anything to be published at all?
+    pub fn any(&self) -> bool {
+        self.classes != 0 && (self.keyspace || self.keyevent)
+    }
+
+    /// Is a class asked for?
+    #[inline]
+    pub fn has(&self, class: Class) -> bool {
+        self.classes & class.bit() != 0
+    }
+
+    /// The news that are recorded only for who wants them.
+    pub fn rare(&self) -> Wants {
+        let wants = |class| self.any() && self.has(class);
+        Wants {
+            new: wants(Class::New),
+            misses: wants(Class::KeyMiss),
+            overwritten: wants(Class::Overwritten),
+            type_changed: wants(Class::TypeChanged),
+        }
+    }
+}
+
+/// What is to be published.
+#[derive(Default)]
+pub struct Notices {
+    pub wants: NoticeWants,
+    pending: Vec<Effect>,
+}
+
+impl Notices {
+    /// An effect: kept if somebody asked for its class.
+    #[inline]
+    pub fn take_effect(&mut self, effect: Effect) {
+        if self.wants.has(effect.event.class) {
+            self.pending.push(effect);
+        }
+    }
+
+    /// Is anything to be published?
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes what is to be published; its memory comes back by [`Notices::give_back`].
+    pub fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Gives back the memory of what was taken.
+    pub fn give_back(&mut self, mut empty: Vec<Effect>) {
+        empty.clear();
+        if self.pending.is_empty() {
+            self.pending = empty;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::effects::Event;
+    use crate::types::DbIndex;
+
+    fn effect(event: Event) -> Effect {
+        Effect { db: DbIndex(0), key: b"k".as_slice().into(), event }
+    }
+
+    #[test]
+    fn only_classes_that_are_asked_for_are_kept() {
+        let mut notices = Notices::default();
+        notices.take_effect(effect(Event::SET));
+        assert!(!notices.has_pending());
+        notices.wants = NoticeWants { keyspace: true, keyevent: false, classes: Class::String.bit() };
+        notices.take_effect(effect(Event::DEL));
+        notices.take_effect(effect(Event::SET));
+        assert_eq!(notices.take(), [effect(Event::SET)]);
+    }
+
+    #[test]
+    fn nothing_is_wanted_without_a_kind_of_channel() {
+        let mut wants = NoticeWants { keyspace: false, keyevent: false, classes: !0 };
+        assert!(!wants.any() && wants.rare() == Wants::default());
+        wants.keyevent = true;
+        assert!(wants.any() && wants.rare().new);
+    }
+}

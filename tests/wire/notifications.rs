@@ -1,0 +1,251 @@
+//! Keyspace notifications: what is published about keys, to whom, and in which order.
+
+use crate::support::*;
+
+/// A subscriber of everything about keys, on a server that publishes the classes `flags`.
+fn listening(s: &Setup, flags: &str) -> Client {
+    s.config("notify-keyspace-events", flags);
+    let mut listener = s.client();
+    let pattern = "__key*@*__:*";
+    listener.expect(&["PSUBSCRIBE", pattern], push([bulk("psubscribe"), bulk(pattern), int(1)]));
+    listener
+}
+
+/// The next notification as `channel message`, without the underscores.
+#[track_caller]
+fn next(listener: &mut Client) -> String {
+    let [_, _, channel, text] = listener.recv().elements().try_into().expect("a pmessage has four parts");
+    format!("{} {}", channel.text().replace("__", ""), text.text())
+}
+
+#[track_caller]
+fn expect<const N: usize>(listener: &mut Client, lines: [String; N]) {
+    for line in lines {
+        assert_eq!(next(listener), line);
+    }
+}
+
+/// Nothing is under way: a message of another kind comes next, from every core that may have notified.
+#[track_caller]
+fn expect_nothing(s: &Setup, listener: &mut Client) {
+    for mut publisher in (0..s.shards()).map(|_| s.client()) {
+        publisher.expect("PUBLISH __key@__:mark x", 1);
+        assert_eq!(next(listener), "key@: mark x".replace(": ", ":"));
+    }
+}
+
+#[test]
+fn nothing_is_published_unless_it_is_asked_for() {
+    each_setup(|s| {
+        let mut l = listening(s, "");
+        let mut c = s.client();
+        c.expect("SET a 1", ok());
+        expect_nothing(s, &mut l);
+        for flags in ["A", "K", "E", "KEm", "gK"] {
+            s.config("notify-keyspace-events", flags);
+            c.expect("SET a 1", ok());
+            expect_nothing(s, &mut l);
+        }
+    });
+}
+
+#[test]
+fn keys_and_events_have_channels_of_their_own() {
+    each_placement(|s| {
+        let [a] = s.keys(["a"]);
+        let mut l = listening(s, "KEA");
+        let mut c = s.client();
+        c.expect(&["SET", &a, "1"], ok());
+        expect(&mut l, [format!("keyspace@0:{a} set"), format!("keyevent@0:set {a}")]);
+        c.expect("SELECT 3", ok());
+        c.expect(&["INCR", &a], 1);
+        expect(&mut l, [format!("keyspace@3:{a} incrby"), format!("keyevent@3:incrby {a}")]);
+        s.config("notify-keyspace-events", "KA");
+        c.expect(&["INCR", &a], 2);
+        c.expect("SELECT 0", ok());
+        s.config("notify-keyspace-events", "E$");
+        c.expect(&["INCR", &a], 2);
+        c.expect(&["DEL", &a], 1);
+        expect(&mut l, [format!("keyspace@3:{a} incrby"), format!("keyevent@0:incrby {a}")]);
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn a_command_s_events_come_in_its_order() {
+    each_placement(|s| {
+        let [a, b] = s.keys(["a", "b"]);
+        let mut l = listening(s, "EA");
+        let mut c = s.client();
+        c.expect(&["SET", &a, "1", "EX", "100"], ok());
+        expect(&mut l, [format!("keyevent@0:set {a}"), format!("keyevent@0:expire {a}")]);
+        c.expect(&["PERSIST", &a], 1);
+        expect(&mut l, [format!("keyevent@0:persist {a}")]);
+        c.expect(&["RENAME", &a, &b], ok());
+        let mut both = [next(&mut l), next(&mut l)];
+        // On two shards the two halves may be told in either order.
+        both.sort();
+        assert_eq!(both, [format!("keyevent@0:rename_from {a}"), format!("keyevent@0:rename_to {b}")]);
+        c.expect(&["DEL", &b, &a], 1);
+        expect(&mut l, [format!("keyevent@0:del {b}")]);
+        c.expect(&["EXPIRE", &a, "1"], 0);
+        c.expect(&["SET", &a, "1", "PX", "1"], ok());
+        expect(&mut l, ["set", "expire", "expired"].map(|event| format!("keyevent@0:{event} {a}")));
+    });
+}
+
+#[test]
+fn keys_expire_without_anybody_looking() {
+    each_setup(|s| {
+        let mut l = listening(s, "Ex");
+        let mut c = s.client();
+        let keys: Vec<String> = (0..30).map(|n| format!("key{n:02}")).collect();
+        keys.iter().for_each(|key| c.expect(&["SET", key, "1", "PX", "20"], ok()));
+        let mut expired: Vec<String> = keys.iter().map(|_| next(&mut l)).collect();
+        expired.sort();
+        let expected: Vec<String> = keys.iter().map(|key| format!("keyevent@0:expired {key}")).collect();
+        assert_eq!(expired, expected);
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn every_core_s_subscribers_are_told() {
+    each_placement(|s| {
+        let keys = s.keys(["a", "b", "c"]);
+        s.config("notify-keyspace-events", "KA");
+        let mut listeners: Vec<Client> = (0..6).map(|_| s.client()).collect();
+        for l in &mut listeners {
+            for (index, key) in keys.iter().enumerate() {
+                let channel = format!("__keyspace@0__:{key}");
+                l.expect(
+                    &["SUBSCRIBE", &channel],
+                    push([bulk("subscribe"), bulk(&channel), int(index as i64 + 1)]),
+                );
+            }
+        }
+        for mut c in (0..3).map(|_| s.client()) {
+            for key in &keys {
+                c.expect(&["SET", key, "1"], ok());
+                let channel = format!("__keyspace@0__:{key}");
+                listeners.iter_mut().for_each(|l| l.expect_next(push(["message", &channel, "set"])));
+            }
+        }
+    });
+}
+
+#[test]
+fn new_keys_and_misses_are_told_to_who_asks() {
+    each_placement(|s| {
+        let [a, b] = s.keys(["a", "b"]);
+        let mut l = listening(s, "Enm$g");
+        let mut c = s.client();
+        let told = |event: &str, key: &str| format!("keyevent@0:{event} {key}");
+        c.expect(&["SET", &a, "1"], ok());
+        expect(&mut l, [told("new", &a), told("set", &a)]);
+        c.expect(&["SET", &a, "2"], ok());
+        expect(&mut l, [told("set", &a)]);
+        c.expect(&["APPEND", &b, "x"], 1);
+        expect(&mut l, [told("new", &b), told("append", &b)]);
+        c.expect(&["DEL", &b], 1);
+        expect(&mut l, [told("del", &b)]);
+        c.expect(&["GET", &b], nil());
+        c.expect(&["EXISTS", &b], 0);
+        c.expect(&["TTL", &b], -2);
+        expect(&mut l, [told("keymiss", &b), told("keymiss", &b), told("keymiss", &b)]);
+        c.expect(&["DEL", &b], 0);
+        c.expect(&["GETSET", &b, "1"], nil());
+        expect(&mut l, [told("keymiss", &b), told("new", &b), told("set", &b)]);
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn overwriting_is_told_to_who_asks() {
+    each_placement(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let [a, b] = s.keys(["a", "b"]);
+        let mut l = listening(s, "Eoc$");
+        let mut c = s.client();
+        let told = |event: &str, key: &str| format!("keyevent@0:{event} {key}");
+        c.expect(&["SET", &a, "1"], ok());
+        expect(&mut l, [told("set", &a)]);
+        c.expect(&["SET", &a, "2"], ok());
+        expect(&mut l, [told("overwritten", &a), told("set", &a)]);
+        c.expect(&["RPUSH", &b, "x"], 1);
+        c.expect(&["SET", &b, "2"], ok());
+        expect(&mut l, [told("overwritten", &b), told("type_changed", &b), told("set", &b)]);
+        expect_nothing(s, &mut l);
+        c.expect_that("CONFIG GET notify-keyspace-events", |reply| {
+            reply.field("notify-keyspace-events") == bulk("$ocE")
+        });
+    });
+}
+
+#[test]
+fn a_block_s_events_come_in_its_order() {
+    each_placement(|s| {
+        let [a, b] = s.keys(["a", "b"]);
+        let mut l = listening(s, "EA");
+        let mut c = s.client();
+        c.expect("MULTI", ok());
+        c.expect(&["SET", &a, "1"], simple("QUEUED"));
+        c.expect("PUBLISH __keymine@0__:x y", simple("QUEUED"));
+        c.expect(&["SET", &b, "1"], simple("QUEUED"));
+        c.expect(&["DEL", &b], simple("QUEUED"));
+        c.expect("EXEC", array([ok(), int(1), ok(), int(1)]));
+        expect(
+            &mut l,
+            [
+                format!("keyevent@0:set {a}"),
+                "keymine@0:x y".to_owned(),
+                format!("keyevent@0:set {b}"),
+                format!("keyevent@0:del {b}"),
+            ],
+        );
+    });
+}
+
+#[test]
+fn flushing_tells_nothing() {
+    each_setup(|s| {
+        let mut l = listening(s, "KEA");
+        let mut c = s.client();
+        c.expect("SET a 1", ok());
+        next(&mut l);
+        next(&mut l);
+        c.expect("FLUSHALL", ok());
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn evicted_keys_are_told() {
+    with_server(
+        |threads| Options::threads(threads).with("maxmemory-policy", "allkeys-lru"),
+        |s| {
+            let mut l = listening(s, "Ee");
+            let mut c = s.client();
+            let value = "x".repeat(1000);
+            c.expect("CONFIG SET maxmemory 4mb", ok());
+            let mut sent = 0;
+            loop {
+                for _ in 0..1000 {
+                    c.expect(&["SET", &format!("key{sent}"), &value], ok());
+                    sent += 1;
+                }
+                if c.call("INFO stats")
+                    .text()
+                    .lines()
+                    .any(|line| line.starts_with("evicted_keys:") && line != "evicted_keys:0")
+                {
+                    break;
+                }
+                assert!(sent < 100_000, "nothing is evicted");
+            }
+            assert!(next(&mut l).starts_with("keyevent@0:evicted key"));
+        },
+    );
+}

@@ -1,0 +1,352 @@
+//! Streams: what each command answers, with few and many entries in a node, with keys on one shard and on several.
+
+use crate::support::*;
+use std::time::Duration;
+
+const WRONG_INT: &str = "ERR value is not an integer or out of range";
+const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
+const SYNTAX: &str = "ERR syntax error";
+const INVALID_ID: &str = "ERR Invalid stream ID specified as stream command argument";
+
+/// Runs a case with nodes of each size.
+#[track_caller]
+fn each_node_size(case: impl Fn(&Setup)) {
+    each_placement(|s| {
+        for (entries, bytes) in [("100", "4096"), ("3", "4096"), ("0", "60"), ("1", "0")] {
+            s.config("stream-node-max-entries", entries);
+            s.config("stream-node-max-bytes", bytes);
+            s.client().expect("FLUSHALL", ok());
+            case(s);
+        }
+    });
+}
+
+/// An entry with its fields and values in turn.
+fn entry(id: &str, strings: &str) -> Value {
+    array([Value::from(id), array(strings.split_whitespace())])
+}
+
+/// Entries that [`fill`] has made.
+fn entries(numbers: impl IntoIterator<Item = usize>) -> Value {
+    array(numbers.into_iter().map(|n| entry(&format!("{n}-0"), &format!("n {n} word w{n}"))))
+}
+
+/// What XREAD answers: streams with their entries.
+fn read(s: &Setup, streams: &[(&str, Value)]) -> Value {
+    if s.is_resp3() {
+        return Value::Map(streams.iter().map(|(key, entries)| (bulk(key), entries.clone())).collect());
+    }
+    array(streams.iter().map(|(key, entries)| array([Value::from(*key), entries.clone()])))
+}
+
+fn fill(c: &mut Client, key: &str, numbers: std::ops::RangeInclusive<usize>) {
+    for n in numbers {
+        let id = format!("{n}-0");
+        c.expect(&["XADD", key, &id, "n", &n.to_string(), "word", &format!("w{n}")], id.as_str());
+    }
+}
+
+#[test]
+fn entries_are_added_listed_and_deleted() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let k = &s.key("k");
+        c.expect(&["XLEN", k], 0);
+        c.expect(&["XRANGE", k, "-", "+"], array([] as [Value; 0]));
+        c.expect(&["XADD", k, "NOMKSTREAM", "1", "f", "v"], nil());
+        fill(&mut c, k, 1..=20);
+        c.expect(&["TYPE", k], simple("stream"));
+        c.expect(&["OBJECT", "ENCODING", k], "stream");
+        c.expect(&["XLEN", k], 20);
+        c.expect(&["XRANGE", k, "-", "+"], entries(1..=20));
+        c.expect(&["XREVRANGE", k, "+", "-"], entries((1..=20).rev()));
+        c.expect(&["XRANGE", k, "5", "9"], entries(5..=9));
+        c.expect(&["XRANGE", k, "(5", "(9-0"], entries(6..=8));
+        c.expect(&["XRANGE", k, "5-1", "9", "COUNT", "2"], entries(6..=7));
+        c.expect(&["XREVRANGE", k, "9", "(5", "COUNT", "3"], entries([9, 8, 7]));
+        c.expect(&["XRANGE", k, "9", "5"], array([] as [Value; 0]));
+        c.expect(&["XRANGE", k, "-", "+", "COUNT", "0"], nil_array());
+        c.expect(&["XDEL", k, "3", "4-0", "99", "4"], 2);
+        c.expect(&["XRANGE", k, "2", "5"], entries([2, 5]));
+        c.expect(&["XREVRANGE", k, "5", "2"], entries([5, 2]));
+        c.expect(&["XTRIM", k, "MAXLEN", "10"], 8);
+        c.expect(&["XTRIM", k, "MINID", "13"], 2);
+        c.expect(&["XRANGE", k, "-", "+"], entries(13..=20));
+        c.expect(&["XADD", k, "20", "f", "v"], err(NOT_ABOVE));
+        c.expect(&["XADD", k, "MAXLEN", "2", "21-*", "f", "v"], "21-0");
+        c.expect(&["XADD", k, "MINID", "=", "21", "21-*", "f", "007", "f", "-5"], "21-1");
+        c.expect(&["XRANGE", k, "-", "+"], array([entry("21-0", "f v"), entry("21-1", "f 007 f -5")]));
+        c.expect(&["XDEL", k, "21-0", "21-1"], 2);
+        c.expect(&["XLEN", k], 0);
+        c.expect(&["EXISTS", k], 1);
+        c.expect(&["XADD", k, "21-1", "f", "v"], err(NOT_ABOVE));
+        c.expect(&["XSETID", k, "5"], ok());
+        c.expect(&["XADD", k, "6", "f", "v"], "6-0");
+    });
+}
+
+const NOT_ABOVE: &str = "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+
+#[test]
+fn values_of_every_length_come_back() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let k = &s.key("k");
+        let lengths = [0, 1, 63, 64, 127, 128, 4095, 4096, 8319, 8320, 16_384, 70_000];
+        for (n, length) in lengths.into_iter().enumerate() {
+            let value: Vec<u8> = (0..length).map(|at| (at * 7 % 256) as u8).collect();
+            let id = format!("{}-0", n + 1);
+            c.expect(&args!["XADD", k, id, value, value], id.as_str());
+            c.expect(
+                &args!["XRANGE", k, id, id],
+                array([array([
+                    Value::from(id.as_str()),
+                    array([Value::Bulk(value.clone()), Value::Bulk(value)]),
+                ])]),
+            );
+        }
+        let integers = ["0", "63", "64", "-1", "127", "128", "-32768", "2147483648", "-9223372036854775808"];
+        for (n, integer) in integers.into_iter().enumerate() {
+            let id = format!("{}-0", n + 100);
+            c.expect(&["XADD", k, &id, integer, integer], id.as_str());
+            c.expect(&["XRANGE", k, &id, &id], array([entry(&id, &format!("{integer} {integer}"))]));
+        }
+    });
+}
+
+#[test]
+fn streams_are_read_together() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let [a, b, none, text] = &s.keys(["a", "b", "none", "text"]);
+        fill(&mut c, a, 1..=9);
+        fill(&mut c, b, 5..=7);
+        c.expect(&["SET", text, "x"], ok());
+        c.expect(&["XREAD", "STREAMS", a, "7"], read(s, &[(a, entries(8..=9))]));
+        c.expect(
+            &["XREAD", "COUNT", "2", "STREAMS", a, none, b, "0", "0", "5"],
+            read(s, &[(a, entries(1..=2)), (b, entries(6..=7))]),
+        );
+        c.expect(&["XREAD", "STREAMS", b, a, "6", "8"], read(s, &[(b, entries(7..=7)), (a, entries(9..=9))]));
+        c.expect(&["XREAD", "STREAMS", a, b, "9", "$"], nil_array());
+        c.expect(&["XREAD", "STREAMS", a, b, "+", "9"], read(s, &[(a, entries(9..=9))]));
+        c.expect(&["XREAD", "STREAMS", a, text, "0", "0"], err(WRONG_TYPE));
+        c.expect(&["XREAD", "STREAMS", a, b, "0", "x"], err(INVALID_ID));
+        c.expect(
+            &["XREAD", "STREAMS", a, b, "0"],
+            err("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."),
+        );
+        c.expect(&["XREAD", "COUNT", "x", "STREAMS", a, "0"], err(WRONG_INT));
+        c.expect(&["XREAD", "COUNT", "1", "FOO", "STREAMS", a, "0"], err(SYNTAX));
+        c.expect(&["XREAD", "BLOCK", "-1", "STREAMS", a, "0"], err("ERR timeout is negative"));
+        c.expect(
+            &["XREAD", "BLOCK", "x", "STREAMS", a, "0"],
+            err("ERR timeout is not an integer or out of range"),
+        );
+    });
+}
+
+#[test]
+fn groups_read_and_acknowledge() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let [a, b, none] = &s.keys(["a", "b", "none"]);
+        fill(&mut c, a, 1..=6);
+        fill(&mut c, b, 1..=2);
+        for key in [a, b] {
+            c.expect(&["XGROUP", "CREATE", key, "g", "0"], ok());
+            c.expect(
+                &["XGROUP", "CREATE", key, "g", "0"],
+                err("BUSYGROUP Consumer Group name already exists"),
+            );
+        }
+        c.expect(
+            &["XREADGROUP", "GROUP", "g", "al", "COUNT", "2", "STREAMS", a, b, ">", ">"],
+            read(s, &[(a, entries(1..=2)), (b, entries(1..=2))]),
+        );
+        c.expect(
+            &["XREADGROUP", "GROUP", "g", "bo", "COUNT", "3", "STREAMS", b, a, ">", ">"],
+            read(s, &[(a, entries(3..=5))]),
+        );
+        let no_group = |key: &str| {
+            err(&format!("NOGROUP No such key '{key}' or consumer group 'g' in XREADGROUP with GROUP option"))
+        };
+        // Nothing is delivered when one of the streams cannot be read.
+        c.expect(&["XREADGROUP", "GROUP", "g", "bo", "STREAMS", a, none, ">", ">"], no_group(none));
+        c.expect(&["XREADGROUP", "GROUP", "g", "bo", "STREAMS", a, b, ">", "x"], err(INVALID_ID));
+        c.expect(
+            &["XPENDING", a, "g"],
+            array([
+                Value::Int(5),
+                "1-0".into(),
+                "5-0".into(),
+                array([array(["al", "2"]), array(["bo", "3"])]),
+            ]),
+        );
+        c.expect(&["XACK", a, "g", "1", "4", "6"], 2);
+        c.expect(&["XDEL", a, "5"], 1);
+        c.expect(
+            &["XREADGROUP", "GROUP", "g", "bo", "STREAMS", a, b, "0", "0"],
+            read(
+                s,
+                &[
+                    (a, array([entry("3-0", "n 3 word w3"), array([Value::from("5-0"), nil_array()])])),
+                    (b, array([] as [Value; 0])),
+                ],
+            ),
+        );
+        c.expect(
+            &["XREADGROUP", "GROUP", "g", "al", "NOACK", "STREAMS", a, ">"],
+            read(s, &[(a, entries(6..=6))]),
+        );
+        // The time it waits is told too.
+        let pending = c.call(&["XPENDING", a, "g", "-", "+", "9", "al"]);
+        let one = pending.elements()[0].elements();
+        assert_eq!((one[0].text(), one[1].text(), one[3].int()), ("2-0".into(), "al".into(), 1));
+        c.expect(&["XCLAIM", a, "g", "ce", "0", "2", "3", "9"], entries([2, 3]));
+        c.expect(
+            &["XAUTOCLAIM", a, "g", "de", "0", "0", "COUNT", "1"],
+            array([Value::from("3-0"), entries([2]), array([] as [Value; 0])]),
+        );
+        c.expect(
+            &["XAUTOCLAIM", a, "g", "de", "0", "3", "JUSTID"],
+            array([Value::from("0-0"), array(["3-0"]), array(["5-0"])]),
+        );
+        c.expect(&["XGROUP", "DELCONSUMER", a, "g", "de"], 2);
+        c.expect(&["XGROUP", "DESTROY", a, "g"], 1);
+        c.expect(&["XREADGROUP", "GROUP", "g", "bo", "STREAMS", b, a, ">", ">"], no_group(a));
+    });
+}
+
+#[test]
+fn streams_are_described() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let k = &s.key("k");
+        c.expect(&["XINFO", "STREAM", k], err("ERR no such key"));
+        fill(&mut c, k, 1..=4);
+        c.expect(&["XGROUP", "CREATE", k, "g", "2", "ENTRIESREAD", "2"], ok());
+        c.expect(&["XGROUP", "CREATECONSUMER", k, "g", "al"], 1);
+        c.expect(
+            &["XINFO", "GROUPS", k],
+            array([map([
+                ("name", Value::from("g")),
+                ("consumers", Value::Int(1)),
+                ("pending", Value::Int(0)),
+                ("last-delivered-id", "2-0".into()),
+                ("entries-read", Value::Int(2)),
+                ("lag", Value::Int(2)),
+            ])]),
+        );
+        let info = c.call(&["XINFO", "STREAM", k]);
+        assert_eq!(info.field("length"), Value::Int(4));
+        assert_eq!(info.field("entries-added"), Value::Int(4));
+        assert_eq!(info.field("first-entry"), entry("1-0", "n 1 word w1"));
+        assert_eq!(info.field("last-generated-id").text(), "4-0");
+        c.expect(&["XDEL", k, "1"], 1);
+        let info = c.call(&["XINFO", "STREAM", k, "FULL", "COUNT", "2"]);
+        assert_eq!(info.field("entries"), entries(2..=3));
+        assert_eq!(info.field("recorded-first-entry-id").text(), "2-0");
+        assert_eq!(info.field("max-deleted-entry-id").text(), "1-0");
+        assert_eq!(
+            info.field("groups").elements()[0].field("consumers").elements()[0].field("name").text(),
+            "al"
+        );
+        let help = c.call("XINFO HELP").elements();
+        assert_eq!(help[0], simple("XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+        assert_eq!(c.call("XGROUP HELP").elements().len(), 17);
+    });
+}
+
+#[test]
+fn streams_move_between_servers() {
+    each_node_size(|s| {
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        fill(&mut c, a, 1..=30);
+        c.expect(&["XADD", a, "31", "other", "fields", "and", "more"], "31-0");
+        c.expect(&["XDEL", a, "7", "30"], 2);
+        c.expect(&["XGROUP", "CREATE", a, "g", "0"], ok());
+        c.call(&["XREADGROUP", "GROUP", "g", "al", "COUNT", "3", "STREAMS", a, ">"]);
+        let full = c.call(&["XINFO", "STREAM", a, "FULL", "COUNT", "0"]);
+        let Value::Bulk(dump) = c.call(&["DUMP", a]) else { panic!("a dump is a bulk") };
+        c.expect(&args!["RESTORE", b, 0, dump], ok());
+        assert_eq!(c.call(&["XINFO", "STREAM", b, "FULL", "COUNT", "0"]), full);
+        assert_eq!(c.call(&["DUMP", b]), Value::Bulk(dump));
+        c.expect(&["COPY", a, b, "REPLACE"], 1);
+        assert_eq!(c.call(&["XINFO", "STREAM", b, "FULL", "COUNT", "0"]), full);
+    });
+}
+
+#[test]
+fn readers_wait_for_what_is_new() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let mut waiting = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        fill(&mut c, a, 1..=1);
+        waiting.expect(&["XREAD", "BLOCK", "0", "STREAMS", a, b, "0", "$"], read(s, &[(a, entries(1..=1))]));
+        for (n, key) in [(2, b), (3, a)] {
+            waiting.send(&["XREAD", "BLOCK", "0", "STREAMS", a, b, "$", "$"]);
+            wait_for_blocked(&mut c, 1);
+            fill(&mut c, key, n..=n);
+            waiting.expect_next(read(s, &[(key, entries(n..=n))]));
+        }
+        waiting.expect(&["XREAD", "BLOCK", "1", "STREAMS", a, b, "$", "$"], nil_array());
+        // What was there when it began to wait is not new, wherever the stream goes meanwhile.
+        waiting.send(&["XREAD", "BLOCK", "0", "STREAMS", a, "$"]);
+        wait_for_blocked(&mut c, 1);
+        c.expect(&["DEL", a], 1);
+        fill(&mut c, a, 1..=4);
+        waiting.expect_next(read(s, &[(a, entries(4..=4))]));
+        c.expect("MULTI", ok());
+        c.expect(&["XREAD", "BLOCK", "0", "STREAMS", a, "$"], simple("QUEUED"));
+        c.expect("EXEC", array([nil_array()]));
+    });
+}
+
+#[test]
+fn consumers_wait_for_what_is_new_and_are_told_of_the_end() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        let mut readers = [s.client(), s.client()];
+        for key in [a, b] {
+            c.expect(&["XGROUP", "CREATE", key, "g", "$", "MKSTREAM"], ok());
+        }
+        for (n, reader) in readers.iter_mut().enumerate() {
+            let name = format!("reader{n}");
+            reader.send(&["XREADGROUP", "GROUP", "g", &name, "BLOCK", "0", "STREAMS", a, b, ">", ">"]);
+            wait_for_blocked(&mut c, n + 1);
+        }
+        let [first, second] = &mut readers;
+        fill(&mut c, b, 1..=1);
+        first.expect_next(read(s, &[(b, entries(1..=1))]));
+        fill(&mut c, b, 2..=2);
+        second.expect_next(read(s, &[(b, entries(2..=2))]));
+        let wait = |reader: &mut Client, c: &mut Client| {
+            reader.send(&["XREADGROUP", "GROUP", "g", "one", "BLOCK", "0", "STREAMS", a, b, ">", ">"]);
+            wait_for_blocked(c, 1);
+        };
+        wait(first, &mut c);
+        c.expect(&["XGROUP", "DESTROY", b, "g"], 1);
+        first.expect_next(err("NOGROUP the consumer group this client was blocked on no longer exists"));
+        c.expect(&["XGROUP", "CREATE", b, "g", "$"], ok());
+        wait(first, &mut c);
+        c.expect(&["DEL", a], 1);
+        first.expect_next(err("UNBLOCKED the stream key no longer exists"));
+        c.expect(&["XGROUP", "CREATE", a, "g", "$", "MKSTREAM"], ok());
+        wait(first, &mut c);
+        c.expect(&["SET", a, "x"], ok());
+        first.expect_next(err("UNBLOCKED the stream key no longer exists"));
+    });
+}
+
+/// Waits until so many clients wait for keys.
+#[track_caller]
+fn wait_for_blocked(c: &mut Client, count: usize) {
+    wait_until("clients wait", Duration::from_secs(10), || {
+        let info = c.call("INFO clients").text();
+        info.contains(&format!("blocked_clients:{count}\r\n"))
+    });
+}
