@@ -312,10 +312,12 @@ fn simple(reply: &mut Reply<'_>, text: &[u8]) {
 fn big_number(reply: &mut Reply<'_>, text: &[u8]) {
     if reply.protocol == Protocol::Resp3 {
         reply.raw(b"(");
-        raw_line(reply, text);
     } else {
-        reply.bulk(text);
+        reply.raw(b"$");
+        reply.raw(itoa::Buffer::new().format(text.len()).as_bytes());
+        reply.raw(b"\r\n");
     }
+    raw_line(reply, text);
 }
 
 fn raw_line(reply: &mut Reply<'_>, text: &[u8]) {

@@ -8,7 +8,7 @@ use mlua::{Lua, LuaOptions, StdLib};
 
 use super::convert::write_reply;
 use super::guard;
-use super::libs::{bit, cjson, cmsgpack, redis, structs};
+use super::libs::{bit, cjson, cmsgpack, random, redis, structs};
 use super::raw::{L, Native, ffi, get_field, push, set_field, to_bytes};
 use super::state::{Host, State, Stop, lend};
 use crate::resp::{Output, Protocol, Reply};
@@ -184,6 +184,7 @@ impl Engine {
         state.protocol = Protocol::Resp2;
         state.stop = None;
         state.cjson = cjson::Settings::default();
+        state.random = random::Random::seeded(0);
         state.client_protocol = given.protocol;
         std::mem::swap(&mut state.out, out);
         let (bytes, shared) = (state.out.bytes.len(), state.out.shared.len());
@@ -463,6 +464,7 @@ unsafe fn set_up(l: L, at: *mut State) -> [c_int; 5] {
             ("struct", structs::FUNCTIONS),
             ("redis", redis::FUNCTIONS),
             ("loading", redis::LOADING),
+            ("random", random::FUNCTIONS),
         ] {
             ffi::lua_newtable(l);
             set_functions(l, at, functions);

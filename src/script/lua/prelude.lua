@@ -29,6 +29,7 @@ for _, name in ipairs { 'find', 'match', 'gmatch', 'gfind', 'gsub' } do
   string[name] = guard('pattern', string[name])
 end
 string.rep = guard('rep', string.rep)
+math.random, math.randomseed = native.random.random, native.random.randomseed
 coroutine.resume = guard('rethrow', coroutine.resume)
 
 local collectgarbage = collectgarbage

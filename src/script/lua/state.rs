@@ -6,6 +6,7 @@ use std::ffi::c_int;
 use std::ptr::NonNull;
 
 use super::libs::cjson;
+use super::libs::random::Random;
 use super::raw::{Answer, Fault, L, ffi, push, raise, raise_top};
 use crate::resp::{Argv, Output, Protocol, Span};
 
@@ -73,6 +74,7 @@ pub struct State {
     /// The text of [`Fault::Noted`].
     pub note: String,
     pub cjson: cjson::Settings,
+    pub random: Random,
     /// A library is being loaded: `redis.call` and its like are not there.
     pub loading: bool,
     /// What the run writes its reply to.
@@ -93,6 +95,7 @@ impl State {
             scratch: Vec::new(),
             note: String::new(),
             cjson: cjson::Settings::default(),
+            random: Random::seeded(0),
             loading: false,
             out: Output::default(),
             client_protocol: Protocol::Resp2,

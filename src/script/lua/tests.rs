@@ -411,6 +411,7 @@ fn libraries_answer_as_in_redis() {
         ),
         ("return bit.tohex(255, -4)", "$4 00FF"),
         ("return bit.band()", &fails("bad argument #1 to 'band' (number expected, got no value)")),
+        ("math.randomseed(10) return math.random(1, 1000000)", ":878852"),
         ("return redis.sha1hex('')", "$40 da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     ]);
 }

@@ -4,5 +4,6 @@ pub mod bit;
 pub mod cjson;
 pub mod cmsgpack;
 pub mod json_read;
+pub mod random;
 pub mod redis;
 pub mod structs;
