@@ -139,7 +139,7 @@ fn keys_agree_with_flags_arguments_and_the_way_it_runs() {
             Run::AllShards { .. } | Run::AtShard { .. } | Run::Local(_) => {
                 claim(row.keys.is_empty(), "has keys, and does not run where they are");
             }
-            Run::Bound | Run::Broadcast | Run::Container => {}
+            Run::Bound | Run::Broadcast | Run::Container | Run::Script => {}
         }
         found
     });

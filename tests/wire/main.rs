@@ -29,6 +29,7 @@ mod pipelines;
 mod protocol;
 mod pubsub;
 mod scan;
+mod scripts;
 mod server;
 mod sets;
 mod slowlog;
