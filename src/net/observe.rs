@@ -230,6 +230,7 @@ impl Core {
         let mut report = CoreReport {
             core: self.me.index(),
             keyspace_bytes: figures.allocated_bytes() as u64,
+            changes: self.shard.effects.dirty,
             counted_bytes: figures.used_bytes() as u64,
             dataset_bytes: figures.dataset_bytes() as u64,
             extra: vec![

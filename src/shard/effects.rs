@@ -27,6 +27,9 @@ pub enum Class {
     TypeChanged,
     /// A change that no notification tells of.
     Silent,
+    /// A change of what was delivered to whom (XREADGROUP, XACK). Redis: no notification tells of it, and no watch
+    /// fails for it.
+    Delivered,
 }
 
 impl Class {
@@ -42,6 +45,14 @@ impl Class {
 pub struct Event {
     pub name: &'static str,
     pub class: Class,
+}
+
+impl Event {
+    /// Does a watch of the key fail for it? Redis: not for what a consumer group delivered, and not for a new consumer
+    /// of one, although a notification tells of that.
+    pub fn is_modification(self) -> bool {
+        !matches!(self.class, Class::KeyMiss | Class::Delivered) && self != Event::XGROUP_CREATECONSUMER
+    }
 }
 
 macro_rules! events {
@@ -113,11 +124,11 @@ events! {
     XGROUP_DESTROY = "xgroup-destroy", Stream;
     XGROUP_CREATECONSUMER = "xgroup-createconsumer", Stream;
     XGROUP_DELCONSUMER = "xgroup-delconsumer", Stream;
-    XACK = "xack", Stream;
-    XCLAIM = "xclaim", Stream;
-    XAUTOCLAIM = "xautoclaim", Stream;
-    XREADGROUP = "xreadgroup", Stream;
-    XNACK = "xnack", Stream;
+    XACK = "xack", Delivered;
+    XCLAIM = "xclaim", Delivered;
+    XAUTOCLAIM = "xautoclaim", Delivered;
+    XREADGROUP = "xreadgroup", Delivered;
+    XNACK = "xnack", Delivered;
     XCFGSET = "xcfgset", Stream;
     SETBIT = "setbit", String;
     PFADD = "pfadd", String;

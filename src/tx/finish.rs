@@ -4,7 +4,6 @@
 //! today; the log, replicas, tracking and search indexes join here.
 
 use crate::shard::Shard;
-use crate::shard::effects::Class;
 
 /// Drains the effects of the command that just ran.
 #[inline]
@@ -18,7 +17,7 @@ pub fn finish(shard: &mut Shard) {
 fn drain(shard: &mut Shard) {
     let Shard { effects, watches, waits, notices, .. } = shard;
     for effect in effects.drain() {
-        if effect.event.class != Class::KeyMiss {
+        if effect.event.is_modification() {
             watches.touch(effect.db, &effect.key);
             waits.touch(effect.db, &effect.key);
         }

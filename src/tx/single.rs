@@ -189,6 +189,7 @@ impl Single {
         let mut stop = false;
         if self.begun {
             let mut kept = Vec::with_capacity(parts.len());
+            let mut failed: Option<(usize, CommandError)> = None;
             for (shard, part) in parts {
                 let part = match part {
                     Part::Returned(returned) => {
@@ -199,13 +200,21 @@ impl Single {
                     part => part,
                 };
                 match part {
-                    Part::Failed(error) => self.failed = Some(*error),
+                    Part::Failed(error) => {
+                        // Of several errors, that of the earliest key: Redis looks at keys in their order.
+                        let mine = self.owners.iter().find(|(owner, _)| *owner == shard);
+                        let order = mine.and_then(|(_, mine)| mine.first().copied()).unwrap_or(usize::MAX);
+                        if failed.as_ref().is_none_or(|(first, _)| order < *first) {
+                            failed = Some((order, *error));
+                        }
+                    }
                     part => {
                         stop |= matches!(part, Part::Stop);
                         kept.push((shard, part));
                     }
                 }
             }
+            self.failed = failed.map(|(_, error)| error);
             self.gathered.hops.push(kept);
         }
         self.begun = true;

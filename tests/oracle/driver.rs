@@ -216,7 +216,7 @@ impl Side {
     /// All that can be asked about a key, with what each answer promises.
     fn facts(&mut self, key: &[u8]) -> Vec<(&'static str, Promise, Value)> {
         let ask =
-            [("TYPE", Promise::Exact), ("OBJECT ENCODING", Promise::Exact), ("PTTL", Promise::Near(5000))];
+            [("TYPE", Promise::Exact), ("OBJECT ENCODING", Promise::Encoding), ("PTTL", Promise::Near(5000))];
         let commands = ask.iter().map(|(command, _)| {
             let words = command.split(' ').map(|word| word.as_bytes().to_vec());
             words.chain([key.to_vec()]).collect::<Vec<_>>()

@@ -52,13 +52,32 @@ impl Values {
     pub fn by_cell<'v>(values: &[&'v Values], cells: usize) -> Vec<Option<&'v [u8]>> {
         let mut by_cell = vec![None; cells];
         for values in values {
-            let mut from = 0;
-            for (cell, end) in &values.found {
-                by_cell[*cell] = Some(&values.bytes[from..*end]);
-                from = *end;
-            }
+            values.walk().until(cells, |cell, value| by_cell[cell] = Some(value));
         }
         by_cell
+    }
+
+    /// What was found, in the order of cells.
+    pub fn walk(&self) -> Walk<'_> {
+        Walk { values: self, next: 0, from: 0 }
+    }
+}
+
+/// A way through what was found.
+pub struct Walk<'v> {
+    values: &'v Values,
+    next: usize,
+    from: usize,
+}
+
+impl<'v> Walk<'v> {
+    /// Shows what follows, up to a cell.
+    pub fn until(&mut self, end_cell: usize, mut show: impl FnMut(usize, &'v [u8])) {
+        while let Some((cell, end)) = self.values.found.get(self.next).filter(|(cell, _)| *cell < end_cell) {
+            show(*cell, &self.values.bytes[self.from..*end]);
+            self.from = *end;
+            self.next += 1;
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::shard::Event;
 use crate::types::List;
 use crate::types::list::{End, NodeLimit};
 
+/// What was found is lined up for so many cells at a time, however many elements and patterns there are.
+const BLOCK_CELLS: usize = 1 << 14;
+
 /// Shows what is answered or stored, in order; `None` for what GET did not find.
 fn show<'e>(
     chosen: &'e Elements,
@@ -20,10 +23,20 @@ fn show<'e>(
         return chosen.iter().for_each(|element| show(Some(element)));
     }
     let patterns = options.gets.len();
-    let found = Values::by_cell(values, chosen.len() * patterns);
-    for (element, found) in chosen.iter().zip(found.chunks(patterns)) {
-        for (pattern, found) in options.gets.iter().zip(found) {
-            show(if *pattern == Pattern::Itself { Some(element) } else { *found });
+    let mut walks: Vec<_> = values.iter().map(|values| values.walk()).collect();
+    let mut cells = Vec::new();
+    let rows = (BLOCK_CELLS / patterns).max(1);
+    for start in (0..chosen.len()).step_by(rows) {
+        let end = (start + rows).min(chosen.len());
+        cells.clear();
+        cells.resize((end - start) * patterns, None);
+        for walk in &mut walks {
+            walk.until(end * patterns, |cell, value| cells[cell - start * patterns] = Some(value));
+        }
+        for (row, found) in (start..end).zip(cells.chunks(patterns)) {
+            for (pattern, found) in options.gets.iter().zip(found) {
+                show(if *pattern == Pattern::Itself { Some(chosen.get(row)) } else { *found });
+            }
         }
     }
 }

@@ -97,6 +97,26 @@ fn fields_of_hashes() {
 }
 
 #[test]
+fn many_elements_and_patterns() {
+    let mut bench = bench();
+    for n in 0..3000 {
+        bench.ask(&format!("RPUSH many {n}"));
+        if n % 3 == 0 {
+            bench.ask(&format!("SET v_{n} value{n}"));
+        }
+    }
+    let reply = answer(&mut bench, "SORT many GET # GET none_* GET v_* GET # GET v_* GET constant");
+    let mut words = reply.split(' ');
+    for n in 0..3000 {
+        let value = if n % 3 == 0 { format!("value{n}") } else { "nil".into() };
+        let row: Vec<&str> = words.by_ref().take(6).collect();
+        let n = n.to_string();
+        assert_eq!(row, [&n, "nil", &value, &n, &value, "nil"]);
+    }
+    assert_eq!(words.next(), None);
+}
+
+#[test]
 fn stored_results_are_lists() {
     let mut bench = bench();
     assert_eq!(bench.run_noting(&[b"SORT", b"l", b"STORE", b"d"]).0, b":4\r\n");

@@ -253,3 +253,49 @@ fn every_stream_has_one_encoding() {
     assert_eq!(bench.ask("XLEN s"), ":1\r\n");
     assert_eq!(bench.ask("EXISTS t"), ":1\r\n");
 }
+
+#[test]
+fn a_message_that_is_sent_twice_is_added_once() {
+    let mut bench = bench();
+    let first = bench.ask("XADD s IDMP p 1 * f v");
+    bench.shard.now_ms += 5;
+    assert_eq!(bench.ask("XADD s IDMP p 1 * f other"), first);
+    assert_eq!(
+        bench.run_noting(&[b"XADD", b"s", b"IDMP", b"p", b"1", b"*", b"f", b"v"]).1,
+        Vec::<String>::new()
+    );
+    assert_ne!(bench.ask("XADD s MAXLEN 9 IDMP q 1 * f v"), first);
+    let named = bench.ask("XADD s IDMPAUTO p * f v");
+    assert_eq!(bench.ask("XADD s KEEPREF IDMPAUTO p NOMKSTREAM * f v"), named);
+    assert_ne!(bench.ask("XADD s IDMPAUTO p * f w"), named);
+    assert_eq!(bench.ask("XLEN s"), ":4\r\n");
+    let info = bench.ask("XINFO STREAM s");
+    assert!(
+        info.contains("pids-tracked\r\n:2\r\n$12\r\niids-tracked\r\n:4\r\n$10\r\niids-added\r\n:4"),
+        "{info}"
+    );
+    assert_eq!(bench.ask("XCFGSET s IDMP-DURATION 1 IDMP-MAXSIZE 10000"), "+OK\r\n");
+    let second = bench.ask("XADD s IDMP p 1 * f v");
+    assert_ne!(second, first);
+    bench.shard.now_ms += 999;
+    assert_eq!(bench.ask("XADD s IDMP p 1 * f v"), second);
+    bench.shard.now_ms += 1;
+    assert_ne!(bench.ask("XADD s IDMP p 1 * f v"), second);
+    for (wrong, error) in [
+        ("XADD s IDMP p * f v", "ERR Invalid stream ID specified as stream command argument"),
+        ("XADD s IDMP p i 1-1 f v", "ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"),
+        ("XADD s IDMPAUTO p IDMP q i * f v", "ERR IDMP/IDMPAUTO specified multiple times"),
+        ("XCFGSET s", "ERR At least one parameter must be specified"),
+        ("XCFGSET s IDMP-DURATION 0", "ERR IDMP-DURATION must be between 1 and 86400 seconds"),
+        ("XCFGSET s IDMP-MAXSIZE 10001", "ERR IDMP-MAXSIZE must be between 1 and 10000 entries"),
+        ("XCFGSET s FOO 1", "ERR syntax error"),
+        ("XCFGSET none IDMP-MAXSIZE 1", "ERR no such key"),
+    ] {
+        assert_eq!(bench.ask(wrong), format!("-{error}\r\n"), "{wrong}");
+    }
+    let empty = |words: &[&[u8]]| String::from_utf8(Bench::new(&[ROWS]).run(words)).expect("text");
+    assert!(empty(&[b"XADD", b"s", b"IDMP", b"", b"i", b"*", b"f", b"v"]).contains("non-empty producer ID"));
+    assert!(
+        empty(&[b"XADD", b"s", b"IDMP", b"p", b"", b"*", b"f", b"v"]).contains("non-empty idempotent ID")
+    );
+}
