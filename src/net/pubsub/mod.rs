@@ -181,12 +181,9 @@ impl Core {
     pub fn subscribers_here(&mut self, space: Space, channel: &[u8]) -> i64 {
         let exact = self.subscriptions.subscribers(space, channel).map_or(0, |subscribers| subscribers.len());
         let by_pattern = match space {
-            Space::Channel => self
-                .subscriptions
-                .matching(channel)
-                .into_iter()
-                .map(|(_, subscribers)| subscribers.len())
-                .sum(),
+            Space::Channel => {
+                self.subscriptions.matching(channel).map(|(_, subscribers)| subscribers.len()).sum()
+            }
             _ => 0,
         };
         (exact + by_pattern) as i64

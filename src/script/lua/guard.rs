@@ -31,6 +31,9 @@ pub const KINDS: &[(&str, Native)] = &[
 ];
 
 /// `guard(kind, function)`. Its second upvalue are the protected tables.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
 pub unsafe extern "C-unwind" fn guard(l: L) -> c_int {
     // SAFETY: called by Lua, in the prelude.
     unsafe {
@@ -181,6 +184,9 @@ unsafe extern "C-unwind" fn rethrow(l: L) -> c_int {
 }
 
 /// `pcall`: as Lua's, but a script sees the text of an error that is a table of ours.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
 pub unsafe extern "C-unwind" fn pcall(l: L) -> c_int {
     // SAFETY: called by Lua.
     unsafe {
@@ -208,6 +214,9 @@ pub unsafe extern "C-unwind" fn pcall(l: L) -> c_int {
 
 /// `xpcall`: as Lua's. An error raised by a hook calls the handler while hooks are off, so a handler that does not end
 /// would be out of reach: it is not called when the script must end.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
 pub unsafe extern "C-unwind" fn xpcall(l: L) -> c_int {
     // SAFETY: called by Lua.
     unsafe {
@@ -239,6 +248,9 @@ unsafe extern "C-unwind" fn handle(l: L) -> c_int {
 }
 
 /// `pairs(next)`: makes `pairs`, which steps with the guarded `next`.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
 pub unsafe extern "C-unwind" fn pairs_maker(l: L) -> c_int {
     // SAFETY: called by Lua, in the prelude.
     unsafe {
@@ -265,6 +277,9 @@ unsafe extern "C-unwind" fn pairs(l: L) -> c_int {
 ///
 /// CVE-2025-49844: the parser keeps the name where the collector does not look. A name without zeros is the very
 /// string that lies on the stack here.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
 pub unsafe extern "C-unwind" fn loadstring(l: L) -> c_int {
     // SAFETY: called by Lua.
     unsafe {

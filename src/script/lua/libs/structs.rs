@@ -199,7 +199,7 @@ unsafe fn unpack_values(l: L) -> Answer {
         ffi::lua_settop(l, 2);
         while let Some((option, mut size)) = format.next(l)? {
             at = at.saturating_add(format.padding(at, option, size));
-            if !data.len().checked_sub(size).is_some_and(|most| at <= most) {
+            if data.len().checked_sub(size).is_none_or(|most| at > most) {
                 bad_argument(l, 2, c"data string too short");
             }
             ffi::luaL_checkstack(l, 2, c"too many results".as_ptr());
@@ -230,7 +230,7 @@ unsafe fn unpack_values(l: L) -> Answer {
                         let asked = ffi::lua_tonumber(l, -1);
                         size = if asked < 0.0 { usize::MAX } else { asked as usize };
                         ffi::lua_settop(l, -2);
-                        if !data.len().checked_sub(size).is_some_and(|most| at <= most) {
+                        if data.len().checked_sub(size).is_none_or(|most| at > most) {
                             bad_argument(l, 2, c"data string too short");
                         }
                     }
