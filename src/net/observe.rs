@@ -104,6 +104,8 @@ impl Core {
                     Ran { cycles, ok, reply_bytes },
                 );
             }
+            // Counted where it ran.
+            Plan::Script(_) => {}
             Plan::Exec(exec) => {
                 for (command, cycles, ok) in exec.ran() {
                     let ran = Ran { cycles: *cycles, ok: *ok, reply_bytes: 0 };

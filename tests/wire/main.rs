@@ -31,6 +31,7 @@ mod pipelines;
 mod protocol;
 mod pubsub;
 mod scan;
+mod scripts;
 mod server;
 mod sets;
 mod slowlog;
