@@ -14,7 +14,7 @@ use crate::collections::{self, Kind, item, member, score};
 use crate::fill;
 use crate::shape::Shape;
 use crate::tape::Tape;
-use crate::wire::{self, Client};
+use crate::wire::{self, Client, Errors};
 
 /// How large the data are.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +207,9 @@ impl Data {
                 let mut request = Vec::new();
                 wire::encode(&mut request, &[b"SET", b"bits", &bitmap()]);
                 client.send(&request)?;
-                client.receive_count(1, &mut wire::Errors::default())
+                let mut errors = Errors::default();
+                client.receive_count(1, &mut errors)?;
+                errors.check()
             }
             Data::Points => collections::chunked(client, "GEOADD", "points", MIDDLING, |number, args| {
                 let (longitude, latitude) = place(&mut rng, 0.0);

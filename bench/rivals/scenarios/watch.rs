@@ -1,6 +1,7 @@
 //! Something heavy, with the prober watching: what the stall scenarios have in common.
 
 use std::io;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::options::Options;
@@ -12,6 +13,10 @@ use crate::wire::Client;
 /// Background freeing is watched at least so long after the command has been answered.
 pub const AFTERMATH: Duration = Duration::from_secs(1);
 const AFTERMATH_MAX: Duration = Duration::from_secs(20);
+
+/// The prober is at work for so long before the heavy command, and goes on after it: quick work must
+/// not be over before the first probe, nor a stall it leaves behind come after the last one.
+const MARGIN: Duration = Duration::from_millis(50);
 
 pub struct Watch<'a> {
     pub scenario: &'static str,
@@ -25,7 +30,7 @@ impl Watch<'_> {
     /// The row that says what the machine itself does: the same server with nothing heavy to do.
     pub fn control(&mut self) -> io::Result<()> {
         self.probed("idle (the control)", |_| {
-            std::thread::sleep(AFTERMATH);
+            thread::sleep(AFTERMATH);
             Ok(())
         })
     }
@@ -34,9 +39,11 @@ impl Watch<'_> {
     pub fn probed(&mut self, row: &str, work: impl FnOnce(&mut Client) -> io::Result<()>) -> io::Result<()> {
         let mut client = self.running.client()?;
         let prober = prober::start(self.running.port, self.running.pid(), self.options.load_cpu, &["PING"])?;
+        thread::sleep(MARGIN);
         let started = Instant::now();
         let worked = work(&mut client);
         let took = started.elapsed();
+        thread::sleep(MARGIN);
         let stall = prober.finish()?;
         worked?;
         if stall.probes() == 0 {
@@ -61,7 +68,7 @@ impl Watch<'_> {
 pub fn wait_for_freeing(client: &mut Client) -> io::Result<()> {
     let started = Instant::now();
     loop {
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
         let info = client.call(&["INFO", "memory"])?.text();
         let pending = info.lines().find_map(|line| line.strip_prefix("lazyfree_pending_objects:"));
         let done = pending.is_none_or(|count| count.trim() == "0") && started.elapsed() > AFTERMATH;
