@@ -356,6 +356,9 @@ impl Core {
     pub fn begin_again(&mut self, token: Token, command: TxCommand, deadline_ms: Option<u64>) {
         let conn = ConnId { index: token.index, generation: token.generation };
         let Some(client) = self.clients.get(conn) else { return };
+        if self.table.entry(command.row).is_script {
+            return self.begin_script_again(token, command);
+        }
         client.blocked = false;
         client.stall = Stall::Transaction;
         let (view, protocol) = (client.view(), client.protocol);

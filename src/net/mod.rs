@@ -17,6 +17,7 @@ pub mod observe;
 pub mod output;
 pub mod pause;
 pub mod pubsub;
+pub mod scripts;
 pub mod settings;
 pub mod shared;
 

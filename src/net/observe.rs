@@ -104,6 +104,8 @@ impl Core {
                     Ran { cycles, ok, reply_bytes },
                 );
             }
+            // Counted where it ran.
+            Plan::Script(_) => {}
             Plan::Exec(exec) => {
                 for (command, cycles, ok) in exec.ran() {
                     let ran = Ran { cycles: *cycles, ok: *ok, reply_bytes: 0 };
@@ -228,6 +230,7 @@ impl Core {
         let mut report = CoreReport {
             core: self.me.index(),
             keyspace_bytes: figures.allocated_bytes() as u64,
+            changes: self.shard.effects.dirty,
             counted_bytes: figures.used_bytes() as u64,
             dataset_bytes: figures.dataset_bytes() as u64,
             extra: vec![

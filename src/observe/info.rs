@@ -84,7 +84,7 @@ pub fn text(wanted: Wanted, facts: &Facts, cores: &[CoreReport]) -> String {
             "server" => server(&mut out, facts),
             "clients" => clients(&mut out, facts, &total),
             "memory" => memory(&mut out, facts, &total),
-            "persistence" => persistence(&mut out, facts),
+            "persistence" => persistence(&mut out, facts, &total),
             "stats" => stats(&mut out, facts, &total),
             "replication" => replication(&mut out, facts),
             "cpu" => cpu(&mut out),
@@ -229,7 +229,7 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "lazyfreed_objects", "{}", total.lazy_freed);
 }
 
-fn persistence(out: &mut String, facts: &Facts) {
+fn persistence(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "loading", "0");
     line!(out, "async_loading", "0");
     line!(out, "current_cow_peak", "0");
@@ -238,7 +238,7 @@ fn persistence(out: &mut String, facts: &Facts) {
     line!(out, "current_fork_perc", "0.00");
     line!(out, "current_save_keys_processed", "0");
     line!(out, "current_save_keys_total", "0");
-    line!(out, "rdb_changes_since_last_save", "0");
+    line!(out, "rdb_changes_since_last_save", "{}", total.changes);
     line!(out, "rdb_bgsave_in_progress", "0");
     line!(out, "rdb_last_save_time", "{}", facts.started_ms / 1000);
     line!(out, "rdb_last_bgsave_status", "ok");

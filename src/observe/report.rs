@@ -68,6 +68,8 @@ pub struct CoreReport {
     pub transactions: u64,
     pub tx_retries: u64,
     pub tx_concluded: u64,
+    /// Changes of keys since the start: nothing is saved yet.
+    pub changes: u64,
     pub lazy_pending: u64,
     pub lazy_freed: u64,
     pub lazy_bytes: u64,
@@ -89,6 +91,7 @@ impl CoreReport {
         }
         for (mine, theirs) in [
             (&mut self.keyspace_bytes, other.keyspace_bytes),
+            (&mut self.changes, other.changes),
             (&mut self.counted_bytes, other.counted_bytes),
             (&mut self.dataset_bytes, other.dataset_bytes),
             (&mut self.clients, other.clients),

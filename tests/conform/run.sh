@@ -44,6 +44,8 @@ unit/multi            external 120
 unit/dump             external 90
 unit/protocol         external 120
 unit/querybuf         external 60
+unit/pubsub           external 120
+unit/pubsubshard      external 60
 unit/pause            external 60
 unit/introspection    external 90
 unit/introspection-2  external 90

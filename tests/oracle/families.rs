@@ -230,6 +230,6 @@ const SORT: &[(u32, &str)] = &[
     (6, "SORT ($skey|$zkey) (ASC|DESC) [ALPHA|LIMIT $small $near]"),
     (10, "SORT $lkey (BY w_*|BY $byhash|BY nosort) [GET #|GET w_*|GET $byhash|ALPHA|DESC]"),
     (6, "SORT_RO $lkey [ALPHA|DESC|GET #]"),
-    (8, "SORT $lkey [ALPHA|DESC] STORE $lkey"),
+    (8, "SORT $lkey ALPHA [DESC] STORE $lkey"),
     (4, "LRANGE $lkey 0 -1"),
 ];

@@ -146,8 +146,9 @@ fn write(
     let edited = keys.edit_with(key, |edit| {
         let (bytes, grew) = grown(edit, len)?;
         reply.array(steps.len());
-        if run(steps, bytes, grew, reply) {
-            edit.commit(Event::SETBIT);
+        let changes = run(steps, bytes, grew, reply);
+        if changes > 0 {
+            edit.commit_many(Event::SETBIT, changes);
         }
         Ok(())
     });
@@ -157,14 +158,14 @@ fn write(
     let mut bytes = vec![0; len];
     reply.array(steps.len());
     // Redis: the string is there even when every step failed; then nobody is told.
-    let event = if run(steps, &mut bytes, true, reply) { Event::SETBIT } else { Event::ALL_FAILED };
+    let event = if run(steps, &mut bytes, true, reply) > 0 { Event::SETBIT } else { Event::ALL_FAILED };
     keys.set(key, NewValue::Value(Value::String(Arc::new(bytes))), Ttl::Clear, event);
     Ok(Outcome::Done)
 }
 
-/// Does every step and writes its reply. True when something was stored that was not so before.
-fn run(steps: &[Step], bytes: &mut [u8], grew: bool, reply: &mut Reply<'_>) -> bool {
-    let mut changed = false;
+/// Does every step and writes its reply. How many stored what was not so before.
+fn run(steps: &[Step], bytes: &mut [u8], grew: bool, reply: &mut Reply<'_>) -> u64 {
+    let mut changes = 0;
     for &Step { field, offset, action, overflow } in steps {
         let before = field.get(bytes, offset);
         let after = match action {
@@ -181,7 +182,7 @@ fn run(steps: &[Step], bytes: &mut [u8], grew: bool, reply: &mut Reply<'_>) -> b
         };
         field.set(bytes, offset, after);
         reply.int(if matches!(action, Action::Set(_)) { before } else { after });
-        changed |= grew || before != after;
+        changes += u64::from(grew || before != after);
     }
-    changed
+    changes
 }

@@ -1,5 +1,6 @@
 //! XADD and XSETID: the end of a stream.
 
+use super::idmp::Sender;
 use super::ids::strict_id;
 use super::trim::{TrimOptions, trim};
 use super::{node_limits, reply_id};
@@ -76,7 +77,7 @@ impl NewId {
 
 pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = args.take()?;
-    let (mut options, mut create) = (TrimOptions::default(), true);
+    let (mut options, mut create, mut sender) = (TrimOptions::default(), true, None);
     let new_id = loop {
         // Redis: `*` is looked for before the options, which cannot be ids.
         match args.peek() {
@@ -90,6 +91,7 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
             }
             Some(_) if options.take(args)? => {}
             Some(_) if args.token("NOMKSTREAM") => create = false,
+            Some(_) if Sender::option(args, &mut sender)? => {}
             Some(_) => break NewId::of(args.take()?)?,
         }
     };
@@ -101,22 +103,31 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     if let NewId::Given(StreamId::MIN) = new_id {
         return Err(CommandError::Line("ERR The ID specified in XADD must be greater than 0-0"));
     }
+    if sender.is_some() && !matches!(new_id, NewId::Auto) {
+        return Err(CommandError::Line("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"));
+    }
     let (limits, now_ms) = (node_limits(ctx), ctx.now_ms());
+    let bytes: usize = args.rest().map(<[u8]>::len).sum();
     let added = change(&mut ctx.keys(), key, create, |stream: &mut Stream, note| {
-        let id = new_id.after(stream.last_id, now_ms)?;
-        let bytes: usize = args.rest().map(<[u8]>::len).sum();
-        if bytes > NODE_BYTES_MAX {
-            return Err(CommandError::Line("ERR Elements are too large to be stored"));
-        }
-        stream.append(id, &strings, limits);
-        note.event(Event::XADD);
-        if let Some((how, refs)) = trimming {
-            let removed = trim(stream, how, refs);
-            if removed > 0 {
-                note.also(Event::XTRIM);
+        let mut add = |stream: &mut Stream| {
+            let id = new_id.after(stream.last_id, now_ms)?;
+            if bytes > NODE_BYTES_MAX {
+                return Err(CommandError::Line("ERR Elements are too large to be stored"));
             }
+            stream.append(id, &strings, limits);
+            note.event(Event::XADD);
+            if let Some((how, refs)) = trimming {
+                let removed = trim(stream, how, refs);
+                if removed > 0 {
+                    note.also(Event::XTRIM);
+                }
+            }
+            Ok(id)
+        };
+        match sender {
+            None => add(stream),
+            Some(sender) => sender.add_once(stream, &strings, now_ms, add),
         }
-        Ok(id)
     })?;
     match added {
         Some(id) => reply_id(reply, id),

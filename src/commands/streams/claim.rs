@@ -144,11 +144,8 @@ pub fn xautoclaim(
     let (mut count, mut just_id) = (AUTOCLAIM_COUNT, false);
     while !args.is_done() {
         if args.left() > 1 && args.token("COUNT") {
-            let given = parse_i64(args.take()?).ok_or(CommandError::NotInteger)?;
-            if !(1..=i64::MAX / 16).contains(&given) {
-                return Err(CommandError::Line("ERR COUNT must be > 0"));
-            }
-            count = given as u64;
+            let given = parse_i64(args.take()?).filter(|count| (1..=i64::MAX / 16).contains(count));
+            count = given.ok_or(CommandError::Line("ERR COUNT must be > 0"))? as u64;
         } else if args.token("JUSTID") {
             just_id = true;
         } else {

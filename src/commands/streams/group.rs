@@ -40,6 +40,8 @@ struct Options {
 impl Options {
     fn take(args: &mut Args<'_>, creating: bool) -> Result<Options, CommandError> {
         let mut options = Options::default();
+        // Redis: each option once, and no more words than that.
+        let most_words = if creating { 8 } else { 7 };
         while !args.is_done() {
             if creating && args.token("MKSTREAM") {
                 options.mkstream = true;
@@ -52,15 +54,18 @@ impl Options {
                     })?),
                 };
             } else {
-                let subcommand = args.argv().get(1);
-                return Err(CommandError::quoting(
-                    "ERR unknown subcommand or wrong number of arguments for '",
-                    subcommand,
-                    "'. Try XGROUP HELP.",
-                ));
+                return Err(Options::unknown(args));
             }
         }
-        Ok(options)
+        if args.argv().len() > most_words { Err(Options::unknown(args)) } else { Ok(options) }
+    }
+
+    fn unknown(args: &Args<'_>) -> CommandError {
+        CommandError::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            args.argv().get(1),
+            "'. Try XGROUP HELP.",
+        )
     }
 }
 

@@ -75,10 +75,28 @@ fn head(stream: &Stream, reply: &mut Reply<'_>) {
     reply.int(stream.entries_added as i64);
     reply.bulk(b"recorded-first-entry-id");
     reply_id(reply, stream.first_id());
+    let Some(idmp) = stream.idmp() else { return };
+    for (name, count) in [
+        ("idmp-duration", u64::from(idmp.duration_seconds)),
+        ("idmp-maxsize", u64::from(idmp.max_size)),
+        ("pids-tracked", idmp.producer_count() as u64),
+        ("iids-tracked", idmp.name_count() as u64),
+        ("iids-added", idmp.added),
+        ("iids-duplicates", idmp.duplicates),
+    ] {
+        reply.bulk(name.as_bytes());
+        reply.int(count as i64);
+    }
+}
+
+/// How many pairs [`head`] writes. Redis 8.6 tells of producers too: here only when there are any, so that other
+/// streams look as in 7.0.
+fn head_pairs(stream: &Stream) -> usize {
+    if stream.idmp().is_some() { 13 } else { 7 }
 }
 
 fn brief(stream: &Stream, reply: &mut Reply<'_>) {
-    reply.map(10);
+    reply.map(head_pairs(stream) + 3);
     head(stream, reply);
     reply.bulk(b"groups");
     reply.int(stream.groups().len() as i64);
@@ -92,7 +110,7 @@ fn brief(stream: &Stream, reply: &mut Reply<'_>) {
 }
 
 fn full(stream: &Stream, count: usize, reply: &mut Reply<'_>) {
-    reply.map(9);
+    reply.map(head_pairs(stream) + 2);
     head(stream, reply);
     reply.bulk(b"entries");
     reply_entries(reply, stream.log().range(StreamId::MIN, StreamId::MAX).take(count));

@@ -7,6 +7,7 @@ mod ack;
 mod add;
 mod claim;
 mod group;
+mod idmp;
 mod ids;
 mod info;
 mod pending;

@@ -73,7 +73,7 @@ impl<'a> Wanted<'a> {
                     count => count as usize,
                 };
             } else if more > 0 && args.token("STREAMS") {
-                if args.left() % 2 != 0 {
+                if !args.left().is_multiple_of(2) {
                     return Err(CommandError::Line(
                         "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
                     ));

@@ -3,6 +3,7 @@
 use super::ack::{xack, xackdel, xdelex, xnack};
 use super::add::{xadd, xsetid};
 use super::claim::{xautoclaim, xclaim};
+use super::idmp::xcfgset;
 use super::pending::xpending;
 use super::range::{xdel, xlen, xrange, xrevrange};
 use super::read::{XREAD, XREADGROUP, xread, xread_finish, xreadgroup, xreadgroup_finish};
@@ -109,6 +110,22 @@ pub const ROWS: &[Row] = &[
             KEY_ARG,
             Arg::word("nomkstream", "NOMKSTREAM").optional().since("6.2.0"),
             Arg::new("condition", REFS).optional().since("8.2.0"),
+            Arg::new(
+                "idmp",
+                ArgKind::OneOf(&[
+                    Arg::new("producer-id", ArgKind::String).token("IDMPAUTO"),
+                    Arg::new(
+                        "idmp-ids",
+                        ArgKind::Block(&[
+                            Arg::new("producer-id", ArgKind::String),
+                            Arg::new("idempotent-id", ArgKind::String),
+                        ]),
+                    )
+                    .token("IDMP"),
+                ]),
+            )
+            .optional()
+            .since("8.6.0"),
             TRIM_ARG.optional(),
             Arg::new(
                 "id_or_auto",
@@ -144,6 +161,23 @@ pub const ROWS: &[Row] = &[
         ],
         reply: Shape::Array,
         run: Run::OnShard(xautoclaim),
+        ..BASE
+    },
+    Row {
+        name: "xcfgset",
+        arity: -2,
+        flags: Flags::WRITE.and(Flags::FAST),
+        keys: &[KeySpec::one(1, UPDATE)],
+        since: "8.6.0",
+        summary: "Sets for how long, and how many, names of messages a stream remembers.",
+        complexity: "O(N) with N names remembered",
+        args: &[
+            KEY_ARG,
+            Arg::new("duration", ArgKind::Integer).token("IDMP-DURATION").optional(),
+            Arg::new("maxsize", ArgKind::Integer).token("IDMP-MAXSIZE").optional(),
+        ],
+        reply: Shape::Ok,
+        run: Run::OnShard(xcfgset),
         ..BASE
     },
     Row {

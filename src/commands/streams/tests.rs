@@ -253,3 +253,129 @@ fn every_stream_has_one_encoding() {
     assert_eq!(bench.ask("XLEN s"), ":1\r\n");
     assert_eq!(bench.ask("EXISTS t"), ":1\r\n");
 }
+
+#[test]
+fn a_message_that_is_sent_twice_is_added_once() {
+    let mut bench = bench();
+    let first = bench.ask("XADD s IDMP p 1 * f v");
+    bench.shard.now_ms += 5;
+    assert_eq!(bench.ask("XADD s IDMP p 1 * f other"), first);
+    assert_eq!(
+        bench.run_noting(&[b"XADD", b"s", b"IDMP", b"p", b"1", b"*", b"f", b"v"]).1,
+        Vec::<String>::new()
+    );
+    assert_ne!(bench.ask("XADD s MAXLEN 9 IDMP q 1 * f v"), first);
+    let named = bench.ask("XADD s IDMPAUTO p * f v");
+    assert_eq!(bench.ask("XADD s KEEPREF IDMPAUTO p NOMKSTREAM * f v"), named);
+    assert_ne!(bench.ask("XADD s IDMPAUTO p * f w"), named);
+    assert_eq!(bench.ask("XLEN s"), ":4\r\n");
+    let info = bench.ask("XINFO STREAM s");
+    assert!(
+        info.contains("pids-tracked\r\n:2\r\n$12\r\niids-tracked\r\n:4\r\n$10\r\niids-added\r\n:4"),
+        "{info}"
+    );
+    assert_eq!(bench.ask("XCFGSET s IDMP-DURATION 1 IDMP-MAXSIZE 10000"), "+OK\r\n");
+    let second = bench.ask("XADD s IDMP p 1 * f v");
+    assert_ne!(second, first);
+    bench.shard.now_ms += 999;
+    assert_eq!(bench.ask("XADD s IDMP p 1 * f v"), second);
+    bench.shard.now_ms += 1;
+    assert_ne!(bench.ask("XADD s IDMP p 1 * f v"), second);
+    for (wrong, error) in [
+        ("XADD s IDMP p * f v", "ERR Invalid stream ID specified as stream command argument"),
+        ("XADD s IDMP p i 1-1 f v", "ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"),
+        ("XADD s IDMPAUTO p IDMP q i * f v", "ERR IDMP/IDMPAUTO specified multiple times"),
+        ("XCFGSET s", "ERR At least one parameter must be specified"),
+        ("XCFGSET s IDMP-DURATION 0", "ERR IDMP-DURATION must be between 1 and 86400 seconds"),
+        ("XCFGSET s IDMP-MAXSIZE 10001", "ERR IDMP-MAXSIZE must be between 1 and 10000 entries"),
+        ("XCFGSET s FOO 1", "ERR syntax error"),
+        ("XCFGSET none IDMP-MAXSIZE 1", "ERR no such key"),
+    ] {
+        assert_eq!(bench.ask(wrong), format!("-{error}\r\n"), "{wrong}");
+    }
+    let empty = |words: &[&[u8]]| String::from_utf8(Bench::new(&[ROWS]).run(words)).expect("text");
+    assert!(empty(&[b"XADD", b"s", b"IDMP", b"", b"i", b"*", b"f", b"v"]).contains("non-empty producer ID"));
+    assert!(
+        empty(&[b"XADD", b"s", b"IDMP", b"p", b"", b"*", b"f", b"v"]).contains("non-empty idempotent ID")
+    );
+}
+
+/// Puts a good footer behind the bytes of a dump.
+fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut payload = body.to_vec();
+    payload.extend(10u16.to_le_bytes());
+    let crc = crc::Crc::<u64>::new(&crc::CRC_64_REDIS).checksum(&payload);
+    payload.extend(crc.to_le_bytes());
+    payload
+}
+
+#[test]
+fn what_hostile_payloads_make_survives_every_command() {
+    let mut bench = bench();
+    bench.shard.settings.encodings.stream_node_entries = 4;
+    for id in 1..=9 {
+        bench.ask(&format!("XADD s {id} f {id} g v"));
+    }
+    bench.ask("XADD s 10 other v");
+    bench.ask("XDEL s 3");
+    bench.ask("XGROUP CREATE s g 0");
+    bench.ask("XREADGROUP GROUP g al COUNT 3 STREAMS s >");
+    bench.ask("XREADGROUP GROUP g bo COUNT 2 STREAMS s >");
+    let dump = bench.run(&[b"DUMP", b"s"]);
+    let body_at = dump.iter().position(|byte| *byte == b'\n').expect("a bulk") + 1;
+    let body = &dump[body_at..dump.len() - 2 - 10];
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut taken = 0;
+    for _ in 0..2500 {
+        let mut hostile = body.to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(1..hostile.len());
+            hostile[at] = if rng.bool() { rng.u8(..) } else { hostile[at] ^ 1 << rng.u8(..8) };
+        }
+        bench.ask("DEL s");
+        let restored = bench.run(&[b"RESTORE", b"s", b"0", &sealed(&hostile)]);
+        if restored != b"+OK\r\n" {
+            continue;
+        }
+        taken += 1;
+        for command in [
+            "XLEN s",
+            "XRANGE s - +",
+            "XREVRANGE s + -",
+            "XREAD COUNT 2 STREAMS s 0",
+            "XREAD STREAMS s +",
+            "XINFO STREAM s",
+            "XINFO STREAM s FULL COUNT 0",
+            "XINFO GROUPS s",
+            "XINFO CONSUMERS s g",
+            "XPENDING s g",
+            "XPENDING s g IDLE 1 - + 20",
+            "XPENDING s g - + 20 al",
+            "XREADGROUP GROUP g al STREAMS s 0",
+            "XREADGROUP GROUP g ce COUNT 2 CLAIM 1 STREAMS s >",
+            "XCLAIM s g de 0 1 2 3 4 5 FORCE",
+            "XAUTOCLAIM s g ee 0 0 COUNT 3",
+            "XNACK s g FAIL IDS 2 1 2",
+            "XACK s g 1 4",
+            "XACKDEL s g DELREF IDS 2 2 5",
+            "XDELEX s ACKED IDS 2 1 6",
+            "XDEL s 1 7",
+            "XADD s * f v",
+            "XADD s MAXLEN ~ 5 * f 1 g 2",
+            "XTRIM s MINID 6",
+            "XTRIM s MAXLEN 3 DELREF",
+            "XSETID s 99-0 ENTRIESADDED 5 MAXDELETEDID 7",
+            "XGROUP SETID s g 5",
+            "XGROUP DELCONSUMER s g al",
+            "XINFO STREAM s FULL",
+            "COPY s t REPLACE",
+            "XGROUP DESTROY t g",
+            "XTRIM t MAXLEN 0",
+        ] {
+            let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+            bench.run(&words);
+        }
+        assert_ne!(bench.run(&[b"DUMP", b"s"]), b"$-1\r\n");
+    }
+    assert!(taken > 50, "only {taken} were taken");
+}

@@ -87,7 +87,10 @@ impl TrimOptions {
             ));
         }
         if args.left() > 1 {
-            self.approximate = args.token("~") || (args.token("=") && false);
+            self.approximate = args.token("~");
+            if !self.approximate {
+                args.token("=");
+            }
         }
         Ok(())
     }

@@ -193,7 +193,7 @@ impl Flags {
         if self.nx && self.xx {
             return Err(CommandError::Line("ERR XX and NX options at the same time are not compatible"));
         }
-        if (self.gt && self.nx) || (self.lt && self.nx) || (self.gt && self.lt) {
+        if [self.nx, self.gt, self.lt].into_iter().filter(|is| *is).count() > 1 {
             return Err(CommandError::Line(
                 "ERR GT, LT, and/or NX options at the same time are not compatible",
             ));

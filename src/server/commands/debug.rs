@@ -333,7 +333,7 @@ fn packed_threshold(
     argv: Argv<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<(), CommandError> {
-    if !memory(argv.get(2)).is_some_and(|size| size <= 1 << 32) {
+    if memory(argv.get(2)).is_none_or(|size| size > 1 << 32) {
         return Err(CommandError::Line(
             "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
         ));

@@ -56,14 +56,14 @@ fn word(rng: &mut fastrand::Rng, long: bool) -> Vec<u8> {
 #[test]
 fn it_agrees_with_a_map_through_all_its_forms() {
     let mut forms = std::collections::HashSet::new();
-    for seed in 0..60 {
+    for seed in 0..30 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let limits = if seed % 2 == 0 { TIGHT } else { DEFAULT };
         let (with_ttl, long) = (seed % 3 == 0, seed % 5 < 2);
         let fields: Vec<Vec<u8>> =
             (0..rng.usize(1..120)).map(|_| word(&mut rng, long && seed % 7 == 0)).collect();
         let (mut hash, mut model, mut now_ms) = (Hash::default(), Model::new(), 1000);
-        for step in 0..300 {
+        for step in 0..150 {
             let (due, more) = hash.expire_due(now_ms, usize::MAX);
             assert!(!more);
             let kept = live(&model, now_ms);
@@ -209,21 +209,23 @@ fn scans_see_every_field_while_a_table_grows() {
 
 #[test]
 fn random_fields_are_as_likely_as_each_other() {
-    for (fields, draws) in [(7, 7 * 400), (700, 700 * 400)] {
+    for (fields, draws) in [(7, 7 * 400), (600, 600 * 100)] {
         let mut hash = Hash::default();
         for i in 0..fields {
             hash.set(format!("{i}").as_bytes(), b"v", Ttl::Clear, &DEFAULT);
         }
         assert_eq!(hash.view().is_big(), fields > 512);
         let mut rng = fastrand::Rng::with_seed(3);
-        let mut counts = vec![0; fields];
+        let mut counts = vec![0u32; fields];
         for _ in 0..draws {
             let (field, _) = hash.view().random(0, &mut || rng.u64(..)).expect("there are fields");
             let field = String::from_utf8(text(field)).expect("digits");
             counts[field.parse::<usize>().expect("digits")] += 1;
         }
-        // 400 expected with a deviation of 20.
-        assert!(counts.iter().all(|count| (300..500).contains(count)), "{counts:?}");
+        // Five deviations around what is expected.
+        let expected = draws as f64 / fields as f64;
+        let off = counts.iter().map(|&count| (f64::from(count) - expected).abs()).fold(0.0, f64::max);
+        assert!(off < 5.0 * expected.sqrt(), "{counts:?}");
     }
 }
 
@@ -249,12 +251,12 @@ fn random_fields_are_live_ones() {
 fn bytes_are_counted_and_all_given_back_in_slices() {
     let mut hash = Hash::default();
     let empty = hash.heap_bytes();
-    for i in 0..20_000 {
+    for i in 0..6_000 {
         let value = vec![b'x'; if i % 100 == 0 { 3000 } else { 20 }];
         hash.set(format!("field{i}").as_bytes(), &value, Ttl::Clear, &DEFAULT);
     }
-    assert!(hash.heap_bytes() > 200 * 3000 + 20_000 * 29);
-    for i in 0..20_000 {
+    assert!(hash.heap_bytes() > 60 * 3000 + 6_000 * 29);
+    for i in 0..6_000 {
         hash.set(format!("field{i}").as_bytes(), b"short", Ttl::Clear, &DEFAULT);
     }
     let Body::Big(big) = &hash.body else { panic!("it is a table") };
@@ -263,7 +265,7 @@ fn bytes_are_counted_and_all_given_back_in_slices() {
         hash.set(format!("field{i}").as_bytes(), &[b'y'; 600], Ttl::Clear, &DEFAULT);
     }
     let (mut before, mut slices) = (hash.heap_bytes(), 0);
-    while !hash.drop_some(2000) {
+    while !hash.drop_some(600) {
         let after = hash.heap_bytes();
         assert!(after < before, "every slice gives bytes back");
         (before, slices) = (after, slices + 1);

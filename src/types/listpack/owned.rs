@@ -147,7 +147,12 @@ impl Listpack {
         let entry = entry.into();
         let old = span(&self.body()[offset..]);
         let new = entry.span();
-        entry.write(self.resize_hole(offset, old, new));
+        if new == old {
+            let at = self.head as usize + offset;
+            entry.write(&mut self.bytes[at..at + new]);
+        } else {
+            entry.write(self.resize_hole(offset, old, new));
+        }
         offset + new
     }
 

@@ -1,6 +1,6 @@
 //! Reading a body.
 
-use super::entry::{Element, Encoded, decode, read_backlen, span};
+use super::entry::{Element, Encoded, Needle, decode, read_backlen, span};
 
 /// A body, borrowed: the bytes of a [`Listpack`](super::Listpack), or those that lie in the keyspace table.
 ///
@@ -99,15 +99,16 @@ impl<'a> ListpackRef<'a> {
 
     /// The same, beginning at a position.
     pub fn find_from<'n>(&self, from: usize, needle: impl Into<Encoded<'n>>, step: usize) -> Option<usize> {
-        let needle = needle.into();
-        let mut at = from;
-        while at < self.body.len() {
-            if needle.is_at(&self.body[at..]) {
+        let needle = Needle::new(needle.into());
+        let (body, mut at) = (self.body, from);
+        while at < body.len() {
+            if needle.is_at(&body[at..]) {
                 return Some(at);
             }
-            for _ in 0..step {
-                if at < self.body.len() {
-                    at = self.after(at);
+            at += span(&body[at..]);
+            for _ in 1..step {
+                if at < body.len() {
+                    at += span(&body[at..]);
                 }
             }
         }

@@ -368,32 +368,24 @@ impl Log {
         self.range_rev(StreamId::MIN, StreamId::MAX).next()
     }
 
-    /// Adds a node read from a file: entries in ascending order, above all that are there, of which at least one is
-    /// live. False, with nothing added, when they are not. `names` are those of the node's fields.
-    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(
-        &mut self,
-        names: &N,
-        entries: &[(StreamId, F, bool)],
-    ) -> bool {
-        let Some((first, ..)) = entries.first() else { return false };
+    /// Begins a node read from a file, whose first entry will have this id and, most likely, these fields. False when
+    /// the node is not above what is there.
+    pub fn begin_node<'a>(&mut self, first: StreamId, fields: &impl Fields<'a>) -> bool {
         let above = self.tail.is_empty()
-            || (*first > node::first_id(&self.tail) && self.last().is_none_or(|last| *first > last.id));
-        let ascend = entries.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !above || !ascend || entries.iter().all(|entry| entry.2) {
-            return false;
+            || (first > node::first_id(&self.tail) && self.last().is_none_or(|last| first > last.id));
+        if above {
+            if !self.tail.is_empty() {
+                self.seal_tail();
+            }
+            self.begin_tail(first, fields);
         }
-        if !self.tail.is_empty() {
-            self.seal_tail();
-        }
-        // The shape that entries share is that of one with these names.
-        match entries.iter().find(|(_, fields, _)| fields.has_names_of(names)) {
-            Some((_, fields, _)) => self.begin_tail(*first, fields),
-            None => self.begin_tail(*first, names),
-        }
-        for (id, fields, is_deleted) in entries {
-            self.append_to_tail(*id, fields, *is_deleted);
-        }
-        true
+        above
+    }
+
+    /// Adds an entry read from a file to the node that was begun. Ids ascend from the node's, and one at least is not
+    /// deleted.
+    pub fn add_to_node<'a>(&mut self, id: StreamId, fields: &impl Fields<'a>, is_deleted: bool) {
+        self.append_to_tail(id, fields, is_deleted);
     }
 
     /// Gives back the memory of some nodes; true when all is gone.

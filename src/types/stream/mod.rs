@@ -1,14 +1,16 @@
 //! Streams: entries in the order of their ids, and the groups that read them.
 //!
-//! - [`id`]: ids.
+//! - [`id`]: what an id is.
 //! - [`item`] and [`node`]: how entries are packed.
-//! - [`log`]: the nodes, and walking them.
+//! - [`log`](mod@log): the nodes, and walking them.
 //! - [`group`]: consumer groups.
+//! - [`idmp`]: what producers have sent.
 //!
 //! A stream may be empty and still be there: its last id and its groups stay.
 
 pub mod group;
 pub mod id;
+pub mod idmp;
 pub mod item;
 pub mod log;
 pub mod node;
@@ -20,6 +22,7 @@ use std::fmt;
 
 pub use group::{Consumer, ConsumerIndex, Group, NOBODY, Nack};
 pub use id::StreamId;
+pub use idmp::Idmp;
 pub use item::Item;
 pub use log::{Log, NODE_BYTES_MAX, NodeLimits};
 pub use node::{Entry, Fields};
@@ -40,6 +43,8 @@ pub struct Stream {
     pub entries_added: u64,
     groups: BTreeMap<Box<[u8]>, Group>,
     groups_bytes: usize,
+    /// Made when a producer first names a message.
+    idmp: Option<Box<Idmp>>,
 }
 
 /// What trimming leaves.
@@ -143,7 +148,8 @@ impl Stream {
 
     /// Bytes behind the stream.
     pub fn heap_bytes(&self) -> usize {
-        size_of::<Stream>() + self.log.heap_bytes() + self.groups_bytes
+        let idmp = self.idmp.as_ref().map_or(0, |idmp| idmp.heap_bytes());
+        size_of::<Stream>() + self.log.heap_bytes() + self.groups_bytes + idmp
     }
 
     /// Appends an entry; its id is above [`Stream::last_id`].
@@ -266,6 +272,15 @@ impl Stream {
         read.map(|read| self.entries_added.wrapping_sub(read))
     }
 
+    /// What producers have sent, if any has named a message.
+    pub fn idmp(&self) -> Option<&Idmp> {
+        self.idmp.as_deref()
+    }
+
+    pub fn idmp_mut(&mut self) -> &mut Idmp {
+        self.idmp.get_or_insert_default()
+    }
+
     /// The groups in the order of their names.
     pub fn groups(&self) -> &BTreeMap<Box<[u8]>, Group> {
         &self.groups
@@ -326,13 +341,9 @@ impl Stream {
         }
     }
 
-    /// Adds a node read from a file, see [`Log::push_node`].
-    pub fn push_node<'a, N: Fields<'a>, F: Fields<'a>>(
-        &mut self,
-        names: &N,
-        entries: &[(StreamId, F, bool)],
-    ) -> bool {
-        self.log.push_node(names, entries)
+    /// The entries, to be filled from a file. [`Stream::nodes_are_read`] ends that.
+    pub fn log_to_fill(&mut self) -> &mut Log {
+        &mut self.log
     }
 
     /// Ends the reading of nodes from a file.

@@ -46,11 +46,6 @@ pub trait Fields<'a> {
     fn count(&self) -> usize;
     fn name(&self, index: usize) -> &'a [u8];
     fn value(&self, index: usize) -> &'a [u8];
-
-    /// Are the names those of the other, in the same order?
-    fn has_names_of<'b>(&self, other: &impl Fields<'b>) -> bool {
-        self.count() == other.count() && (0..self.count()).all(|index| self.name(index) == other.name(index))
-    }
 }
 
 impl<'a> Fields<'a> for &[(&'a [u8], &'a [u8])] {

@@ -302,7 +302,7 @@ impl Arena {
     fn close_chunk(&mut self) {
         let left = CHUNK_BYTES - self.chunks[self.open].bytes.len();
         // The open one may have been emptied meanwhile.
-        if left >= MIN_UNITS * UNIT && left < CHUNK_BYTES {
+        if (MIN_UNITS * UNIT..CHUNK_BYTES).contains(&left) {
             let at = self.extend(left);
             self.free((self.open as u32) << CHUNK_SHIFT | (at / UNIT) as u32, left / UNIT);
         }
@@ -472,10 +472,12 @@ fn word(block: &[u8], at: usize) -> u32 {
 }
 
 fn units_for(member_bytes: usize) -> usize {
-    let bytes = match member_bytes {
-        0..=SHORT_MAX => BODY + member_bytes,
-        0..=MEDIUM_MAX => BODY + 2 + member_bytes,
-        _ => BODY + 4,
+    let bytes = if member_bytes <= SHORT_MAX {
+        BODY + member_bytes
+    } else if member_bytes <= MEDIUM_MAX {
+        BODY + 2 + member_bytes
+    } else {
+        BODY + 4
     };
     bytes.div_ceil(UNIT).max(MIN_UNITS)
 }

@@ -15,8 +15,9 @@
 
 const SLOTS: usize = 8;
 const GROUPS_MAX: usize = 64;
-/// With so many bits of directory a segment grows on instead of splitting: the hash does not tell its members apart.
-const DEPTH_MAX: u32 = 26;
+/// A directory with more places than this per segment is not doubled: then the hash does not tell members apart, and a
+/// segment grows on instead of splitting.
+const PLACES_PER_SEGMENT: usize = 64;
 const EMPTY: u8 = 0;
 /// A slot that was used: a look-up goes on behind it.
 const GONE: u8 = 1;
@@ -50,9 +51,9 @@ struct Segment {
     groups: Box<[Group]>,
     /// Bits of the hash that all members here share.
     depth: u8,
-    len: u16,
+    len: u32,
     /// Slots that are not empty: members and those that are gone.
-    used: u16,
+    used: u32,
 }
 
 impl Segment {
@@ -68,7 +69,7 @@ impl Segment {
     }
 
     fn is_full(&self) -> bool {
-        usize::from(self.used) >= self.groups.len() * SLOTS * 7 / 8
+        self.used as usize >= self.groups.len() * SLOTS * 7 / 8
     }
 
     /// Adds an id; there is room.
@@ -78,7 +79,7 @@ impl Segment {
         loop {
             let group = &mut self.groups[at];
             if let Some(slot) = group.tags.iter().position(|tag| *tag <= GONE) {
-                self.used += u16::from(group.tags[slot] == EMPTY);
+                self.used += u32::from(group.tags[slot] == EMPTY);
                 self.len += 1;
                 group.tags[slot] = tag_of(hash);
                 group.ids[slot] = id;
@@ -161,9 +162,9 @@ impl Index {
                 return self.segments[number].put(hash, id);
             }
             let (groups, depth) = (segment.groups.len(), u32::from(segment.depth));
-            if usize::from(segment.len) * 4 <= usize::from(segment.used) * 3 {
+            if segment.len as usize * 4 <= segment.used as usize * 3 {
                 self.rebuild(number, groups, rehash);
-            } else if groups < GROUPS_MAX || depth >= DEPTH_MAX {
+            } else if groups < GROUPS_MAX || 1 << depth > self.segments.len() * PLACES_PER_SEGMENT {
                 self.rebuild(number, groups * 2, rehash);
             } else {
                 self.split(number, rehash);
@@ -179,9 +180,9 @@ impl Index {
         // A look-up that reaches a group with an empty slot ends there anyhow.
         let empty = group.has_empty();
         group.tags[slot] = if empty { EMPTY } else { GONE };
-        segment.used -= u16::from(empty);
+        segment.used -= u32::from(empty);
         segment.len -= 1;
-        let (len, groups) = (usize::from(segment.len), segment.groups.len());
+        let (len, groups) = (segment.len as usize, segment.groups.len());
         if groups > 1 && len * 8 < groups * SLOTS {
             self.rebuild(number, (groups / 4).max(1), rehash);
         } else if groups == 1 && len <= 1 {
@@ -241,7 +242,7 @@ impl Index {
         }
         let twin = self.segment_of(hash ^ 1 << (64 - u32::from(depth)));
         let with = &self.segments[twin];
-        if with.depth != depth || with.groups.len() > 1 || usize::from(with.len) > SLOTS / 2 {
+        if with.depth != depth || with.groups.len() > 1 || with.len as usize > SLOTS / 2 {
             return;
         }
         self.segments[twin].depth -= 1;
@@ -348,7 +349,7 @@ impl Index {
             }
             assert_eq!(len, segment.len);
             let used = segment.groups.iter().flat_map(|group| group.tags).filter(|tag| *tag != EMPTY).count();
-            assert_eq!(used, usize::from(segment.used));
+            assert_eq!(used, segment.used as usize);
         }
         assert_eq!(self.group_count, self.segments.iter().map(|segment| segment.groups.len()).sum::<usize>());
         ids

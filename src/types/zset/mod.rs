@@ -68,6 +68,10 @@ impl ZSet {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// True in the small form.
     pub fn is_packed(&self) -> bool {
         matches!(self.form, Form::Packed(_))
@@ -257,6 +261,6 @@ impl Collection for ZSet {
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        ZSet::is_empty(self)
     }
 }

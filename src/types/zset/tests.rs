@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use proptest::prelude::*;
 
+use super::index::Index;
 use super::sorted::{Sorted, compare};
 use super::{LexBound, LexRange, ScoreBound, ScoreRange, ZSet};
 use crate::types::listpack::Listpack;
@@ -211,7 +212,19 @@ fn it_grows_and_shrinks_by_the_ten_thousand() {
     }
     check(&sorted, &twin);
     assert!(sorted.heap_bytes() < full / 4, "{} of {full}", sorted.heap_bytes());
-    while sorted.len() > 0 {
+    let mut dropped = ZSet::default();
+    for (member, score) in forwards(&sorted) {
+        dropped.add(&member, score, &limits(0)).unwrap();
+    }
+    for n in 0..150 {
+        dropped.remove_ranks(n..n + 1, false, &mut |_, _| ());
+    }
+    let mut bytes = dropped.heap_bytes();
+    while !dropped.drop_some(1) {
+        assert!(dropped.heap_bytes() <= bytes, "what is dropped becomes less");
+        bytes = dropped.heap_bytes();
+    }
+    while !sorted.is_empty() {
         sorted.remove_at(sorted.len() - 1, &mut |_, _| ());
     }
     sorted.verify();
@@ -418,5 +431,34 @@ fn listpacks_from_elsewhere_are_looked_at() {
         &["a", "1", "b", "1", "a", "2"],
     ] {
         assert_eq!(pack(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn members_whose_hashes_are_the_same_are_found_and_lost() {
+    for keep in [0, 7, 7 << 61, 1 << 40, u64::MAX] {
+        let hash = |id: u32| u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15) & keep;
+        let mut index = Index::new();
+        for id in 0..3000 {
+            index.insert(hash(id), id, &hash);
+        }
+        assert_eq!(index.verify(&hash).len(), 3000);
+        assert!(index.heap_bytes() < 1 << 20, "{}", index.heap_bytes());
+        let mut seen = std::collections::HashSet::new();
+        let mut cursor = 0;
+        loop {
+            cursor = index.scan(cursor, 10, &hash, &mut |id| {
+                seen.insert(id);
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), 3000);
+        for id in (0..3000).filter(|id| id % 10 != 0) {
+            assert!(index.remove(hash(id), id, &hash));
+            assert!(!index.remove(hash(id), id, &hash));
+        }
+        assert_eq!(index.verify(&hash).len(), 300);
     }
 }

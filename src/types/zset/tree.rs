@@ -46,14 +46,17 @@ struct Inner {
 struct Slab<T> {
     nodes: Vec<Option<Box<T>>>,
     holes: Vec<u32>,
+    /// Nodes that are there.
+    live: usize,
 }
 
 impl<T> Slab<T> {
     fn new() -> Slab<T> {
-        Slab { nodes: Vec::new(), holes: Vec::new() }
+        Slab { nodes: Vec::new(), holes: Vec::new(), live: 0 }
     }
 
     fn add(&mut self, node: Box<T>) -> u32 {
+        self.live += 1;
         match self.holes.pop() {
             Some(hole) => {
                 self.nodes[hole as usize] = Some(node);
@@ -78,20 +81,18 @@ impl<T> Slab<T> {
 
     fn remove(&mut self, number: u32) {
         self.nodes[number as usize] = None;
+        self.live -= 1;
         self.holes.push(number);
     }
 
     fn heap_bytes(&self) -> usize {
-        (self.nodes.len() - self.holes.len()) * size_of::<T>()
-            + self.nodes.capacity() * size_of::<usize>()
-            + self.holes.capacity() * 4
+        self.live * size_of::<T>() + self.nodes.capacity() * size_of::<usize>() + self.holes.capacity() * 4
     }
 
     fn drop_some(&mut self, n: usize) -> bool {
         for _ in 0..n {
-            if self.nodes.pop().is_none() {
-                return true;
-            }
+            let Some(node) = self.nodes.pop() else { return true };
+            self.live -= usize::from(node.is_some());
         }
         self.nodes.is_empty()
     }
@@ -470,6 +471,7 @@ impl Tree {
         }
         assert_eq!(nodes.0, self.leaves.nodes.len() - self.leaves.holes.len());
         assert_eq!(nodes.1, self.inners.nodes.len() - self.inners.holes.len());
+        assert_eq!(nodes, (self.leaves.live, self.inners.live));
         all
     }
 

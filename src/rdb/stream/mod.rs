@@ -19,12 +19,15 @@
 //! What is read keeps the invariants of `types/stream` or is refused: ids ascend and do not exceed the last id, counts
 //! are what they say, and every pending entry has exactly one consumer.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
-use super::error::RdbError;
-use super::format::kind;
-use super::read::{Reader, Text};
-use super::write::Writer;
+use crate::rdb::error::RdbError;
+use crate::rdb::format::kind;
+use crate::rdb::read::{Reader, Text};
+use crate::rdb::write::Writer;
 use crate::types::listpack::{Element, Listpack};
 use crate::types::stream::{Entry, Fields, Group, Item, NOBODY, Nack, Stream, StreamId, node};
 
@@ -230,7 +233,7 @@ fn time(reader: &mut Reader<'_>) -> Result<i64, RdbError> {
     Ok(i64::from_le_bytes(bytes))
 }
 
-/// A node's strings, one after the other, and where each ends.
+/// Strings, one after the other, and where each ends.
 #[derive(Default)]
 struct Strings {
     bytes: Vec<u8>,
@@ -238,6 +241,11 @@ struct Strings {
 }
 
 impl Strings {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     fn push(&mut self, element: Element<'_>) {
         self.bytes.extend_from_slice(element.as_bytes(&mut itoa::Buffer::new()));
         self.ends.push(self.bytes.len());
@@ -249,125 +257,155 @@ impl Strings {
     }
 }
 
-/// Where the fields of an entry are among its node's strings.
+/// The fields of an entry.
 #[derive(Clone, Copy)]
-struct Placed<'a> {
-    strings: &'a Strings,
-    count: usize,
-    /// Where the names begin, and how far it is from one to the next.
-    names: (usize, usize),
-    values: (usize, usize),
+enum EntryFields<'a> {
+    /// Its node's names, and its values.
+    OfNode { names: &'a Strings, values: &'a Strings },
+    /// Names and values in turn.
+    Own(&'a Strings),
 }
 
-impl<'a> Fields<'a> for Placed<'a> {
+impl<'a> Fields<'a> for EntryFields<'a> {
     fn count(&self) -> usize {
-        self.count
+        match self {
+            EntryFields::OfNode { names, .. } => names.ends.len(),
+            EntryFields::Own(strings) => strings.ends.len() / 2,
+        }
     }
 
     fn name(&self, index: usize) -> &'a [u8] {
-        self.strings.get(self.names.0 + index * self.names.1)
+        match *self {
+            EntryFields::OfNode { names, .. } => names.get(index),
+            EntryFields::Own(strings) => strings.get(2 * index),
+        }
     }
 
     fn value(&self, index: usize) -> &'a [u8] {
-        self.strings.get(self.values.0 + index * self.values.1)
-    }
-}
-
-/// An entry read and not placed yet.
-struct Read {
-    id: StreamId,
-    is_deleted: bool,
-    same_fields: bool,
-    count: usize,
-    /// Its first string.
-    at: usize,
-}
-
-/// Reads a node's listpack into the stream. `None` when it contradicts itself.
-fn read_node(stream: &mut Stream, first: StreamId, pack: &Listpack) -> Option<()> {
-    let mut left = pack.len();
-    let mut elements = pack.iter().map(|(_, element)| element);
-    let mut next = || {
-        left = left.checked_sub(1)?;
-        elements.next()
-    };
-    let count = |element: Element<'_>| usize::try_from(element.as_int()?).ok();
-    let (live, deleted, fields) = (count(next()?)?, count(next()?)?, count(next()?)?);
-    let mut strings = Strings::default();
-    for _ in 0..fields {
-        strings.push(next()?);
-    }
-    (next()?.as_int()? == 0).then_some(())?;
-    let mut entries: Vec<Read> = Vec::new();
-    let (mut live_read, mut deleted_read) = (0, 0);
-    for _ in 0..live.checked_add(deleted)? {
-        let flags = next()?.as_int()?;
-        let mut since = |first: u64| Some(first.wrapping_add(next()?.as_int()? as u64));
-        let id = StreamId { ms: since(first.ms)?, seq: since(first.seq)? };
-        let same_fields = flags & SAME_FIELDS != 0;
-        let entry_fields = if same_fields { fields } else { count(next()?)? };
-        let at = strings.ends.len();
-        let string_count = if same_fields { entry_fields } else { entry_fields.checked_mul(2)? };
-        for _ in 0..string_count {
-            strings.push(next()?);
+        match *self {
+            EntryFields::OfNode { values, .. } => values.get(index),
+            EntryFields::Own(strings) => strings.get(2 * index + 1),
         }
-        let elements = string_count + if same_fields { 3 } else { 4 };
-        (count(next()?)? == elements).then_some(())?;
-        let is_deleted = flags & DELETED != 0;
-        *(if is_deleted { &mut deleted_read } else { &mut live_read }) += 1;
-        entries.push(Read { id, is_deleted, same_fields, count: entry_fields, at });
     }
-    (next().is_none() && (live_read, deleted_read) == (live, deleted)).then_some(())?;
-    let entries = in_order(entries);
-    if live == 0 {
-        return Some(());
-    }
-    let placed: Vec<_> = entries
-        .iter()
-        .map(|entry| {
-            let (names, values) = match entry.same_fields {
-                true => ((0, 1), (entry.at, 1)),
-                false => ((entry.at, 2), (entry.at + 1, 2)),
-            };
-            (entry.id, Placed { strings: &strings, count: entry.count, names, values }, entry.is_deleted)
-        })
-        .collect();
-    stream.push_node(&NamesOf { strings: &strings, count: fields }, &placed).then_some(())
 }
 
-/// Leaves out deleted entries that are out of order: XSETID may set a stream back behind what was deleted at its end.
-/// What is still out of order is refused when it is added.
-fn in_order(entries: Vec<Read>) -> Vec<Read> {
-    let mut kept: Vec<Read> = Vec::with_capacity(entries.len());
-    for entry in entries {
-        if !entry.is_deleted {
-            while kept.last().is_some_and(|last| last.is_deleted && last.id >= entry.id) {
-                kept.pop();
-            }
-        } else if kept.last().is_some_and(|last| last.id >= entry.id) {
-            continue;
-        }
-        kept.push(entry);
-    }
-    kept
-}
+/// The names of a node without values, which stand for the shape of nothing.
+struct NamesAlone<'a>(&'a Strings);
 
-/// A node's names, with values that stand for nothing.
-struct NamesOf<'a> {
-    strings: &'a Strings,
-    count: usize,
-}
-
-impl<'a> Fields<'a> for NamesOf<'a> {
+impl<'a> Fields<'a> for NamesAlone<'a> {
     fn count(&self) -> usize {
-        self.count
+        self.0.ends.len()
     }
 
     fn name(&self, index: usize) -> &'a [u8] {
-        self.strings.get(index)
+        self.0.get(index)
     }
 
     fn value(&self, _: usize) -> &'a [u8] {
         b""
     }
+}
+
+/// An entry of a node that is read for the first time.
+struct Met {
+    id: StreamId,
+    is_deleted: bool,
+    same_fields: bool,
+    /// How many names and values follow.
+    strings: usize,
+}
+
+/// Reads a node's listpack into the stream: once to see that it holds what it says, once to take it over. `None` when
+/// it contradicts itself.
+fn read_node(stream: &mut Stream, first: StreamId, pack: &Listpack) -> Option<()> {
+    let mut elements = pack.iter().map(|(_, element)| element);
+    let count = |element: Element<'_>| usize::try_from(element.as_int()?).ok();
+    let mut names = Strings::default();
+    let (live, deleted, fields) =
+        (count(elements.next()?)?, count(elements.next()?)?, count(elements.next()?)?);
+    for _ in 0..fields {
+        names.push(elements.next()?);
+    }
+    (elements.next()?.as_int()? == 0).then_some(())?;
+
+    let mut again = elements.clone();
+    let mut met: Vec<Met> = Vec::new();
+    let (mut live_met, mut deleted_met) = (0, 0);
+    for _ in 0..live.checked_add(deleted)? {
+        let entry = begin_entry(&mut elements, first, fields)?;
+        for _ in 0..entry.strings {
+            elements.next()?;
+        }
+        let head = if entry.same_fields { 3 } else { 4 };
+        (count(elements.next()?)? == entry.strings + head).then_some(())?;
+        *(if entry.is_deleted { &mut deleted_met } else { &mut live_met }) += 1;
+        met.push(entry);
+    }
+    (elements.next().is_none() && (live_met, deleted_met) == (live, deleted)).then_some(())?;
+    let keep = keep_in_order(&met)?;
+    if live == 0 {
+        return Some(());
+    }
+
+    let mut strings = Strings::default();
+    let mut begun = false;
+    for (entry, keep) in met.iter().zip(keep) {
+        begin_entry(&mut again, first, fields)?;
+        strings.clear();
+        for _ in 0..entry.strings {
+            strings.push(again.next()?);
+        }
+        again.next()?;
+        if !keep {
+            continue;
+        }
+        let own = match entry.same_fields {
+            true => EntryFields::OfNode { names: &names, values: &strings },
+            false => EntryFields::Own(&strings),
+        };
+        let log = stream.log_to_fill();
+        if !begun {
+            begun = match entry.same_fields {
+                true => log.begin_node(entry.id, &own),
+                false => log.begin_node(entry.id, &NamesAlone(&names)),
+            };
+            begun.then_some(())?;
+        }
+        log.add_to_node(entry.id, &own, entry.is_deleted);
+    }
+    Some(())
+}
+
+/// Reads what an entry begins with.
+fn begin_entry<'e>(
+    elements: &mut impl Iterator<Item = Element<'e>>,
+    first: StreamId,
+    fields: usize,
+) -> Option<Met> {
+    let flags = elements.next()?.as_int()?;
+    let mut since = |first: u64| Some(first.wrapping_add(elements.next()?.as_int()? as u64));
+    let id = StreamId { ms: since(first.ms)?, seq: since(first.seq)? };
+    let same_fields = flags & SAME_FIELDS != 0;
+    let strings = match same_fields {
+        true => fields,
+        false => usize::try_from(elements.next()?.as_int()?).ok()?.checked_mul(2)?,
+    };
+    Some(Met { id, is_deleted: flags & DELETED != 0, same_fields, strings })
+}
+
+/// Which entries to keep: deleted ones that are out of order are left out, because XSETID may set a stream back behind
+/// what was deleted at its end. `None` when others are out of order.
+fn keep_in_order(met: &[Met]) -> Option<Vec<bool>> {
+    let mut keep = vec![true; met.len()];
+    // From the end, a deleted entry stays if it is below all that stay behind it.
+    let mut below: Option<StreamId> = None;
+    for (entry, keep) in met.iter().zip(&mut keep).rev() {
+        if below.is_some_and(|below| entry.id >= below) {
+            entry.is_deleted.then_some(())?;
+            *keep = false;
+        } else {
+            below = Some(entry.id);
+        }
+    }
+    Some(keep)
 }
