@@ -17,7 +17,8 @@
 //! of transactions need no credit, sending never waits, and a batch that is sent is published in the same breath. A
 //! transaction that waits for its grace period waits for this core's turn and holds nothing meanwhile.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashSet;
 use smallvec::SmallVec;
@@ -27,17 +28,19 @@ use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
 use super::observe::{Caller, Ran};
+use super::shared::Shared;
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
-use crate::commands::spec::{Flags as CommandFlags, Run};
+use crate::commands::spec::{Flags as CommandFlags, Row, Run};
 use crate::commands::{Args, CommandError, Entry, Part, RowId};
 use crate::pubsub::Space;
 use crate::resp::{Argv, Output, Protocol, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
+use crate::script::functions::Library;
 use crate::script::gate::{self, Gates};
-use crate::script::lua::{Called, End, Given, Host, Stop};
-use crate::script::{Cache, Flags, Kill};
+use crate::script::lua::{Called, Chunk, End, Given, Host, Stop};
+use crate::script::{Cache, Flags, Kill, Script};
 use crate::shard::effects::Class;
 use crate::shard::{Event, Moved, ValueView};
 use crate::sys::clock;
@@ -118,47 +121,48 @@ impl Core {
     ) -> Result<ScriptDid, CommandError> {
         let ScriptCall { row, argv, view, .. } = call;
         let row = self.table.entry(row).row;
-        let count = gate::key_count(argv)?;
         let shared = self.shared.clone();
-        let found = if row.name.starts_with("evalsha") {
-            cache.of_sha(&shared.scripts, argv.get(1)).ok_or(NO_SCRIPT)?
-        } else {
-            cache.of_source(&shared.scripts, argv.get(1))
-        };
-        let (script, chunk) = found.map_err(CommandError::text)?;
-        if wide.is_none() && shared.shards > 1 && script.is_wide.load(Ordering::Relaxed) {
+        let found = Found::new(cache, &shared, row, argv)?;
+        let count = gate::key_count(argv, found.no_number())?;
+        if wide.is_none() && shared.shards > 1 && found.is_wide().load(Ordering::Relaxed) {
             return Ok(ScriptDid::Wider);
         }
+        let chunk = found.chunk(cache, &shared)?;
         let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
-        let gates = gates_of(script.flags, row.flags.has(CommandFlags::READONLY), out_of_memory)?;
+        let gates = gates_of(found.flags(), row.flags.has(CommandFlags::READONLY), out_of_memory)?;
         let keys: SmallVec<[&[u8]; 8]> = (3..3 + count).map(|index| argv.get(index)).collect();
         let args: SmallVec<[&[u8]; 8]> = (3 + count..argv.len()).map(|index| argv.get(index)).collect();
         let given = Given {
-            name: script.name(),
+            name: found.name(),
             keys: &keys,
             args: &args,
-            is_function: false,
+            is_function: found.is_function(),
             protocol: view.protocol,
         };
         let running = &shared.scripts.running[self.me.index()];
-        running.begin(self.now_ms, false);
+        if found.is_function() {
+            running.note(found.name(), argv.iter());
+        }
+        running.begin(self.now_ms, found.is_function());
         let mut host = ScriptHost::new(self, io, call, wide, gates);
         let end = cache.engine.run(chunk, &given, &mut host, out);
         running.end();
         if end == End::Stopped(Stop::Wider) {
-            script.is_wide.store(true, Ordering::Relaxed);
+            found.is_wide().store(true, Ordering::Relaxed);
         }
         Ok(host.end(end))
     }
 
     /// Does a request name a script that is known to need all shards?
     pub(super) fn is_wide_script(&self, entry: &Entry, argv: Argv<'_>) -> bool {
+        let scripts = &self.shared.scripts;
+        if entry.row.name.starts_with("fcall") {
+            let found = scripts.libraries.find(argv.get(1));
+            return found
+                .is_some_and(|(library, place)| library.functions[place].is_wide.load(Ordering::Relaxed));
+        }
         entry.row.name.starts_with("evalsha")
-            && self
-                .shared
-                .scripts
-                .find(argv.get(1))
-                .is_some_and(|script| script.is_wide.load(Ordering::Relaxed))
+            && scripts.find(argv.get(1)).is_some_and(|script| script.is_wide.load(Ordering::Relaxed))
     }
 
     /// Runs a script of a client of this core whose keys are here.
@@ -271,6 +275,70 @@ impl Core {
         self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
         self.start_clock();
         self.follow_up();
+    }
+}
+
+/// What a call names.
+enum Found {
+    Script(Arc<Script>, Chunk),
+    Function(Arc<Library>, usize),
+}
+
+impl Found {
+    fn new(cache: &mut Cache, shared: &Shared, row: &Row, argv: Argv<'_>) -> Result<Found, CommandError> {
+        let name = argv.get(1);
+        let found = match row.name {
+            "fcall" | "fcall_ro" => {
+                let found = shared.scripts.libraries.find(name);
+                let (library, place) = found.ok_or(CommandError::Line("ERR Function not found"))?;
+                return Ok(Found::Function(library, place));
+            }
+            "evalsha" | "evalsha_ro" => cache.of_sha(&shared.scripts, name).ok_or(NO_SCRIPT)?,
+            _ => cache.of_source(&shared.scripts, name),
+        };
+        found.map(|(script, chunk)| Found::Script(script, chunk)).map_err(CommandError::text)
+    }
+
+    fn is_function(&self) -> bool {
+        matches!(self, Found::Function(..))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Found::Script(script, _) => script.name(),
+            Found::Function(library, place) => &library.functions[*place].name,
+        }
+    }
+
+    fn flags(&self) -> Option<Flags> {
+        match self {
+            Found::Script(script, _) => script.flags,
+            Found::Function(library, place) => Some(library.functions[*place].flags),
+        }
+    }
+
+    fn is_wide(&self) -> &AtomicBool {
+        match self {
+            Found::Script(script, _) => &script.is_wide,
+            Found::Function(library, place) => &library.functions[*place].is_wide,
+        }
+    }
+
+    /// The error when the count of keys is no number.
+    fn no_number(&self) -> CommandError {
+        match self {
+            Found::Script(..) => CommandError::NotInteger,
+            Found::Function(..) => CommandError::Line("ERR Bad number of keys provided"),
+        }
+    }
+
+    fn chunk(&self, cache: &mut Cache, shared: &Shared) -> Result<Chunk, CommandError> {
+        match self {
+            Found::Script(_, chunk) => Ok(*chunk),
+            Found::Function(library, place) => cache
+                .function(&shared.scripts.libraries, library, *place, &shared.log)
+                .map_err(CommandError::text),
+        }
     }
 }
 
@@ -712,15 +780,27 @@ fn kill(
     _: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
-    match core.shared.scripts.kill(false) {
+    kill_running(core, false, reply)
+}
+
+/// SCRIPT KILL and FUNCTION KILL.
+pub(super) fn kill_running(
+    core: &mut Core,
+    function: bool,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    match core.shared.scripts.kill(function) {
         Kill::NothingRuns => Err(CommandError::Line("NOTBUSY No scripts in execution right now.")),
         Kill::HasWritten => Err(CommandError::Line(
             "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
              script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
         )),
-        Kill::OtherKind => Err(CommandError::Line(
-            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
-        )),
+        Kill::OtherKind => {
+            let can = if function { "SCRIPT KILL" } else { "FUNCTION KILL" };
+            Err(CommandError::text(format!(
+                "BUSY Redis is busy running a script. You can only call {can} or SHUTDOWN NOSAVE."
+            )))
+        }
         Kill::Told => {
             reply.ok();
             Ok(After::Done)

@@ -47,9 +47,9 @@ pub fn admit(
     Ok(row)
 }
 
-/// How many keys a script is given; they begin at argument 3.
-pub fn key_count(argv: Argv<'_>) -> Result<usize, CommandError> {
-    let count = crate::types::number::parse_i64(argv.get(2)).ok_or(CommandError::NotInteger)?;
+/// How many keys a script is given; they begin at argument 3. `no_number`: the error when that is none.
+pub fn key_count(argv: Argv<'_>, no_number: CommandError) -> Result<usize, CommandError> {
+    let count = crate::types::number::parse_i64(argv.get(2)).ok_or(no_number)?;
     if count > argv.len() as i64 - 3 {
         return Err(CommandError::Line("ERR Number of keys can't be greater than number of args"));
     }

@@ -281,6 +281,12 @@ unsafe extern "C-unwind" fn body(l: L) -> c_int {
             set_field(l, b"redis");
         }
         let mut arguments = 0;
+        if job.given.is_function || job.loads {
+            for name in [&b"KEYS"[..], b"ARGV"] {
+                ffi::lua_pushnil(l);
+                set_field(l, name);
+            }
+        }
         if job.given.is_function {
             ffi::lua_settop(l, -2);
             push_list(l, job.given.keys);
@@ -342,7 +348,7 @@ unsafe fn write_failure(l: L, state: &mut State, given: &Given<'_>) {
             get_field(l, b"source");
             ffi::lua_insert(l, -2);
             get_field(l, b"line");
-            if let (Some(line), Some(source)) = (to_bytes(l, -1), to_bytes(l, -3)) {
+            if let (Some(line), Some(source), false) = (to_bytes(l, -1), to_bytes(l, -3), state.loading) {
                 for part in [b" script: " as &[u8], given.name.as_bytes(), b", on ", source, b":", line, b"."]
                 {
                     state.scratch.extend_from_slice(part);

@@ -87,6 +87,11 @@ for _, name in ipairs { 'LOG_DEBUG', 'LOG_VERBOSE', 'LOG_NOTICE', 'LOG_WARNING' 
   loading[name] = redis[name]
 end
 loading.log, loading.REDIS_VERSION, loading.REDIS_VERSION_NUM = redis.log, redis.REDIS_VERSION, redis.REDIS_VERSION_NUM
+setmetatable(loading, {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+})
 real.redis = protect(redis)
 native.proxies.script, native.proxies.loading = real.redis, protect(loading)
 
