@@ -25,6 +25,12 @@ pub const BINDINGS: &[(&str, Bound)] = &[
     ("function|help", Bound::Here(help)),
 ];
 
+/// More arguments than a subcommand knows.
+fn syntax(name: &str) -> CommandError {
+    let text = "ERR unknown subcommand or wrong number of arguments for";
+    CommandError::text(format!("{text} '{name}'. Try FUNCTION HELP."))
+}
+
 type Answer = Result<After, CommandError>;
 
 impl Core {
@@ -56,7 +62,7 @@ fn load(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, repl
     let source = args.take()?.to_vec();
     let libraries = core.load_libraries(&[source])?;
     let name = libraries[0].name.clone();
-    core.shared.scripts.libraries.add(libraries, existing, false).map_err(CommandError::text)?;
+    core.shared.scripts.libraries.add(libraries, existing, false, false).map_err(CommandError::text)?;
     reply.bulk(name.as_bytes());
     Ok(After::Done)
 }
@@ -82,6 +88,9 @@ fn flush(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Answer {
+    if args.left() > 1 {
+        return Err(syntax("flush"));
+    }
     let known = args.left() == 0 || (args.left() == 1 && (args.token("sync") || args.token("async")));
     if !known {
         return Err(CommandError::Line("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
@@ -150,10 +159,13 @@ fn restore(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Answer {
+    if core.shard.over_limit() && !core.shard.make_room() {
+        return Err(CommandError::OutOfMemory);
+    }
     let payload = args.take()?;
     let (existing, flush) = match args.peek() {
         None => (Existing::Refuse, false),
-        Some(_) if args.left() > 1 => return Err(CommandError::WrongArity("function|restore")),
+        Some(_) if args.left() > 1 => return Err(syntax("restore")),
         Some(_) if args.token("append") => (Existing::Refuse, false),
         Some(_) if args.token("replace") => (Existing::Replace, false),
         Some(_) if args.token("flush") => (Existing::Refuse, true),
@@ -168,7 +180,7 @@ fn restore(
         _ => CommandError::Line("ERR failed loading functions"),
     })?;
     let libraries = core.load_libraries(&sources)?;
-    core.shared.scripts.libraries.add(libraries, existing, flush).map_err(CommandError::text)?;
+    core.shared.scripts.libraries.add(libraries, existing, flush, true).map_err(CommandError::text)?;
     reply.ok();
     Ok(After::Done)
 }

@@ -23,10 +23,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::batch::Control;
+use super::batch::{Asker, Batch, Control};
 use super::client::Stall;
 use super::core::Core;
-use super::dispatch::{After, Bound, await_token};
+use super::dispatch::{After, Bound, EachFn, MergeFn, await_token};
 use super::observe::{Caller, Ran};
 use super::shared::Shared;
 use crate::commands::context::ClientView;
@@ -58,6 +58,9 @@ use crate::types::{DbIndex, ShardId};
 
 /// Values up to this size are copied before a script changes them beside other shards.
 const BEFORE_MOST_BYTES: usize = 16 * 1024;
+
+/// Names the broadcast of a script, which is answered in place, to other cores.
+const SCRIPT_SLOT: u32 = u32::MAX;
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
@@ -129,7 +132,13 @@ impl Core {
         }
         let chunk = found.chunk(cache, &shared)?;
         let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
-        let gates = gates_of(found.flags(), row.flags.has(CommandFlags::READONLY), out_of_memory)?;
+        let gates = Gates {
+            read_only: row.flags.has(CommandFlags::READONLY),
+            out_of_memory,
+            lacks_replicas: self.lacks_replicas,
+            deny_nothing: shared.scripts.deny_nothing.load(Ordering::Relaxed),
+        };
+        let gates = gates_of(found.flags(), gates)?;
         let keys: SmallVec<[&[u8]; 8]> = (3..3 + count).map(|index| argv.get(index)).collect();
         let args: SmallVec<[&[u8]; 8]> = (3 + count..argv.len()).map(|index| argv.get(index)).collect();
         let given = Given {
@@ -246,6 +255,34 @@ impl Core {
         self.coordinator.begin(token, view, claims, plan);
     }
 
+    /// Waits for something that another core sends: `take` finds it in a batch. Whatever else is in the batch, and all
+    /// other batches, are put aside for the next turn, in their order. `None` when the server stops.
+    fn await_in_place<T>(&mut self, take: impl Fn(&mut Batch) -> Option<T>) -> Option<(ShardId, T)> {
+        loop {
+            match self.port.receive() {
+                Received::Batch { from, mut body } => {
+                    let from = ShardId(from as u16);
+                    let taken = take(&mut body);
+                    if body.is_empty() {
+                        self.recycle(body);
+                    } else {
+                        self.stashed.push_back((from, body));
+                    }
+                    if let Some(taken) = taken {
+                        return Some((from, taken));
+                    }
+                }
+                // Its owner is awake, or was woken by the flush.
+                Received::Unpublished | Received::Empty => {
+                    if self.shared.stop.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
     /// Claims every shard, whole and exclusively.
     pub(super) fn claim_everything(&self, claims: &mut Vec<(ShardId, Claim)>) {
         for shard in 0..self.shared.shards {
@@ -276,6 +313,16 @@ impl Core {
         self.start_clock();
         self.follow_up();
     }
+}
+
+/// XREAD and XREADGROUP wait only when they are asked to, which a script may not.
+fn waits_by_option(entry: &Entry, argv: Argv<'_>) -> bool {
+    matches!(entry.full_name, "xread" | "xreadgroup")
+        && argv
+            .iter()
+            .skip(1)
+            .take_while(|word| !word.eq_ignore_ascii_case(b"streams"))
+            .any(|word| word.eq_ignore_ascii_case(b"block"))
 }
 
 /// What a call names.
@@ -343,19 +390,26 @@ impl Found {
 }
 
 /// What holds for a run, or why there is none.
-fn gates_of(flags: Option<Flags>, read_only: bool, out_of_memory: bool) -> Result<Gates, CommandError> {
-    let Some(flags) = flags else { return Ok(Gates { read_only, out_of_memory }) };
+fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
+    let Some(flags) = flags else { return Ok(gates) };
     let no_writes = flags.has(Flags::NO_WRITES);
-    if read_only && !no_writes {
+    if gates.read_only && !no_writes {
         return Err(CommandError::Line("ERR Can not execute a script with write flag using *_ro command."));
     }
-    if out_of_memory && !no_writes && !flags.has(Flags::ALLOW_OOM) {
+    if gates.lacks_replicas && !no_writes {
+        return Err(CommandError::NoReplicas);
+    }
+    let minds_memory = !flags.has(Flags::ALLOW_OOM);
+    if gates.out_of_memory && !no_writes && minds_memory {
         return Err(CommandError::Line(
             "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
         ));
     }
-    let ignores_memory = flags.has(Flags::ALLOW_OOM);
-    Ok(Gates { read_only: read_only || no_writes, out_of_memory: out_of_memory && !ignores_memory })
+    Ok(Gates {
+        read_only: gates.read_only || no_writes,
+        out_of_memory: gates.out_of_memory && minds_memory,
+        ..gates
+    })
 }
 
 /// A key as it was before a script changed it.
@@ -554,17 +608,21 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
                     return if self.can_undo { self.wider() } else { self.fail(&NOT_ALLOWED, protocol, out) };
                 };
-                match self.core.call_bound(io, conn, row, entry, argv, out, protocol) {
+                let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
+                let result = self.core.call_bound(io, conn, row, entry, argv, out, protocol);
+                self.core.clients.at(conn.index).protocol = spoken;
+                match result {
                     Ok(After::Done) => Called::Replied,
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
                 }
             }
-            (_, Bound::Broadcast { .. }) if self.core.shared.shards == 1 => {
-                let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
-                    return self.fail(&NOT_ALLOWED, protocol, out);
-                };
-                match self.core.broadcast_alone(io, conn, row, argv, out) {
+            (_, Bound::Broadcast { each, merge }) => {
+                if self.can_undo {
+                    return self.wider();
+                }
+                let Some(conn) = conn else { return self.fail(&NOT_ALLOWED, protocol, out) };
+                match self.broadcast(conn, row, argv, (each, merge), protocol, out) {
                     Ok(After::Done) => Called::Replied,
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
@@ -572,6 +630,55 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             }
             _ => self.fail(&NOT_ALLOWED, protocol, out),
         }
+    }
+
+    /// A command that asks every core, answered in place.
+    fn broadcast(
+        &mut self,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+        (each, merge): (EachFn, MergeFn),
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Result<After, CommandError> {
+        let me = self.core.me;
+        let io = self.io.as_deref_mut().ok_or(NOT_ALLOWED)?;
+        let mut asker = Asker::of(self.core.clients.at(conn.index), me);
+        (asker.db, asker.protocol) = (self.db, protocol);
+        let request = Arc::new(Request::from(argv));
+        let others = (0..self.core.shared.shards).map(|core| ShardId(core as u16)).filter(|core| *core != me);
+        let mut missing = 0;
+        for core in others {
+            let ask = Control::Ask { slot: SCRIPT_SLOT, row, asker, request: request.clone() };
+            self.core.batch_to(core).control.push(ask);
+            missing += 1;
+        }
+        self.core.flush(io);
+        let mut parts = vec![(me, each(self.core, io, asker, argv)?)];
+        while missing > 0 {
+            let answer = self.core.await_in_place(|batch| {
+                let mine = |control: &Control| matches!(control, Control::Answer { slot: SCRIPT_SLOT, .. });
+                match batch.control.remove(batch.control.iter().position(mine)?) {
+                    Control::Answer { part, .. } => Some(part),
+                    _ => None,
+                }
+            });
+            match answer {
+                Some((_, Part::Failed(error))) => return Err(*error),
+                Some(answer) => parts.push(answer),
+                None => return Err(NOT_ALLOWED),
+            }
+            missing -= 1;
+        }
+        parts.sort_by_key(|(core, _)| *core);
+        let parts = parts.into_iter().map(|(_, part)| part).collect();
+        let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
+        let result = merge(self.core, io, conn, argv, parts, &mut Reply::new(out, protocol));
+        if let Some(client) = self.core.clients.get(conn) {
+            client.protocol = spoken;
+        }
+        result
     }
 
     /// A command for other shards, run as work of the script's transaction.
@@ -649,31 +756,16 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             parts.push((me, part));
         }
         while missing > 0 {
-            match self.core.port.receive() {
-                Received::Batch { from, mut body } => {
-                    let from = ShardId(from as u16);
-                    let mine =
-                        |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
-                    if let Some(at) = body.tx.iter().position(mine)
-                        && let TxMessage::Ran { part, .. } = body.tx.remove(at)
-                    {
-                        parts.push((from, part));
-                        missing -= 1;
-                    }
-                    if body.is_empty() {
-                        self.core.recycle(body);
-                    } else {
-                        self.core.stashed.push_back((from, body));
-                    }
+            let answer = self.core.await_in_place(|batch| {
+                let mine =
+                    |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
+                match batch.tx.remove(batch.tx.iter().position(mine)?) {
+                    TxMessage::Ran { part, .. } => Some(part),
+                    _ => None,
                 }
-                // Its owner is awake, or was woken by the flush.
-                Received::Unpublished | Received::Empty => {
-                    if self.core.shared.stop.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    std::thread::yield_now();
-                }
-            }
+            })?;
+            parts.push(answer);
+            missing -= 1;
         }
         parts.sort_by_key(|(shard, _)| *shard);
         Some(parts)
@@ -688,6 +780,11 @@ impl Host for ScriptHost<'_, '_> {
             Err(error) => return self.fail(&error, protocol, out),
         };
         let entry = table.entry(row);
+        if entry.is_blocking && waits_by_option(entry, argv) {
+            let error =
+                format!("ERR {} command is not allowed with BLOCK option from scripts", entry.full_name);
+            return self.fail(&CommandError::text(error), protocol, out);
+        }
         let mut view = self.view;
         view.protocol = protocol;
         let way = match entry.row.run {

@@ -73,13 +73,21 @@ impl Libraries {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Adds libraries, all or none. With `flush` all others go.
-    pub fn add(&self, new: Vec<Library>, existing: Existing, flush: bool) -> Result<(), String> {
+    /// Adds libraries, all or none. With `flush` all others go. `restores`: they come from a dump.
+    pub fn add(
+        &self,
+        new: Vec<Library>,
+        existing: Existing,
+        flush: bool,
+        restores: bool,
+    ) -> Result<(), String> {
         let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = if flush { BTreeMap::new() } else { known.clone() };
         for library in new {
             if existing == Existing::Refuse && next.contains_key(&library.name) {
-                return Err(format!("ERR Library '{}' already exists", library.name));
+                let name = &library.name;
+                let name = if restores { name.clone() } else { format!("'{name}'") };
+                return Err(format!("ERR Library {name} already exists"));
             }
             next.remove(&library.name);
             for function in &library.functions {
@@ -168,14 +176,22 @@ fn name_of(name: &[u8]) -> Result<String, String> {
     if is_name { Ok(String::from_utf8_lossy(name).into_owned()) } else { Err(BAD_NAME.into()) }
 }
 
+/// A word without the quotes around it.
+fn unquoted(word: &[u8]) -> &[u8] {
+    match word {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
+        word => word,
+    }
+}
+
 /// The name that a library's first line gives it, and where its code begins.
 fn head_of(source: &[u8]) -> Result<(String, usize), String> {
     if !source.starts_with(b"#!") {
         return Err("ERR Missing library metadata".into());
     }
     let end = memchr::memchr(b'\n', source).ok_or("ERR Invalid library metadata")?;
-    let mut words = source[2..end].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let engine = words.next().unwrap_or_default();
+    let mut words = source[..end].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let engine = words.next().and_then(|word| word.get(2..)).unwrap_or_default();
     let mut name = None;
     for word in words {
         let given = word.get(..5).filter(|start| start.eq_ignore_ascii_case(b"name=")).map(|_| &word[5..]);
@@ -189,7 +205,7 @@ fn head_of(source: &[u8]) -> Result<(String, usize), String> {
             }
         }
     }
-    let name = name.ok_or("ERR Library name was not given")?;
+    let name = unquoted(name.ok_or("ERR Library name was not given")?);
     let name = name_of(name).map_err(|error| format!("ERR {error}"))?;
     if !engine.eq_ignore_ascii_case(b"lua") {
         return Err(format!("ERR Engine '{}' not found", String::from_utf8_lossy(engine)));
@@ -294,6 +310,7 @@ mod tests {
             ("#!lua name=\nx", &format!("ERR {BAD_NAME}")),
             ("#!lua name=a-b\nx", &format!("ERR {BAD_NAME}")),
             ("#!py name=a\nx", "ERR Engine 'py' not found"),
+            ("#! name=a\nx", "ERR Engine '' not found"),
             ("#!lua name=a foo=b\nx", "ERR Invalid metadata value given: foo=b"),
             ("#!lua name=a name=b\nx", "ERR Invalid metadata value, name argument was given multiple times"),
             ("#!lua name=a", "ERR Invalid library metadata"),
@@ -301,6 +318,7 @@ mod tests {
             assert_eq!(head_of(source.as_bytes()).unwrap_err(), error, "{source}");
         }
         assert_eq!(head_of(b"#!lua name=a\nx").unwrap(), ("a".into(), 12));
+        assert_eq!(head_of(b"#!lua name=\"a\"\nx").unwrap(), ("a".into(), 14));
     }
 
     #[test]
@@ -334,16 +352,16 @@ mod tests {
                       redis.register_function{function_name='g', callback=function() end, flags={'no-writes'}, description='d'}";
         let library = load(&mut cache, &libraries, source).unwrap();
         assert_eq!(library.functions[1].description.as_deref(), Some(&b"d"[..]));
-        libraries.add(vec![library], Existing::Refuse, false).unwrap();
+        libraries.add(vec![library], Existing::Refuse, false, false).unwrap();
         let again = load(&mut cache, &libraries, source).unwrap();
         assert_eq!(
-            libraries.add(vec![again], Existing::Refuse, false).unwrap_err(),
+            libraries.add(vec![again], Existing::Refuse, false, false).unwrap_err(),
             "ERR Library 'a' already exists"
         );
         let other = source.replace("name=a", "name=b");
         let other = load(&mut cache, &libraries, &other).unwrap();
         assert_eq!(
-            libraries.add(vec![other], Existing::Replace, false).unwrap_err(),
+            libraries.add(vec![other], Existing::Replace, false, false).unwrap_err(),
             "ERR Function f already exists"
         );
         // A core that has not loaded it does so when it is called.

@@ -11,6 +11,10 @@ pub struct Gates {
     pub read_only: bool,
     /// Memory was short when the script began, and it was not allowed to ignore that.
     pub out_of_memory: bool,
+    /// `min-replicas-to-write` is not met.
+    pub lacks_replicas: bool,
+    /// Commands that are not for scripts are allowed too.
+    pub deny_nothing: bool,
 }
 
 /// The row of a request, subcommands resolved.
@@ -35,11 +39,14 @@ pub fn admit(
     if !entry.row.arity_accepts(argv.len()) {
         return Err(CommandError::Line("ERR Wrong number of args calling Redis command from script"));
     }
-    if entry.row.flags.has(CommandFlags::NOSCRIPT) {
+    if entry.row.flags.has(CommandFlags::NOSCRIPT) && !gates.deny_nothing {
         return Err(CommandError::Line("ERR This Redis command is not allowed from script"));
     }
     if entry.is_write && gates.read_only {
         return Err(CommandError::Line("ERR Write commands are not allowed from read-only scripts."));
+    }
+    if entry.is_write && gates.lacks_replicas {
+        return Err(CommandError::NoReplicas);
     }
     if entry.deny_oom && gates.out_of_memory && !has_written {
         return Err(CommandError::OutOfMemory);

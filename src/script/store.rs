@@ -104,6 +104,8 @@ pub struct Scripts {
     flushes: AtomicU64,
     pub running: Vec<Running>,
     pub libraries: Libraries,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not for scripts.
+    pub deny_nothing: AtomicBool,
 }
 
 impl Scripts {
@@ -114,6 +116,7 @@ impl Scripts {
             flushes: AtomicU64::new(0),
             running: (0..cores).map(|_| Running::default()).collect(),
             libraries: Libraries::default(),
+            deny_nothing: AtomicBool::new(false),
         }
     }
 
