@@ -255,9 +255,6 @@ fn hostile_scripts_get_errors() {
     let mut bench = Bench::default();
     for source in [
         "return unpack({}, -2147483648, 2147483647)",
-        "return unpack({}, 2147483640, 2147483647)",
-        "return unpack({}, 0, 1e300)",
-        "return unpack({}, 0/0, 1)",
         "return string.find('a', string.rep('a?', 1000000))",
         "return string.find('a', string.rep('(', 100))",
         "return string.gsub('x', 'x', '%9')",
