@@ -201,7 +201,7 @@ impl Shard {
             let share = u128::from(over_bytes) * u128::from(evictable);
             let share = share.div_ceil(u128::from(totals.evictable_bytes.max(1))) as u64;
             account.target_bytes = own.saturating_sub(share);
-            account.allowance_bytes = account.target_bytes;
+            account.allowance_bytes = if limit < EMPTY_BYTES { 0 } else { account.target_bytes };
             account.shedding = share > 0;
         }
         Reckoning { totals, over_bytes }
