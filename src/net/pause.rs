@@ -50,7 +50,10 @@ impl Core {
 
     #[cold]
     fn would_hold(&mut self, conn: ConnId, entry: &Entry) -> bool {
-        let may_write = |entry: &Entry| entry.is_write || entry.row.flags.has(Flags::MAY_REPLICATE);
+        let may_write = |entry: &Entry| {
+            let may_replicate = entry.row.flags.has(Flags::MAY_REPLICATE);
+            entry.is_write || may_replicate || (entry.is_script && !entry.row.flags.has(Flags::READONLY))
+        };
         let table = self.table;
         self.shared.pause_all.load(Ordering::Relaxed)
             || may_write(entry)
