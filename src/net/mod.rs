@@ -19,6 +19,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod settings;
 pub mod shared;
+pub mod tracking;
 
 pub use self::core::Core;
 pub use batch::{Asker, Batch, Control};

@@ -36,6 +36,7 @@ mod slowlog;
 mod sort;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
 mod types;
 mod zsets;
