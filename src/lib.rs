@@ -12,6 +12,7 @@ pub mod pubsub;
 pub mod rdb;
 pub mod resp;
 pub mod runtime;
+pub mod script;
 pub mod server;
 pub mod shard;
 pub mod sys;

@@ -62,6 +62,7 @@ How a command runs:
 | shard | on the shard that owns its key or keys; a transaction if they have several owners |
 | shards | on all shards, as one transaction |
 | cursor | on the shard that the cursor names |
+| script | on the shard of its keys, or as a transaction over all shards |
 
 `EXEC` runs what it queued as one transaction over the shards of all its keys.
 
@@ -212,6 +213,7 @@ fn way(row: &Row) -> &'static str {
         Run::OnShard(_) | Run::PerKey { .. } | Run::Hops { .. } => "shard",
         Run::AllShards { .. } => "shards",
         Run::AtShard { .. } => "cursor",
+        Run::Script => "script",
     }
 }
 

@@ -38,6 +38,20 @@ pub fn of(scenario: &str, cell: &str, metric: Metric) -> Option<Aim> {
         "cores" if metric == report::THROUGHPUT || metric == report::EFFICIENCY => {
             Some(Aim::RatioAtLeast(if says("P=16") { 1.5 } else { 1.2 }))
         }
+        "types" if metric == report::CPU_PER_OP => {
+            Some(Aim::RatioAtMost(if says("P=16") { 0.7 } else { 0.9 }))
+        }
+        "types" if metric == report::THROUGHPUT => Some(Aim::RatioAtLeast(1.0)),
+        "type-memory" if metric == report::BYTES_PER_ELEMENT => {
+            Some(Aim::RatioAtMost(if says("stream") { 0.8 } else { 0.6 }))
+        }
+        "type-memory" if metric == report::ABOVE_OWN => Some(Aim::AtMost(match () {
+            () if says("sorted set") => 45.0,
+            () if says("list") => 4.0,
+            () => 24.0,
+        })),
+        "type-stall" if metric == report::SERVER_WORST => Some(Aim::AtMost(2.0)),
+        "type-stall" if metric == report::ACROSS => Some(Aim::AtMost(1.3)),
         "equal" if metric == report::P99 || metric == report::P999 => Some(Aim::RatioAtMost(1.0)),
         "memory" if metric == report::BYTES_PER_KEY && says("TTL") => None,
         "memory" if metric == report::BYTES_PER_KEY => {
@@ -65,5 +79,19 @@ mod tests {
         assert_eq!(cpu("SET, 50 connections, P=16, saturated"), Some(Aim::RatioAtMost(0.68)));
         assert_eq!(cpu("SET, 50 connections, P=64"), Some(Aim::RatioAtMost(0.42)));
         assert_eq!(of("cpu", "GET", report::P50), None);
+    }
+
+    #[test]
+    fn aims_of_the_types() {
+        let cpu = |cell| of("types", cell, report::CPU_PER_OP);
+        assert_eq!(cpu("ZRANK, 50 connections, P=1"), Some(Aim::RatioAtMost(0.9)));
+        assert_eq!(cpu("ZRANK, 50 connections, P=16"), Some(Aim::RatioAtMost(0.7)));
+        let above = |cell| of("type-memory", cell, report::ABOVE_OWN);
+        let cells = [
+            "sorted set of 1000 16-byte members",
+            "set of 1000 16-byte members",
+            "list of 1000 16-byte items",
+        ];
+        assert_eq!(cells.map(above), [45.0, 24.0, 4.0].map(|bytes| Some(Aim::AtMost(bytes))));
     }
 }

@@ -7,7 +7,9 @@
 //! is a comparison of p99 at equal load meaningful.
 //!
 //! Connections are opened, and every thread is running, before anything is counted. Counting starts
-//! and ends on the clock; the server's CPU time is read at the same two instants.
+//! and ends on the clock; the server's CPU time is read at the same two instants. Or a given number of
+//! requests is sent, the tape played in turn, for what costs milliseconds or uses up what it finds:
+//! then everything counts from the first request to the last reply.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -30,6 +32,8 @@ const COUNTING: u8 = 1;
 const STOPPED: u8 = 2;
 
 const INPUT_BYTES: usize = 64 * 1024;
+/// Nothing that is counted in requests takes longer on a server worth comparing.
+const REQUESTS_TIMEOUT: Duration = Duration::from_secs(180);
 /// An open loop whose queue grows past this is offering more than the server can do.
 const OUTSTANDING_MAX: usize = 2_000_000;
 /// How long an idle thread sleeps before it looks at the phase again.
@@ -40,6 +44,17 @@ const NO_NAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 pub enum Pace {
     Closed,
     Open { per_second: f64 },
+}
+
+/// When it ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Extent {
+    Clock {
+        warm_up: Duration,
+        counted: Duration,
+    },
+    /// Closed loop, one thread.
+    Requests(u64),
 }
 
 /// Decides on the connection itself which tape it plays (used to tell local keys from remote ones).
@@ -54,8 +69,7 @@ pub struct Load<'a> {
     pub tapes: &'a [Tape],
     pub chooser: Option<Chooser<'a>>,
     pub pace: Pace,
-    pub warm_up: Duration,
-    pub counted: Duration,
+    pub extent: Extent,
     /// Whose CPU time is read.
     pub server_pid: u32,
 }
@@ -106,36 +120,55 @@ pub fn latencies() -> Histogram<u64> {
 /// Runs one load to its end. It takes the warm-up and the counted time and little more.
 pub fn run(load: &Load<'_>) -> io::Result<Outcome> {
     let threads = load.cpus.len();
+    if matches!(load.extent, Extent::Requests(_)) && threads != 1 {
+        return Err(io::Error::other("a number of requests is one thread's"));
+    }
     let phase = AtomicU8::new(WARMING);
     let counters: Vec<Arc<AtomicU64>> = (0..threads).map(|_| Arc::default()).collect();
-    let ready = Barrier::new(threads + 1);
+    let (opened, go) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|index| {
-                let (phase, ready, ops) = (&phase, &ready, Arc::clone(&counters[index]));
+                let (phase, opened, go, ops) = (&phase, &opened, &go, Arc::clone(&counters[index]));
                 scope.spawn(move || {
                     let player = Player::open(load, index, ops);
-                    ready.wait();
+                    opened.wait();
+                    go.wait();
                     player?.play(phase)
                 })
             })
             .collect();
-        ready.wait();
-        thread::sleep(load.warm_up);
-        phase.store(COUNTING, Ordering::Relaxed);
-        let before = Reading::take(load.server_pid, &counters);
-        thread::sleep(load.counted);
-        let after = Reading::take(load.server_pid, &counters);
-        phase.store(STOPPED, Ordering::Relaxed);
+        opened.wait();
+        let read = || Reading::take(load.server_pid, &counters);
+        let (before, mut after) = match load.extent {
+            Extent::Clock { warm_up, counted } => {
+                go.wait();
+                thread::sleep(warm_up);
+                phase.store(COUNTING, Ordering::Relaxed);
+                let before = read();
+                thread::sleep(counted);
+                let after = read();
+                phase.store(STOPPED, Ordering::Relaxed);
+                (before, Some(after))
+            }
+            Extent::Requests(_) => {
+                phase.store(COUNTING, Ordering::Relaxed);
+                let before = read();
+                go.wait();
+                (before, None)
+            }
+        };
 
         let mut latency_ns = latencies();
         let mut errors = Errors::default();
         for worker in workers {
-            let (histogram, seen) =
+            let (histogram, seen, ended) =
                 worker.join().map_err(|_| io::Error::other("a load thread panicked"))??;
             latency_ns.add(histogram).map_err(io::Error::other)?;
             errors.merge(seen);
+            after = after.or(ended.map(Ok));
         }
+        let after = after.unwrap_or_else(|| Err(io::Error::other("no connection, no reading")));
         after?.minus(&before?, latency_ns, errors)
     })
 }
@@ -183,11 +216,18 @@ impl Reading {
     }
 }
 
+/// Requests on their way that were sent together.
+struct Group {
+    due: Instant,
+    /// Where on the tape the oldest unanswered one stands.
+    next: usize,
+    missing: usize,
+}
+
 struct Connection {
     stream: TcpStream,
     tape: usize,
-    /// Requests on their way: since when each group is due, and how many replies are missing.
-    awaited: VecDeque<(Instant, usize)>,
+    awaited: VecDeque<Group>,
     unsent: Vec<u8>,
     input: Vec<u8>,
     filled: usize,
@@ -204,6 +244,9 @@ struct Player<'a> {
     latency_ns: Histogram<u64>,
     errors: Errors,
     outstanding: usize,
+    /// Where the tape goes on when it is played in turn, and how many requests are left to send.
+    cursor: usize,
+    left: u64,
 }
 
 impl<'a> Player<'a> {
@@ -239,18 +282,53 @@ impl<'a> Player<'a> {
             latency_ns: latencies(),
             errors: Errors::default(),
             outstanding: 0,
+            cursor: 0,
+            left: if let Extent::Requests(count) = load.extent { count } else { 0 },
         })
     }
 
-    fn play(mut self, phase: &AtomicU8) -> io::Result<(Histogram<u64>, Errors)> {
-        if self.connections.is_empty() {
-            return Ok((self.latency_ns, self.errors));
+    /// Returns the reading at the end when the player decided where that was.
+    fn play(mut self, phase: &AtomicU8) -> io::Result<(Histogram<u64>, Errors, Option<Reading>)> {
+        let mut ended = None;
+        if !self.connections.is_empty() {
+            match (self.load.extent, self.load.pace) {
+                (Extent::Requests(_), _) => ended = Some(self.play_in_turn()?),
+                (Extent::Clock { .. }, Pace::Closed) => self.play_closed(phase)?,
+                (Extent::Clock { .. }, Pace::Open { per_second }) => {
+                    self.play_open(phase, per_second / self.load.cpus.len() as f64)?;
+                }
+            }
         }
-        match self.load.pace {
-            Pace::Closed => self.play_closed(phase)?,
-            Pace::Open { per_second } => self.play_open(phase, per_second / self.load.cpus.len() as f64)?,
+        Ok((self.latency_ns, self.errors, ended))
+    }
+
+    fn play_in_turn(&mut self) -> io::Result<Reading> {
+        let deadline = Instant::now() + REQUESTS_TIMEOUT;
+        for index in 0..self.connections.len() {
+            self.send_next(index)?;
         }
-        Ok((self.latency_ns, self.errors))
+        while self.outstanding > 0 {
+            self.turn(&NAP, COUNTING)?;
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("{} requests were left when time was up", self.left)));
+            }
+        }
+        Reading::take(self.load.server_pid, std::slice::from_ref(&self.ops))
+    }
+
+    /// The next batch of a tape played in turn, if there is one.
+    fn send_next(&mut self, index: usize) -> io::Result<()> {
+        let count = self.left.min(self.load.pipeline as u64) as usize;
+        if count == 0 {
+            return Ok(());
+        }
+        if self.cursor + count > self.load.tapes[self.connections[index].tape].requests() {
+            self.cursor = 0;
+        }
+        let first = self.cursor;
+        self.cursor += count;
+        self.left -= count as u64;
+        self.send_from(index, first, Instant::now(), count)
     }
 
     fn play_closed(&mut self, phase: &AtomicU8) -> io::Result<()> {
@@ -298,9 +376,9 @@ impl<'a> Player<'a> {
     /// that stalls at the end.
     fn count_unanswered(&mut self, now: Instant) {
         for connection in &self.connections {
-            for (due, count) in &connection.awaited {
-                let waited = now.saturating_duration_since(*due).as_nanos() as u64;
-                self.latency_ns.saturating_record_n(waited, *count as u64);
+            for group in &connection.awaited {
+                let waited = now.saturating_duration_since(group.due).as_nanos() as u64;
+                self.latency_ns.saturating_record_n(waited, group.missing as u64);
             }
         }
     }
@@ -327,9 +405,15 @@ impl<'a> Player<'a> {
     }
 
     fn send(&mut self, index: usize, due: Instant, count: usize) -> io::Result<()> {
+        let tape = &self.load.tapes[self.connections[index].tape];
+        let first = tape.anywhere(count, &mut self.rng);
+        self.send_from(index, first, due, count)
+    }
+
+    fn send_from(&mut self, index: usize, first: usize, due: Instant, count: usize) -> io::Result<()> {
         let connection = &mut self.connections[index];
-        let batch = self.load.tapes[connection.tape].slice(count, &mut self.rng);
-        connection.awaited.push_back((due, count));
+        let batch = self.load.tapes[connection.tape].slice(first, count);
+        connection.awaited.push_back(Group { due, next: first, missing: count });
         self.outstanding += count;
         if !connection.unsent.is_empty() {
             connection.unsent.extend_from_slice(batch);
@@ -374,38 +458,34 @@ impl<'a> Player<'a> {
         let mut start = 0;
         let mut replies = 0;
         while let Some(length) = wire::scan(&connection.input[start..connection.filled])? {
-            self.errors.note(&connection.input[start..start + length]);
+            let Some(group) = connection.awaited.front_mut() else {
+                return Err(io::Error::other("a reply nobody asked for"));
+            };
+            let expected = self.load.tapes[connection.tape].reply(group.next);
+            self.errors.note_unless(expected, &connection.input[start..start + length]);
             start += length;
             replies += 1;
+            group.next += 1;
+            group.missing -= 1;
+            if now_phase == COUNTING {
+                let waited = now.saturating_duration_since(group.due).as_nanos() as u64;
+                self.latency_ns.saturating_record(waited);
+            }
+            if group.missing == 0 {
+                connection.awaited.pop_front();
+            }
         }
         connection.input.copy_within(start..connection.filled, 0);
         connection.filled -= start;
-        self.settle(index, now, replies, now_phase)?;
-        let all_answered = self.connections[index].awaited.is_empty();
-        if all_answered && replies > 0 && matches!(self.load.pace, Pace::Closed) {
-            self.send(index, Instant::now(), self.load.pipeline)?;
-        }
-        Ok(())
-    }
-
-    /// Books `replies` against the oldest requests of a connection.
-    fn settle(&mut self, index: usize, now: Instant, mut replies: usize, now_phase: u8) -> io::Result<()> {
         self.ops_done += replies as u64;
         self.outstanding = self.outstanding.saturating_sub(replies);
-        let awaited = &mut self.connections[index].awaited;
-        while replies > 0 {
-            let Some((due, missing)) = awaited.front_mut() else {
-                return Err(io::Error::other("a reply nobody asked for"));
-            };
-            let answered = replies.min(*missing);
-            if now_phase == COUNTING {
-                let waited = now.saturating_duration_since(*due).as_nanos() as u64;
-                self.latency_ns.saturating_record_n(waited, answered as u64);
-            }
-            replies -= answered;
-            *missing -= answered;
-            if *missing == 0 {
-                awaited.pop_front();
+        if connection.awaited.is_empty() && replies > 0 {
+            match (self.load.extent, self.load.pace) {
+                (Extent::Requests(_), _) => self.send_next(index)?,
+                (Extent::Clock { .. }, Pace::Closed) => {
+                    self.send(index, Instant::now(), self.load.pipeline)?;
+                }
+                (Extent::Clock { .. }, Pace::Open { .. }) => {}
             }
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! `cargo bench --bench rivals -- [scenario...] [--quick]`: coreshard beside every rival found.
 //!
 //! Read bench/README.md for what each scenario means and how noise is dealt with. The modules, from
-//! the bottom up: `stats`, `cpu`, `wire`, `tape` know nothing of each other's business; `load`,
-//! `prober`, `fill` and `redis_benchmark` make traffic; `server` and `quota` hold the servers;
+//! the bottom up: `stats`, `cpu`, `shape`, `wire`, `tape` know nothing of each other's business; `load`,
+//! `prober`, `fill` and `redis_benchmark` make traffic, `collections` and `typed` say what is filled in
+//! and asked of the data types; `server` and `quota` hold the servers;
 //! `report`, `chart` and `aims` write; `lineup` interleaves; `scenarios` say what is compared.
 
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@
 mod aims;
 mod chart;
 mod cleanup;
+mod collections;
 mod cpu;
 mod fill;
 mod lineup;
@@ -24,8 +26,10 @@ mod redis_benchmark;
 mod report;
 mod scenarios;
 mod server;
+mod shape;
 mod stats;
 mod tape;
+mod typed;
 mod wire;
 
 use std::fmt::Write as _;
@@ -102,7 +106,7 @@ fn run(options: Options) -> std::io::Result<()> {
 fn listing(options: &Options) -> String {
     let mut text = String::from("scenarios:\n");
     for scenario in &scenarios::ALL {
-        let _ = writeln!(text, "  {:8} {}", scenario.name, scenario.about);
+        let _ = writeln!(text, "  {:12} {}", scenario.name, scenario.about);
     }
     text.push_str("servers:\n");
     for rival in &options.rivals {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::cpu;
+use crate::load::Extent;
 use crate::scenarios;
 use crate::server::Rival;
 
@@ -41,6 +42,12 @@ pub struct Options {
     pub expiry_keys: u64,
     pub expiry_window: Duration,
     pub idle_window: Duration,
+    /// Of the big set and sorted set of `types`; elements, entries and hashes of `type-memory`.
+    pub members: u64,
+    /// Of the collections of `type-stall`.
+    pub elements: u64,
+    /// Rows of the scenarios about types whose name contains one of these; all when there is none.
+    pub workloads: Vec<String>,
     /// Priority of load and servers alike, inherited by all of them.
     pub nice: i32,
     /// The arguments to say again to get the same run, without the scenario.
@@ -50,6 +57,16 @@ pub struct Options {
 impl Options {
     pub fn from_command_line() -> Result<Options, String> {
         Options::build(&command().get_matches())
+    }
+
+    pub fn extent(&self) -> Extent {
+        Extent::Clock { warm_up: self.warm_up, counted: self.counted }
+    }
+
+    /// Whether a row of that name was asked for.
+    pub fn wants(&self, row: &str) -> bool {
+        let row = row.to_lowercase();
+        self.workloads.is_empty() || self.workloads.iter().any(|part| row.contains(part))
     }
 
     fn build(matches: &ArgMatches) -> Result<Options, String> {
@@ -95,6 +112,14 @@ impl Options {
             expiry_keys: number("expiry-keys", 200_000, 1_000_000),
             expiry_window: Duration::from_secs(if quick { 10 } else { 60 }),
             idle_window: Duration::from_secs(if quick { 3 } else { 10 }),
+            members: number("members", 100_000, 1_000_000).max(1000),
+            elements: number("elements", 1_000_000, 10_000_000).max(1000),
+            workloads: matches
+                .get_many::<String>("workload")
+                .into_iter()
+                .flatten()
+                .map(|part| part.to_lowercase())
+                .collect(),
             nice: matches.get_one::<i32>("nice").copied().unwrap_or(0),
             repeat: repeat(),
         })
@@ -151,6 +176,13 @@ fn command() -> Command {
         ))
         .arg(Arg::new("only").long("only").value_name("A,B").help("only these servers"))
         .arg(
+            Arg::new("workload")
+                .long("workload")
+                .value_name("A,B")
+                .value_delimiter(',')
+                .help("only rows whose name contains one of these (types, type-memory, type-stall)"),
+        )
+        .arg(
             Arg::new("baseline")
                 .long("baseline")
                 .value_name("NAME")
@@ -196,6 +228,8 @@ fn command() -> Command {
         .arg(number("memory-keys", "keys of the memory scenario"))
         .arg(number("growth-keys", "keys of the stall scenario"))
         .arg(number("expiry-keys", "keys of the expiry scenario"))
+        .arg(number("members", "members of the big collections of types and type-memory"))
+        .arg(number("elements", "elements of the collections of type-stall"))
         // `cargo bench` passes it to every bench program.
         .arg(flag("bench", "").hide(true))
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use fastrand::Rng;
 
+use crate::shape::Shape;
 use crate::wire;
 
 /// Tapes longer than this would only empty the cache the server shares with the generator.
@@ -75,6 +76,8 @@ pub struct Tape {
     bytes: Vec<u8>,
     /// Where each request begins, and at the end where the last one stops.
     starts: Vec<usize>,
+    /// The shapes of the replies, in a cycle: request `n` is answered by the `n % len`-th.
+    replies: Vec<Shape>,
 }
 
 impl Tape {
@@ -87,12 +90,33 @@ impl Tape {
         let requests = workload.keys.max(TAPE_REQUESTS_MIN);
         let mut keys = indices.iter().copied().cycle();
         let mut value = vec![0; workload.value_bytes];
-        let mut tape = Tape { bytes: Vec::new(), starts: vec![0] };
+        let mut tape = Tape { bytes: Vec::new(), starts: vec![0], replies: vec![Shape::Any] };
         for done in 0..requests {
             if done >= TAPE_REQUESTS_MIN && tape.bytes.len() > TAPE_BYTES {
                 break;
             }
             tape.request(workload.op, &mut keys, &mut value, &mut rng);
+            tape.starts.push(tape.bytes.len());
+        }
+        tape
+    }
+
+    /// Records up to `most` requests as `make` appends them, told their number; `replies` in a cycle
+    /// answer them. A tape that is played in turn says so with `whole` and is not cut at a length.
+    pub fn of(
+        most: u64,
+        whole: bool,
+        replies: Vec<Shape>,
+        mut make: impl FnMut(&mut Vec<u8>, &mut Rng, u64),
+    ) -> Tape {
+        assert!(most > 0 && !replies.is_empty(), "a tape needs requests, and they need replies");
+        let mut rng = Rng::with_seed(1);
+        let mut tape = Tape { bytes: Vec::new(), starts: vec![0], replies };
+        for number in 0..most {
+            if !whole && number >= TAPE_REQUESTS_MIN && tape.bytes.len() > TAPE_BYTES {
+                break;
+            }
+            make(&mut tape.bytes, &mut rng, number);
             tape.starts.push(tape.bytes.len());
         }
         tape
@@ -128,11 +152,23 @@ impl Tape {
         }
     }
 
-    /// `count` successive requests from a random place.
-    pub fn slice(&self, count: usize, rng: &mut Rng) -> &[u8] {
-        let requests = self.starts.len() - 1;
-        assert!(count <= requests, "a pipeline longer than the tape");
-        let first = rng.usize(0..=requests - count);
+    pub fn requests(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// What request `index` must be answered with.
+    pub fn reply(&self, index: usize) -> Shape {
+        self.replies[index % self.replies.len()]
+    }
+
+    /// Where `count` successive requests can begin: a random place.
+    pub fn anywhere(&self, count: usize, rng: &mut Rng) -> usize {
+        assert!(count <= self.requests(), "a pipeline longer than the tape");
+        rng.usize(0..=self.requests() - count)
+    }
+
+    /// `count` successive requests from the `first` on.
+    pub fn slice(&self, first: usize, count: usize) -> &[u8] {
         &self.bytes[self.starts[first]..self.starts[first + count]]
     }
 }
@@ -163,7 +199,8 @@ mod tests {
             let workload = Workload { op, keys: 500, value_bytes: 64 };
             let tape = Tape::record(workload, 7, |_| true);
             for count in [1, 16, 64] {
-                assert_eq!(requests_in(tape.slice(count, &mut rng)), count, "{op}");
+                let first = tape.anywhere(count, &mut rng);
+                assert_eq!(requests_in(tape.slice(first, count)), count, "{op}");
             }
         }
     }
@@ -174,5 +211,16 @@ mod tests {
         let tape = Tape::record(workload, 7, |index| index % 2 == 0);
         let odd = key(7);
         assert!(!tape.bytes.windows(KEY_BYTES).any(|window| window == odd));
+    }
+
+    #[test]
+    fn a_tape_is_cut_at_a_length_unless_it_is_played_in_turn() {
+        let long = |out: &mut Vec<u8>, _: &mut Rng, _| out.resize(out.len() + TAPE_BYTES / 1000, 0);
+        let replies = || vec![Shape::Bulk, Shape::ONE];
+        assert_eq!(Tape::of(5000, false, replies(), long).requests() as u64, TAPE_REQUESTS_MIN);
+        let short = |out: &mut Vec<u8>, _: &mut Rng, number: u64| out.push(number as u8);
+        let tape = Tape::of(6000, true, replies(), short);
+        assert_eq!((tape.requests(), tape.slice(7, 2)), (6000, [7, 8].as_slice()));
+        assert_eq!((tape.reply(6), tape.reply(7)), (Shape::Bulk, Shape::ONE));
     }
 }

@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::shape::{Shape, Skim};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A server that says nothing for so long has failed the run.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -201,6 +203,32 @@ impl Client {
         Ok(())
     }
 
+    /// One command whose answer may be huge: read to its end, not kept. Its first line is looked at.
+    pub fn skim(&mut self, args: &[&[u8]], shape: Shape) -> io::Result<()> {
+        let mut request = Vec::new();
+        encode(&mut request, args);
+        self.send(&request)?;
+        let mut skim = Skim::default();
+        let mut chunk = vec![0; 256 * 1024];
+        let early = skim.feed(&self.input)?;
+        self.input.drain(..early);
+        while !skim.done() {
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => {
+                    let taken = skim.feed(&chunk[..count])?;
+                    self.input.extend_from_slice(&chunk[taken..count]);
+                }
+            }
+        }
+        if shape.fits(&skim.first) {
+            return Ok(());
+        }
+        let name = String::from_utf8_lossy(args.first().copied().unwrap_or_default()).into_owned();
+        let first = String::from_utf8_lossy(&skim.first);
+        Err(io::Error::other(format!("{name}: expected {shape}, got {first}")))
+    }
+
     /// One command, one reply; an error reply is an `Ok` value here.
     pub fn call(&mut self, args: &[&str]) -> io::Result<Reply> {
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
@@ -246,10 +274,23 @@ pub struct Errors {
 
 impl Errors {
     pub fn note(&mut self, reply: &[u8]) {
-        if reply.first() == Some(&b'-') {
-            self.count += 1;
-            self.first.get_or_insert_with(|| String::from_utf8_lossy(&reply[1..]).trim_end().to_owned());
+        self.note_unless(Shape::Any, reply);
+    }
+
+    /// As [`Errors::note`], and an answer of another shape than `expected` counts as well.
+    pub fn note_unless(&mut self, expected: Shape, reply: &[u8]) {
+        if expected.fits(reply) {
+            return;
         }
+        self.count += 1;
+        self.first.get_or_insert_with(|| {
+            let line = first_line(reply).ok().flatten().map_or(reply, |(line, _)| line);
+            let line = String::from_utf8_lossy(line);
+            match expected {
+                Shape::Any => line.trim_start_matches('-').to_owned(),
+                _ => format!("expected {expected}, got {line}"),
+            }
+        });
     }
 
     pub fn merge(&mut self, other: Errors) {
@@ -286,6 +327,21 @@ mod tests {
         assert!(scan(b"$x\r\n").is_err());
         assert!(scan(b"\r\n").is_err());
         assert!(scan("*1\r\n".repeat(9).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn answers_of_another_shape_are_errors() {
+        let mut errors = Errors::default();
+        errors.note(b"+OK\r\n");
+        errors.note_unless(Shape::items(2), b"*2\r\n:1\r\n:2\r\n");
+        assert!(errors.check().is_ok());
+        errors.note_unless(Shape::items(2), b"*0\r\n");
+        errors.note(b"-ERR later\r\n");
+        assert_eq!(errors.count, 2);
+        assert_eq!(errors.first.as_deref(), Some("expected 2 to 2 items, got *0"));
+        let mut errors = Errors::default();
+        errors.note(b"-ERR no\r\n");
+        assert_eq!(errors.first.as_deref(), Some("ERR no"));
     }
 
     #[test]

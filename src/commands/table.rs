@@ -33,6 +33,8 @@ pub struct Entry {
     pub deny_oom: bool,
     /// May wait for its keys.
     pub is_blocking: bool,
+    /// Runs a script.
+    pub is_script: bool,
 }
 
 /// Longest command name that is looked up; longer ones are unknown.
@@ -87,6 +89,7 @@ impl CommandTable {
             is_write: row.flags.has(Flags::WRITE),
             deny_oom: row.flags.has(Flags::DENYOOM),
             is_blocking: row.flags.has(Flags::BLOCKING),
+            is_script: matches!(row.run, Run::Script),
         });
         id
     }

@@ -286,7 +286,11 @@ impl Core {
             let mut ctx = Ctx { shard: &mut self.shard, db, client };
             if let Some(error) = told_of_loss(&mut ctx, request.argv(), order) {
                 write_error(&error, &mut Reply::new(&mut output, client.protocol));
-                self.count_error_reply(row, &output, 0);
+                if !self.count_error_reply(row, &output, 0) {
+                    // Redis: a command that is told of its loss has run, and failed.
+                    let ran = Ran { cycles: 0, ok: false, reply_bytes: output.len() };
+                    self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
+                }
                 if let Some(waiter) = self.leave(id) {
                     self.forget_elsewhere(&waiter);
                 }
@@ -357,6 +361,9 @@ impl Core {
     pub fn begin_again(&mut self, token: Token, command: TxCommand, deadline_ms: Option<u64>) {
         let conn = ConnId { index: token.index, generation: token.generation };
         let Some(client) = self.clients.get(conn) else { return };
+        if self.table.entry(command.row).is_script {
+            return self.begin_script_again(token, command);
+        }
         client.blocked = false;
         client.stall = Stall::Transaction;
         let (view, protocol) = (client.view(), client.protocol);

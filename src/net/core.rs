@@ -94,6 +94,10 @@ pub struct Core {
     pub port: Port<Box<Batch>>,
     pub outgoing: Vec<Option<Box<Batch>>>,
     pub spare: Vec<Box<Batch>>,
+    /// Batches that arrived while a script waited for an answer, in their order.
+    pub stashed: VecDeque<(ShardId, Box<Batch>)>,
+    /// The machine for scripts, once there was one. Away while one runs.
+    pub scripts: Option<Box<crate::script::Cache>>,
     /// Transaction messages to this very core.
     pub own_mail: VecDeque<crate::tx::message::TxMessage>,
     /// Transactions are in flight somewhere: this turn runs in transaction mode.
@@ -383,7 +387,7 @@ impl Core {
             // The process is over its limit: cores that sleep may have what is to be evicted.
             (0..self.shared.shards).for_each(|core| io.wake(core));
         }
-        busy |= !self.ready.is_empty() || !self.own_mail.is_empty();
+        busy |= !self.ready.is_empty() || !self.own_mail.is_empty() || !self.stashed.is_empty();
         let deadlines = [
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
@@ -455,6 +459,8 @@ impl Core {
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
             spare: Vec::new(),
+            stashed: VecDeque::new(),
+            scripts: None,
             own_mail: VecDeque::new(),
             tx_mode: false,
             resting: std::cell::Cell::new(true),
@@ -519,7 +525,7 @@ impl Handler for Core {
         // Asked when the core is about to sleep: the turn has ended, the next one begins when it rises.
         self.resting.set(true);
         self.shared.grace.rest(self.me.index());
-        self.port.has_mail()
+        self.port.has_mail() || !self.stashed.is_empty()
     }
 
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {

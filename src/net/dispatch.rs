@@ -380,6 +380,11 @@ impl Core {
             return self.stall(conn, Stall::Output);
         }
         let way = match route(entry, argv, self.placement, self.me) {
+            Ok(Route::Shard(_))
+                if entry.is_script && self.shared.shards > 1 && self.is_wide_script(entry, argv) =>
+            {
+                Route::Several
+            }
             Ok(way) => way,
             Err(error) => return self.reject(conn, row, &error),
         };
@@ -483,7 +488,7 @@ impl Core {
         argv: Argv<'_>,
     ) {
         match way {
-            Route::Shard(shard) if shard == self.me => self.run_local(conn, row, entry, argv),
+            Route::Shard(shard) if shard == self.me => self.run_local(io, conn, row, entry, argv),
             Route::Shard(shard) => {
                 let client = self.clients.at(conn.index);
                 let (db, view) = (client.db, client.view());
@@ -491,9 +496,14 @@ impl Core {
                 if entry.is_blocking {
                     client.stall = Stall::Blocked;
                 }
+                if entry.is_script {
+                    // It may have to begin anew, and what is behind it must not overtake it.
+                    client.stall = Stall::Answers;
+                }
                 self.batch_to(shard).commands.push(token, row, db, view, argv);
             }
             Route::Local | Route::Bound => self.run_bound(io, conn, row, entry, argv),
+            Route::Several if entry.is_script => self.begin_script(conn, row, argv),
             Route::Several => self.begin_single(conn, row, entry, argv),
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }
@@ -501,7 +511,7 @@ impl Core {
 
     /// Runs a command on this core's own shard, or queues it behind a transaction.
     #[inline]
-    fn run_local(&mut self, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
+    fn run_local(&mut self, io: &mut dyn NetIo, conn: ConnId, row: RowId, entry: &Entry, argv: Argv<'_>) {
         let client = self.clients.at(conn.index);
         let (db, view) = (client.db, client.view());
         if !self.queue.is_idle() {
@@ -512,8 +522,14 @@ impl Core {
                 if entry.is_blocking {
                     client.stall = Stall::Blocked;
                 }
+                if entry.is_script {
+                    client.stall = Stall::Answers;
+                }
                 return self.queue_command(self.me, token, row, db, view, argv);
             }
+        }
+        if entry.is_script {
+            return self.run_script_here(io, conn, row, argv);
         }
         let client = self.clients.at(conn.index);
         let out = client.output();

@@ -11,6 +11,7 @@ use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
 use super::observe::{Caller, Ran};
+use super::scripts::ScriptCall;
 use crate::commands::context::ClientView;
 use crate::commands::{CommandError, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
@@ -18,7 +19,7 @@ use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
 use crate::tx::execute::{Did, run_here, run_work, write_error};
-use crate::tx::message::{Addressed, Token, TxMessage, TxRef, WatchedKey, Work};
+use crate::tx::message::{Addressed, RemoteCommand, Token, TxMessage, TxRef, WatchedKey, Work};
 use crate::tx::multi::Plan;
 use crate::tx::queue::Runnable;
 use crate::tx::{Event, TxId};
@@ -55,6 +56,11 @@ impl Core {
     pub fn take_mail(&mut self, io: &mut dyn NetIo) -> bool {
         let mut any = false;
         for _ in 0..MAIL_PER_TURN {
+            if let Some((from, batch)) = self.stashed.pop_front() {
+                any = true;
+                self.open(io, from, batch);
+                continue;
+            }
             match self.port.receive() {
                 Received::Batch { from, body } => {
                     any = true;
@@ -95,6 +101,14 @@ impl Core {
             let argv = batch.commands.argv(command);
             if !self.queue.is_idle() && self.must_queue(from, command.token, entry, argv) {
                 self.queue_command(from, command.token, command.row, command.db, command.client, argv);
+                continue;
+            }
+            if entry.is_script {
+                let RemoteCommand { token, row, db, client: view, .. } = *command;
+                let caller = Caller::Of(from, view.id);
+                self.batch_to(from).replies = replies;
+                self.run_script_for(from, token, ScriptCall { row, db, view, caller, argv });
+                replies = std::mem::take(&mut self.batch_to(from).replies);
                 continue;
             }
             let (at, before) = (replies.output.bytes.len(), replies.output.len());
@@ -382,6 +396,11 @@ impl Core {
             ShardWork::Command { token, row, db, client, request } => {
                 self.queue.release(tx);
                 let table = self.table;
+                if table.entry(row).is_script {
+                    let (caller, argv) = (Caller::Of(origin, client.id), request.argv());
+                    self.run_script_for(origin, token, ScriptCall { row, db, view: client, caller, argv });
+                    return self.unhold(origin, token);
+                }
                 let mut output = Output::default();
                 self.start_clock();
                 let did =

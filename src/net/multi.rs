@@ -5,6 +5,7 @@ use super::client::Multi;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
 use super::observe::{Caller, Ran};
+use super::scripts::{ScriptCall, ScriptDid};
 use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part, RowId};
 use crate::resp::writer::QUEUED;
@@ -354,7 +355,13 @@ impl Core {
         let step = |(row, request): (RowId, std::sync::Arc<Request>)| {
             let entry = self.table.entry(row);
             let argv = request.argv();
-            let way = route(entry, argv, self.placement, self.me);
+            let way = match route(entry, argv, self.placement, self.me) {
+                // A step of the caller, which holds all shards.
+                Ok(Route::Shard(_) | Route::Several) if entry.is_script && self.shared.shards > 1 => {
+                    Ok(Route::Bound)
+                }
+                way => way,
+            };
             let step = Step { command: TxCommand { row, db, request: request.clone() }, route: way };
             if entry.full_name == "select"
                 && let Some(index) = parse_i64(argv.get(1)).filter(|index| (0..databases).contains(index))
@@ -370,6 +377,10 @@ impl Core {
     fn claims_of(&self, steps: &mut [Step], watched: &[WatchedKey]) -> Vec<(ShardId, Claim)> {
         let mut claims = Vec::new();
         for step in steps.iter_mut() {
+            if self.table.entry(step.command.row).is_script && self.shared.shards > 1 {
+                self.claim_everything(&mut claims);
+                continue;
+            }
             if matches!(step.route, Ok(Route::Shard(_) | Route::Several)) {
                 let added =
                     add_claims(&step.command, self.table, self.placement, &self.shard.hasher, &mut claims);
@@ -437,7 +448,13 @@ impl Core {
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
-                let ok = run_in_block(&mut self.shard, entry, step.command.db, view, argv, out);
+                let ok = if entry.is_script {
+                    let (row, db, caller) = (step.command.row, step.command.db, Caller::Here(conn));
+                    let call = ScriptCall { row, db, view, caller, argv };
+                    self.run_script(Some(io), call, None, out) == ScriptDid::Replied
+                } else {
+                    run_in_block(&mut self.shard, entry, step.command.db, view, argv, out)
+                };
                 if ok || !self.count_error_reply(step.command.row, out, 0) {
                     let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
                     self.ran(step.command.row, Caller::Here(conn), argv, ran);
@@ -468,7 +485,7 @@ impl Core {
     }
 
     /// A broadcast of a process with one core.
-    fn broadcast_alone(
+    pub(super) fn broadcast_alone(
         &mut self,
         io: &mut dyn NetIo,
         conn: ConnId,
@@ -489,8 +506,19 @@ impl Core {
     /// Does the step of an EXEC that needs this core. False when its answer comes later.
     pub(super) fn do_caller_step(&mut self, io: &mut dyn NetIo, slot: u32, token: Token) -> bool {
         let conn = ConnId { index: token.index, generation: token.generation };
-        let Plan::Exec(exec) = self.coordinator.program(slot) else {
-            unreachable!("only EXEC asks for its caller")
+        let exec = match self.coordinator.program(slot) {
+            Plan::Exec(exec) => exec,
+            Plan::Script(script) => {
+                let command = script.command().clone();
+                let mut out = Output::default();
+                self.run_script_wide(io, conn, slot, &command, &mut out);
+                let Plan::Script(script) = self.coordinator.program(slot) else {
+                    unreachable!("checked above")
+                };
+                script.caller_done(out);
+                return true;
+            }
+            Plan::One(_) => unreachable!("a single command has no step for its caller"),
         };
         let (_, step) = exec.caller_step();
         let step = Step { command: step.command.clone(), route: step.route.clone() };
@@ -500,6 +528,12 @@ impl Core {
             return false;
         }
         let mut out = Output::default();
+        if self.table.entry(step.command.row).is_script && step.route.is_ok() {
+            self.run_script_wide(io, conn, slot, &step.command, &mut out);
+            let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
+            exec.caller_done_as_before(out);
+            return true;
+        }
         if !gone
             && let Bound::Publish(space) = self.bound[step.command.row.index()]
             && step.route.is_ok()

@@ -95,6 +95,9 @@ pub struct Shared {
     pub rejected_connections: AtomicU64,
     pub total_connections: AtomicU64,
     pub observe: crate::observe::Words,
+    pub scripts: crate::script::Scripts,
+    /// Writes a line of a script into the log: its level, its bytes.
+    pub log: fn(u8, &[u8]),
 }
 
 impl Shared {
@@ -102,6 +105,8 @@ impl Shared {
     pub fn new(shards: usize, config: Config) -> Shared {
         Shared {
             shards,
+            scripts: crate::script::Scripts::new(shards),
+            log: |_, _| {},
             port: AtomicUsize::new(config.integer(id::PORT) as usize),
             config: RwLock::new(Arc::new(config)),
             config_version: AtomicU64::new(1),

@@ -114,7 +114,7 @@ impl Core {
     #[cold]
     pub fn tell_invalid(&mut self) {
         let all = Arc::new(self.shard.tracking.take());
-        let is_for_all = all.iter().any(|invalid| *invalid == Invalid::All);
+        let is_for_all = all.contains(&Invalid::All);
         for core in (0..self.shared.shards).map(|core| ShardId(core as u16)) {
             let concerns = |invalid: &Invalid| match invalid {
                 Invalid::Key { readers, .. } => readers.iter().any(|reader| reader.core == core),

@@ -11,6 +11,7 @@
 
 pub mod error;
 pub mod format;
+pub mod functions;
 pub mod hash;
 pub mod list;
 pub mod lzf;

@@ -10,6 +10,10 @@ use super::uring::probe::Features;
 use super::wake::Waker;
 use super::{epoll, uring};
 
+/// A core's stack. Lua's C functions call each other up to 200 deep, some with 8 KiB of buffer each, and its pattern
+/// matching recurses once per item of a pattern. Only what is used is ever memory.
+const STACK_BYTES: usize = 16 << 20;
+
 /// What the configuration asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wanted {
@@ -133,7 +137,7 @@ where
                 }
             }
         };
-        match thread::Builder::new().name(format!("core-{core}")).spawn(body) {
+        match thread::Builder::new().name(format!("core-{core}")).stack_size(STACK_BYTES).spawn(body) {
             Ok(thread) => threads.push(thread),
             Err(error) => outcome = Err(error),
         }

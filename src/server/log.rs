@@ -77,3 +77,9 @@ pub fn notice(text: impl AsRef<str>) {
 pub fn warning(text: impl AsRef<str>) {
     line(Level::Warning, text.as_ref());
 }
+
+/// A line that a script asked for; its level is one of [`Level`]'s numbers.
+pub fn of_script(level: u8, text: &[u8]) {
+    let level = [Level::Debug, Level::Verbose, Level::Notice, Level::Warning][usize::from(level.min(3))];
+    line(level, &String::from_utf8_lossy(text).replace(['\r', '\n'], " "));
+}

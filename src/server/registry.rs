@@ -11,7 +11,8 @@ use crate::commands::{
 };
 use crate::net::dispatch::Bound;
 use crate::net::pubsub::commands as pubsub;
-use crate::net::{client_commands, connection, multi};
+use crate::net::{client_commands, connection, functions, multi, scripts};
+use crate::script::rows;
 
 /// Every family, in the order of their row numbers.
 const FAMILIES: &[&[Row]] = &[
@@ -41,6 +42,7 @@ const FAMILIES: &[&[Row]] = &[
     memory::ROWS,
     monitor::ROWS,
     pubsub::ROWS,
+    rows::ROWS,
 ];
 
 /// Every subsystem's bindings, by full name.
@@ -59,6 +61,8 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     memory::BINDINGS,
     monitor::BINDINGS,
     pubsub::BINDINGS,
+    scripts::BINDINGS,
+    functions::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.
@@ -87,7 +91,8 @@ pub fn bind(table: &CommandTable) -> Arc<Vec<Bound>> {
                         | Run::PerKey { .. }
                         | Run::Hops { .. }
                         | Run::AllShards { .. }
-                        | Run::AtShard { .. },
+                        | Run::AtShard { .. }
+                        | Run::Script,
                     Bound::Plain
                 )
         );

@@ -161,6 +161,7 @@ fn share(
         engine: (choice.kind.name().to_owned(), choice.reason.clone()),
         oom_score_base,
         ready,
+        log: log::of_script,
         ..Shared::new(cores.count, config.clone())
     })
 }

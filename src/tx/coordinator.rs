@@ -263,6 +263,12 @@ impl<P: Program> Coordinator<P> {
         &mut self.txs[slot as usize].as_mut().expect("the caller's transactions exist").program
     }
 
+    /// How shards know a transaction in flight, and its client.
+    pub fn reference(&self, slot: u32) -> (TxRef, ClientView) {
+        let tx = self.txs[slot as usize].as_ref().expect("the caller's transactions exist");
+        (TxRef { slot, id: tx.id }, tx.client)
+    }
+
     /// The client as the caller's step left it: HELLO changes how the replies that follow are written.
     pub fn see_client(&mut self, slot: u32, client: ClientView) {
         self.txs[slot as usize].as_mut().expect("the caller's transactions exist").client = client;

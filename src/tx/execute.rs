@@ -70,8 +70,9 @@ pub fn run_in_block(
     did.is_ok()
 }
 
+/// Runs a command that nothing refuses any more.
 #[inline]
-fn run_admitted(
+pub fn run_admitted(
     shard: &mut Shard,
     entry: &Entry,
     db: DbIndex,
@@ -94,7 +95,7 @@ fn run_admitted(
             each(&mut ctx, argv).and_then(|part| merge(argv, &mut [part], &mut reply))
         }
         Run::Local(run) => run(&mut args_of(entry, argv), &mut reply),
-        Run::Bound | Run::Broadcast | Run::Container => {
+        Run::Bound | Run::Broadcast | Run::Container | Run::Script => {
             unreachable!("routing sends {} to its core, not to a shard", entry.full_name)
         }
     };
@@ -305,6 +306,7 @@ pub fn run_work(
             each(&mut Ctx { shard, db: command.db, client }, command.request.argv())
         }
         Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
+        Work::Nothing => Ok(Part::Nothing),
         Work::Wait { .. } => unreachable!("the core keeps who waits"),
     };
     finish(shard);

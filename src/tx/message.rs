@@ -141,6 +141,8 @@ pub struct TxCommand {
 
 /// What a shard does in one hop of a transaction.
 pub enum Work {
+    /// Begin, no more.
+    Nothing,
     /// These keys (by their order) of a command that runs key by key.
     Each { command: TxCommand, mine: Vec<usize> },
     /// One hop of a command of hops. `got` is what earlier hops returned.

@@ -33,6 +33,8 @@ pub struct Exec {
     /// The first step that has not begun.
     at: usize,
     single: Option<Single>,
+    /// All shards have begun the transaction: a script may run.
+    arrived: bool,
     aborted: bool,
     /// Commands over several shards that ran: the command, its cycles, whether its reply is not an error.
     ran: Vec<(TxCommand, u64, bool)>,
@@ -58,6 +60,7 @@ impl Exec {
             replies,
             at: 0,
             single: None,
+            arrived: false,
             aborted: false,
             ran: Vec::new(),
             begun_cycles: clock::cycles(),
@@ -141,6 +144,10 @@ impl Exec {
                         Err(error) => self.refuse(&error),
                     }
                 }
+                Ok(_) if self.table.entry(step.command.row).is_script && !self.arrived => {
+                    self.arrived = true;
+                    return Next::Stage(arrival(self.placement.shards()));
+                }
                 Ok(_) => return Next::Caller,
                 Err(error) => {
                     let error = error.clone();
@@ -186,10 +193,47 @@ impl Exec {
     }
 }
 
+/// A hop in which every shard begins the transaction and does nothing: from then on what follows runs at once.
+fn arrival(shards: usize) -> Stage {
+    Stage { works: (0..shards).map(|shard| (ShardId(shard as u16), Work::Nothing)).collect(), last: false }
+}
+
+/// A script that holds all shards. It runs in a step of its caller (`net/scripts.rs`).
+pub struct Scripted {
+    command: TxCommand,
+    shards: usize,
+    arrived: bool,
+    reply: Option<Output>,
+}
+
+impl Scripted {
+    pub fn new(command: TxCommand, shards: usize) -> Scripted {
+        Scripted { command, shards, arrived: false, reply: None }
+    }
+
+    /// The script's command.
+    pub fn command(&self) -> &TxCommand {
+        &self.command
+    }
+
+    /// The caller has run it.
+    pub fn caller_done(&mut self, reply: Output) {
+        self.reply = Some(reply);
+    }
+
+    fn next(&mut self) -> Next {
+        if !std::mem::replace(&mut self.arrived, true) {
+            return Next::Stage(arrival(self.shards));
+        }
+        if self.reply.is_none() { Next::Caller } else { Next::Done }
+    }
+}
+
 /// What a coordinator of clients' transactions runs.
 pub enum Plan {
     One(Box<Single>),
     Exec(Box<Exec>),
+    Script(Box<Scripted>),
 }
 
 impl Plan {
@@ -203,6 +247,7 @@ impl Plan {
         match self {
             Plan::One(single) => single.finish(out),
             Plan::Exec(exec) => exec.finish(protocol, out),
+            Plan::Script(script) => out.append(&mut script.reply.take().unwrap_or_default()),
         }
     }
 }
@@ -212,12 +257,13 @@ impl Program for Plan {
         match self {
             Plan::One(single) => single.next(parts).map_or(Next::Done, Next::Stage),
             Plan::Exec(exec) => exec.next(parts),
+            Plan::Script(script) => script.next(),
         }
     }
 
     fn watch_failed(&mut self) {
         match self {
-            Plan::One(_) => unreachable!("only EXEC watches"),
+            Plan::One(_) | Plan::Script(_) => unreachable!("only EXEC watches"),
             Plan::Exec(exec) => exec.aborted = true,
         }
     }

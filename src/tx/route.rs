@@ -48,7 +48,7 @@ pub fn route(
         Run::AllShards { .. } if placement.shards() == 1 => Ok(Route::Shard(here)),
         Run::AllShards { .. } => Ok(Route::Several),
         Run::AtShard { shard, .. } => Ok(Route::Shard(ShardId(shard(argv, placement.shards())? as u16))),
-        Run::OnShard(_) | Run::PerKey { .. } | Run::Hops { .. } => {
+        Run::OnShard(_) | Run::PerKey { .. } | Run::Hops { .. } | Run::Script => {
             if placement.shards() == 1 {
                 return Ok(Route::Shard(ShardId(0)));
             }

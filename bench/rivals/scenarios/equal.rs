@@ -31,8 +31,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
             tapes: tapes.as_slice() as &[Tape],
             chooser: None,
             pace,
-            warm_up: options.warm_up,
-            counted: options.counted,
+            extent: options.extent(),
             server_pid,
         };
 

@@ -19,7 +19,7 @@ use super::traffic;
 use crate::cpu;
 use crate::fill;
 use crate::lineup::Lineup;
-use crate::load::{self, Load, Pace};
+use crate::load::{self, Extent, Load, Pace};
 use crate::options::Options;
 use crate::report::{self, Recorder};
 use crate::server::Running;
@@ -78,8 +78,7 @@ fn observe(running: &Running, round: usize, options: &Options, recorder: &mut Re
         tapes: &tapes,
         chooser: None,
         pace: Pace::Closed,
-        warm_up: Duration::from_millis(100),
-        counted: until_end,
+        extent: Extent::Clock { warm_up: Duration::from_millis(100), counted: until_end },
         server_pid: running.pid(),
     };
 

@@ -4,10 +4,9 @@ use std::io;
 
 use fastrand::Rng;
 
-use super::Bench;
+use super::{Bench, fresh};
 use crate::cpu;
 use crate::fill;
-use crate::lineup::Lineup;
 use crate::options::Options;
 use crate::report::{self, Metric, Recorder};
 use crate::server::{Rival, Running};
@@ -65,11 +64,8 @@ impl Books<'_> {
         rival: &Rival,
         work: impl FnOnce(&mut Self, &Running) -> io::Result<T>,
     ) -> io::Result<T> {
-        let cpus = [self.options.server_cpu];
-        let lineup = Lineup::start(std::slice::from_ref(rival), self.options.port, 1, &cpus, self.recorder)?;
-        let running = &lineup.servers()[0];
-        running.resume();
-        work(self, running)
+        let lineup = fresh(rival, self.options, self.recorder)?;
+        work(self, &lineup.servers()[0])
     }
 
     /// RSS that `load` added, per key.
@@ -106,7 +102,7 @@ impl Books<'_> {
 }
 
 /// RSS once it has stopped moving: a table may still be growing in the background.
-fn settled_bytes(running: &Running) -> io::Result<u64> {
+pub fn settled_bytes(running: &Running) -> io::Result<u64> {
     let mut last = cpu::resident_bytes(running.pid())?;
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(250));

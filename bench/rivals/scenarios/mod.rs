@@ -1,5 +1,6 @@
 //! What is compared. Each scenario is one file with one public function.
 
+mod across;
 mod cores;
 mod cpu;
 mod equal;
@@ -9,12 +10,17 @@ mod remote;
 mod stall;
 mod startup;
 mod traffic;
+mod type_memory;
+mod type_stall;
+mod types;
+mod watch;
 
 use std::io;
 
 use crate::lineup::Lineup;
 use crate::options::Options;
 use crate::report::Recorder;
+use crate::server::Rival;
 
 /// What a scenario is given.
 pub struct Bench {
@@ -28,7 +34,7 @@ pub struct Scenario {
     pub run: fn(&mut Bench) -> io::Result<()>,
 }
 
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 12] = [
     Scenario { name: "cpu", about: "server CPU per operation on one core, GET SET and 1:10", run: cpu::cpu },
     Scenario { name: "multi", about: "the same for MSET and MGET of 10 keys", run: cpu::multi },
     Scenario { name: "cores", about: "two shards and the load on the same two cores", run: cores::run },
@@ -44,6 +50,17 @@ pub const ALL: [Scenario; 9] = [
         name: "startup",
         about: "time to first PONG, CPU of 1,000 idle connections",
         run: startup::run,
+    },
+    Scenario { name: "types", about: "server CPU per operation of every data type", run: types::run },
+    Scenario {
+        name: "type-memory",
+        about: "resident bytes per element of every data type",
+        run: type_memory::run,
+    },
+    Scenario {
+        name: "type-stall",
+        about: "worst stall while large collections are read, copied, sorted, deleted",
+        run: type_stall::run,
     },
     Scenario { name: "equal", about: "p99 and p99.9 at equal offered load", run: equal::run },
 ];
@@ -63,4 +80,12 @@ impl Bench {
         let Options { rivals, port, .. } = &self.options;
         Lineup::start(rivals, *port, threads, cpus, &mut self.recorder)
     }
+}
+
+/// One server alone, just started, on the server's CPU.
+fn fresh(rival: &Rival, options: &Options, recorder: &mut Recorder) -> io::Result<Lineup> {
+    let cpus = [options.server_cpu];
+    let lineup = Lineup::start(std::slice::from_ref(rival), options.port, 1, &cpus, recorder)?;
+    lineup.servers()[0].resume();
+    Ok(lineup)
 }

@@ -53,8 +53,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
                         tapes: &tapes,
                         chooser: Some(&choose),
                         pace: Pace::Closed,
-                        warm_up: options.warm_up,
-                        counted: options.counted,
+                        extent: options.extent(),
                         server_pid: running.pid(),
                     })?;
                     outcome.errors.check()?;

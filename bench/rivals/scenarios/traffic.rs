@@ -65,8 +65,7 @@ pub fn measure(
             tapes: &tapes,
             chooser: None,
             pace: Pace::Closed,
-            warm_up: options.warm_up,
-            counted: options.counted,
+            extent: options.extent(),
             server_pid: running.pid(),
         };
         let outcome = load::run(&load)?;

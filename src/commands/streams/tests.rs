@@ -299,3 +299,83 @@ fn a_message_that_is_sent_twice_is_added_once() {
         empty(&[b"XADD", b"s", b"IDMP", b"p", b"", b"*", b"f", b"v"]).contains("non-empty idempotent ID")
     );
 }
+
+/// Puts a good footer behind the bytes of a dump.
+fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut payload = body.to_vec();
+    payload.extend(10u16.to_le_bytes());
+    let crc = crc::Crc::<u64>::new(&crc::CRC_64_REDIS).checksum(&payload);
+    payload.extend(crc.to_le_bytes());
+    payload
+}
+
+#[test]
+fn what_hostile_payloads_make_survives_every_command() {
+    let mut bench = bench();
+    bench.shard.settings.encodings.stream_node_entries = 4;
+    for id in 1..=9 {
+        bench.ask(&format!("XADD s {id} f {id} g v"));
+    }
+    bench.ask("XADD s 10 other v");
+    bench.ask("XDEL s 3");
+    bench.ask("XGROUP CREATE s g 0");
+    bench.ask("XREADGROUP GROUP g al COUNT 3 STREAMS s >");
+    bench.ask("XREADGROUP GROUP g bo COUNT 2 STREAMS s >");
+    let dump = bench.run(&[b"DUMP", b"s"]);
+    let body_at = dump.iter().position(|byte| *byte == b'\n').expect("a bulk") + 1;
+    let body = &dump[body_at..dump.len() - 2 - 10];
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut taken = 0;
+    for _ in 0..2500 {
+        let mut hostile = body.to_vec();
+        for _ in 0..rng.usize(1..4) {
+            let at = rng.usize(1..hostile.len());
+            hostile[at] = if rng.bool() { rng.u8(..) } else { hostile[at] ^ 1 << rng.u8(..8) };
+        }
+        bench.ask("DEL s");
+        let restored = bench.run(&[b"RESTORE", b"s", b"0", &sealed(&hostile)]);
+        if restored != b"+OK\r\n" {
+            continue;
+        }
+        taken += 1;
+        for command in [
+            "XLEN s",
+            "XRANGE s - +",
+            "XREVRANGE s + -",
+            "XREAD COUNT 2 STREAMS s 0",
+            "XREAD STREAMS s +",
+            "XINFO STREAM s",
+            "XINFO STREAM s FULL COUNT 0",
+            "XINFO GROUPS s",
+            "XINFO CONSUMERS s g",
+            "XPENDING s g",
+            "XPENDING s g IDLE 1 - + 20",
+            "XPENDING s g - + 20 al",
+            "XREADGROUP GROUP g al STREAMS s 0",
+            "XREADGROUP GROUP g ce COUNT 2 CLAIM 1 STREAMS s >",
+            "XCLAIM s g de 0 1 2 3 4 5 FORCE",
+            "XAUTOCLAIM s g ee 0 0 COUNT 3",
+            "XNACK s g FAIL IDS 2 1 2",
+            "XACK s g 1 4",
+            "XACKDEL s g DELREF IDS 2 2 5",
+            "XDELEX s ACKED IDS 2 1 6",
+            "XDEL s 1 7",
+            "XADD s * f v",
+            "XADD s MAXLEN ~ 5 * f 1 g 2",
+            "XTRIM s MINID 6",
+            "XTRIM s MAXLEN 3 DELREF",
+            "XSETID s 99-0 ENTRIESADDED 5 MAXDELETEDID 7",
+            "XGROUP SETID s g 5",
+            "XGROUP DELCONSUMER s g al",
+            "XINFO STREAM s FULL",
+            "COPY s t REPLACE",
+            "XGROUP DESTROY t g",
+            "XTRIM t MAXLEN 0",
+        ] {
+            let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+            bench.run(&words);
+        }
+        assert_ne!(bench.run(&[b"DUMP", b"s"]), b"$-1\r\n");
+    }
+    assert!(taken > 50, "only {taken} were taken");
+}

@@ -175,6 +175,25 @@ impl Core {
         }
     }
 
+    /// The same for those who know no message.
+    pub fn announce_bytes(&mut self, space: Space, channel: &[u8], text: &[u8]) {
+        let long = long(text);
+        let text = long.as_ref().map_or(Text::Short(text), Text::Long);
+        self.announce(&Message { space, channel, text });
+    }
+
+    /// How many clients of this core would get a message.
+    pub fn subscribers_here(&mut self, space: Space, channel: &[u8]) -> i64 {
+        let exact = self.subscriptions.subscribers(space, channel).map_or(0, |subscribers| subscribers.len());
+        let by_pattern = match space {
+            Space::Channel => {
+                self.subscriptions.matching(channel).map(|(_, subscribers)| subscribers.len()).sum()
+            }
+            _ => 0,
+        };
+        (exact + by_pattern) as i64
+    }
+
     fn send_letters(&mut self, message: &Message<'_>, others: &[ShardId], slot: Option<u32>) {
         let letter = Arc::new(Letter::new(message));
         for core in others {

@@ -1,0 +1,178 @@
+//! The scripts that the process knows, and those that run.
+//!
+//! One table for all cores: what one core learns, every core knows at once. Each core keeps what it has compiled.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+use sha1::{Digest, Sha1};
+
+use super::flags::{self, Flags};
+use super::functions::Libraries;
+use super::lua::Stop;
+use super::lua::libs::redis::hex;
+
+/// A script's name: its SHA1 in lower-case hexadecimal.
+pub type Sha = [u8; 40];
+
+/// A script.
+#[derive(Debug)]
+pub struct Script {
+    pub sha: Sha,
+    pub source: Box<[u8]>,
+    /// Where the code begins.
+    pub code_at: usize,
+    /// `None`: a script of the old kind, which says nothing of itself.
+    pub flags: Option<Flags>,
+    /// It has touched more than one shard: it starts with all of them.
+    pub is_wide: AtomicBool,
+}
+
+impl Script {
+    /// The script's name as text.
+    pub fn name(&self) -> &str {
+        std::str::from_utf8(&self.sha).expect("hexadecimal digits are text")
+    }
+}
+
+/// The SHA1 of a source.
+pub fn sha_of(source: &[u8]) -> Sha {
+    hex(Sha1::digest(source).into())
+}
+
+/// What runs on one core.
+#[derive(Default)]
+pub struct Running {
+    /// When it began, in milliseconds; 0: nothing runs.
+    pub since_ms: AtomicU64,
+    /// It has changed something, so it cannot be killed.
+    pub wrote: AtomicBool,
+    /// It is a function.
+    pub is_function: AtomicBool,
+    /// 1: SCRIPT KILL, 2: FUNCTION KILL.
+    kill: AtomicU8,
+    /// The name of what runs and the command that called it, for FUNCTION STATS.
+    pub what: RwLock<(String, Vec<Vec<u8>>)>,
+}
+
+impl Running {
+    /// Something begins.
+    pub fn begin(&self, now_ms: u64, is_function: bool) {
+        self.wrote.store(false, Ordering::Relaxed);
+        self.kill.store(0, Ordering::Relaxed);
+        self.is_function.store(is_function, Ordering::Relaxed);
+        self.since_ms.store(now_ms.max(1), Ordering::Release);
+    }
+
+    /// Names what begins, for FUNCTION STATS.
+    pub fn note<'w>(&self, name: &str, words: impl Iterator<Item = &'w [u8]>) {
+        let mut what = self.what.write().unwrap_or_else(PoisonError::into_inner);
+        *what = (name.to_owned(), words.map(<[u8]>::to_vec).collect());
+    }
+
+    /// It ended.
+    pub fn end(&self) {
+        self.since_ms.store(0, Ordering::Release);
+    }
+
+    /// Must it end?
+    pub fn killed(&self) -> Option<Stop> {
+        match self.kill.load(Ordering::Relaxed) {
+            0 => None,
+            _ if self.wrote.load(Ordering::Relaxed) => None,
+            1 => Some(Stop::Killed),
+            _ => Some(Stop::FunctionKilled),
+        }
+    }
+}
+
+/// What became of a wish to kill what runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kill {
+    NothingRuns,
+    HasWritten,
+    /// A function runs where a script was to be killed, or the other way round.
+    OtherKind,
+    Told,
+}
+
+/// All scripts of the process.
+pub struct Scripts {
+    known: RwLock<HashMap<Sha, Arc<Script>, ahash::RandomState>>,
+    /// Rises when scripts are forgotten.
+    flushes: AtomicU64,
+    pub running: Vec<Running>,
+    pub libraries: Libraries,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not for scripts.
+    pub deny_nothing: AtomicBool,
+}
+
+impl Scripts {
+    /// For this many cores.
+    pub fn new(cores: usize) -> Scripts {
+        Scripts {
+            known: RwLock::default(),
+            flushes: AtomicU64::new(0),
+            running: (0..cores).map(|_| Running::default()).collect(),
+            libraries: Libraries::default(),
+            deny_nothing: AtomicBool::new(false),
+        }
+    }
+
+    /// The script of a name in any case.
+    pub fn find(&self, sha: &[u8]) -> Option<Arc<Script>> {
+        let mut name: Sha = sha.try_into().ok()?;
+        name.make_ascii_lowercase();
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
+    }
+
+    /// The script of this source, made if it is not known. Not yet kept: see [`Scripts::keep`].
+    pub fn of_source(&self, source: &[u8]) -> Result<Arc<Script>, String> {
+        let sha = sha_of(source);
+        if let Some(script) = self.find(&sha) {
+            return Ok(script);
+        }
+        let (flags, code_at) = flags::of_script(source)?;
+        Ok(Arc::new(Script { sha, source: source.into(), code_at, flags, is_wide: AtomicBool::new(false) }))
+    }
+
+    /// From now on everybody knows it.
+    pub fn keep(&self, script: &Arc<Script>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(script.sha).or_insert_with(|| script.clone());
+    }
+
+    /// Forgets all scripts.
+    pub fn flush(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.flushes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often scripts were forgotten.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
+    }
+
+    /// How many scripts there are, and the bytes of their sources.
+    pub fn usage(&self) -> (usize, usize) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        (known.len(), known.values().map(|script| script.source.len()).sum())
+    }
+
+    /// Asks what runs to end.
+    pub fn kill(&self, function: bool) -> Kill {
+        let mut answer = Kill::NothingRuns;
+        for running in self.running.iter().filter(|running| running.since_ms.load(Ordering::Acquire) != 0) {
+            if running.is_function.load(Ordering::Relaxed) != function {
+                answer = Kill::OtherKind;
+            } else if running.wrote.load(Ordering::Relaxed) {
+                return Kill::HasWritten;
+            } else {
+                running.kill.store(1 + u8::from(function), Ordering::Relaxed);
+                return Kill::Told;
+            }
+        }
+        answer
+    }
+}

@@ -1,0 +1,340 @@
+//! EVAL, EVALSHA, SCRIPT: what scripts see and what others see of them, with their keys on one shard and apart.
+
+use crate::support::*;
+
+const AT: &str = ", on @user_script:1.";
+
+fn sha_of(c: &mut Client, source: &str) -> String {
+    c.call(&["SCRIPT", "LOAD", source]).text()
+}
+
+#[test]
+fn scripts_are_known_on_every_core() {
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect(&["SCRIPT", "FLUSH"], ok());
+        let sha = sha_of(&mut c, "return ARGV[1]");
+        let upper = sha.to_uppercase();
+        for _ in 0..6 {
+            let mut other = s.client();
+            other.expect(&["EVALSHA", &sha, "0", "x"], bulk("x"));
+            other.expect(&["EVALSHA", &upper, "0", "y"], bulk("y"));
+            other.expect(&["SCRIPT", "EXISTS", &sha, "nosuch"], array([int(1), int(0)]));
+        }
+        c.expect(&["SCRIPT", "SHOW", &sha], bulk("return ARGV[1]"));
+        c.expect(&["EVAL", "return 'by eval'", "0"], bulk("by eval"));
+        c.expect(&["SCRIPT", "FLUSH", "ASYNC"], ok());
+        for _ in 0..6 {
+            let no_script = err("NOSCRIPT No matching script. Please use EVAL.");
+            s.client().expect(&["EVALSHA", &sha, "0", "x"], no_script);
+        }
+        c.expect(&["SCRIPT", "FLUSH", "NOW"], err("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
+        c.expect(&["SCRIPT", "KILL"], err("NOTBUSY No scripts in execution right now."));
+    });
+}
+
+#[test]
+fn bad_calls_are_refused_as_in_redis() {
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect(&["EVAL", "return 1", "x"], err("ERR value is not an integer or out of range"));
+        c.expect(&["EVAL", "return 1", "-1"], err("ERR Number of keys can't be negative"));
+        let too_many = err("ERR Number of keys can't be greater than number of args");
+        c.expect(&["EVAL", "return 1", "1"], too_many);
+        c.expect_error(
+            &["EVAL", "return 1 +", "0"],
+            "ERR Error compiling script (new function): user_script:1: ",
+        );
+        c.expect_error(&["SCRIPT", "LOAD", "return 1 +"], "ERR Error compiling script (new function): ");
+        let write = ["EVAL_RO", "return redis.call('set', KEYS[1], 'v')", "1", "k"];
+        c.expect_error(&write, "ERR Write commands are not allowed from read-only scripts. script: ");
+        c.expect(&["EXISTS", "k"], int(0));
+        c.expect(
+            &["EVAL_RO", "#!lua\nreturn 1", "0"],
+            err("ERR Can not execute a script with write flag using *_ro command."),
+        );
+        c.expect(&["EVAL_RO", "#!lua flags=no-writes\nreturn 1", "0"], int(1));
+        c.expect_error(
+            &["EVAL", "#!lua flags=no-writes\nreturn redis.call('set', KEYS[1], 'v')", "1", "k"],
+            "ERR Write commands are not allowed from read-only scripts.",
+        );
+    });
+}
+
+#[test]
+fn declared_keys_work_wherever_they_live() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["a", "b", "d"]);
+        let [a, b, d] = [&keys[0][..], &keys[1][..], &keys[2][..]];
+        let source = "redis.call('set', KEYS[1], ARGV[1]) redis.call('rpush', KEYS[2], 1, 2, 3) \
+                      redis.call('mset', KEYS[1], 'x', KEYS[3], 'y') \
+                      return {redis.call('mget', KEYS[1], KEYS[3]), redis.call('lrange', KEYS[2], 0, -1)}";
+        let reply = || array([array([bulk("x"), bulk("y")]), array([bulk("1"), bulk("2"), bulk("3")])]);
+        c.expect(&["EVAL", source, "3", a, b, d, "v"], reply());
+        c.expect(&["DEL", a, b, d], int(3));
+        let sha = sha_of(&mut c, source);
+        c.expect(&["EVALSHA", &sha, "3", a, b, d, "v"], reply());
+        c.expect(&["EVAL", "return redis.call('rename', KEYS[1], KEYS[2])", "2", a, d], ok());
+        c.expect_error(&["EVAL", "return redis.call('incr', KEYS[2])", "2", a, b], "WRONGTYPE ");
+    });
+}
+
+#[test]
+fn undeclared_keys_simply_work_and_leave_nothing_half_done() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["a", "b", "d"]);
+        let [a, b, d] = [&keys[0][..], &keys[1][..], &keys[2][..]];
+        // Each changes what is here before it touches what is not; beginning anew, it must find everything as it was.
+        let source = "redis.call('incr', KEYS[1]) redis.call('rpush', ARGV[1], redis.call('get', KEYS[1])) \
+                      redis.call('incr', ARGV[2]) return redis.call('llen', ARGV[1])";
+        for round in 1..4 {
+            c.expect(&["EVAL", source, "1", a, b, d], int(round));
+        }
+        c.expect(&["GET", a], bulk("3"));
+        c.expect(&["GET", d], bulk("3"));
+        c.expect(&["LRANGE", b, "0", "-1"], array([bulk("1"), bulk("2"), bulk("3")]));
+        // No key is declared at all.
+        let source = "return redis.call('incrby', ARGV[1], 5) + redis.call('incrby', ARGV[2], 5)";
+        c.expect(&["EVAL", source, "0", a, d], int(16));
+        // Values of every size and kind come back.
+        let source = "redis.call('append', KEYS[1], ARGV[2]) redis.call('expire', KEYS[1], 100) \
+                      redis.call('del', ARGV[1]) return redis.call('strlen', KEYS[1])";
+        let long = "x".repeat(40_000);
+        c.expect(&["SET", a, "start"], ok());
+        c.expect(&["EVAL", source, "1", a, d, &long], int(40_005));
+        c.expect(&["EVAL", source, "1", a, b, &long], int(80_005));
+        c.expect(&["EXISTS", b, d], int(0));
+    });
+}
+
+#[test]
+fn commands_over_all_keys_work() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let keys: Vec<String> = (0..20).map(|n| format!("key:{n}")).collect();
+        for key in &keys {
+            c.expect(&["SET", key, "v"], ok());
+        }
+        c.expect(&["EVAL", "return redis.call('dbsize')", "0"], int(20));
+        c.expect(&["EVAL", "return #redis.call('keys', 'key:*')", "0"], int(20));
+        let all = "local n, at = 0, '0' repeat local page = redis.call('scan', at) at = page[1] n = n + #page[2] \
+                   until at == '0' return n";
+        c.expect(&["EVAL", all, "0"], int(20));
+        c.expect(
+            &["EVAL", "redis.call('select', 1) redis.call('set', 'k', 'v') return redis.call('dbsize')", "0"],
+            int(1),
+        );
+        c.expect(&["DBSIZE"], int(20));
+        c.expect(&["EVAL", "return redis.call('flushall')", "0"], ok());
+        c.expect(&["DBSIZE"], int(0));
+    });
+}
+
+#[test]
+fn scripts_are_atomic_and_isolated() {
+    each_placement(|s| {
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        s.client().expect(&["MSET", a, "500", b, "500"], ok());
+        let (server, protocol) = (s.server(), s.protocol());
+        // The second key is not declared.
+        let transfer = "local n = tonumber(ARGV[2]) redis.call('decrby', KEYS[1], n) \
+                        redis.call('incrby', ARGV[1], n) return redis.call('get', KEYS[1])";
+        std::thread::scope(|scope| {
+            for worker in 0..4usize {
+                scope.spawn(move || {
+                    let mut c = server.client(protocol);
+                    for round in 0..60usize {
+                        let (from, to) = if (worker + round) % 2 == 0 { (a, b) } else { (b, a) };
+                        match round % 4 {
+                            0 => {
+                                let both = c.call(&["MGET", a, b]).elements();
+                                let sum: i64 =
+                                    both.iter().map(|one| one.text().parse::<i64>().unwrap()).sum();
+                                assert_eq!(sum, 1000);
+                            }
+                            1 => {
+                                c.expect(&["MULTI"], ok());
+                                c.expect(&["EVAL", transfer, "1", from, to, "1"], simple("QUEUED"));
+                                c.expect(&["MGET", a, b], simple("QUEUED"));
+                                let replies = c.call(&["EXEC"]).elements();
+                                let both = replies[1].clone().elements();
+                                let sum: i64 =
+                                    both.iter().map(|one| one.text().parse::<i64>().unwrap()).sum();
+                                assert_eq!(sum, 1000);
+                            }
+                            2 => {
+                                c.expect_that(&["EVAL", transfer, "1", from, to, "7"], |value| {
+                                    !value.is_error()
+                                });
+                            }
+                            _ => {
+                                let sum = "return redis.call('get', KEYS[1]) + redis.call('get', ARGV[1])";
+                                c.expect(&["EVAL_RO", sum, "1", from, to], int(1000));
+                            }
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn a_pipeline_keeps_its_order_around_scripts() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        let append = "return redis.call('append', KEYS[1], ARGV[1])";
+        let wide = "redis.call('append', KEYS[1], ARGV[1]) return redis.call('append', ARGV[2], ARGV[1])";
+        let mut commands: Vec<Vec<&str>> = Vec::new();
+        for _ in 0..20 {
+            commands.push(vec!["APPEND", a, "1"]);
+            commands.push(vec!["EVAL", append, "1", a, "2"]);
+            commands.push(vec!["EVAL", wide, "1", a, "3", b]);
+            commands.push(vec!["APPEND", a, "4"]);
+            commands.push(vec!["APPEND", b, "5"]);
+        }
+        let replies = c.pipeline(&commands);
+        assert_eq!(replies.len(), 100);
+        c.expect(&["GET", a], bulk("1234".repeat(20)));
+        c.expect(&["GET", b], bulk("35".repeat(20)));
+    });
+}
+
+#[test]
+fn scripts_run_in_blocks_and_touch_watched_keys() {
+    each_placement(|s| {
+        let (mut c, mut other) = (s.client(), s.client());
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        c.expect(&["MULTI"], ok());
+        c.expect(&["SET", a, "1"], simple("QUEUED"));
+        c.expect(
+            &["EVAL", "redis.call('incr', KEYS[1]) return redis.call('incr', ARGV[1])", "1", a, b],
+            simple("QUEUED"),
+        );
+        c.expect(&["EVAL", "return nosuch", "0"], simple("QUEUED"));
+        c.expect(&["INCR", b], simple("QUEUED"));
+        let replies = c.call(&["EXEC"]).elements();
+        assert_eq!(replies[0], ok());
+        assert_eq!(replies[1], int(1));
+        assert!(replies[2].is_error());
+        assert_eq!(replies[3], int(2));
+        c.expect(&["MGET", a, b], array([bulk("2"), bulk("2")]));
+        c.expect(&["WATCH", b], ok());
+        other.expect(&["EVAL", "return redis.call('set', ARGV[1], 'new')", "1", a, b], ok());
+        c.expect(&["MULTI"], ok());
+        c.expect(&["SET", a, "never"], simple("QUEUED"));
+        c.expect_that(&["EXEC"], |reply| matches!(reply, Value::Null | Value::NullArray));
+        c.expect(&["GET", a], bulk("2"));
+    });
+}
+
+#[test]
+fn what_a_script_pushes_wakes_those_who_wait() {
+    each_placement(|s| {
+        let (mut waiting, mut c) = (s.client(), s.client());
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        waiting.send(&["BLPOP", b, "0"]);
+        let mut info = s.client();
+        wait_until("a client waits", std::time::Duration::from_secs(10), || {
+            info.call(&["INFO", "clients"]).text().contains("blocked_clients:1")
+        });
+        // Nothing waits within a script.
+        c.expect_that(
+            &["EVAL", "return redis.call('blmove', KEYS[1], KEYS[1], 'left', 'left', 0)", "1", a],
+            |value| value.is_error() || matches!(value, Value::Null),
+        );
+        c.expect(
+            &["EVAL", "redis.call('set', KEYS[1], 1) return redis.call('rpush', ARGV[1], 'x')", "1", a, b],
+            int(1),
+        );
+        waiting.expect_next(array([bulk(b), bulk("x")]));
+        c.expect(&["EXISTS", b], int(0));
+    });
+}
+
+#[test]
+fn errors_name_the_script_and_the_line() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let source = "return redis.call('nosuch')";
+        let sha = sha_of(&mut c, source);
+        let line = format!("ERR Unknown Redis command called from script script: {sha}{AT}");
+        c.expect(&["EVAL", source, "0"], err(&line));
+        c.expect(
+            &["EVAL", "return redis.pcall('nosuch')", "0"],
+            err("ERR Unknown Redis command called from script"),
+        );
+        c.expect(&["EVAL", "return {err='MY code'}", "0"], err("MY code"));
+        c.expect_error(&["EVAL", "\n\nerror('x')", "0"], "ERR user_script:3: x script: ");
+    });
+}
+
+#[test]
+fn a_busy_script_is_killed_from_another_core() {
+    with_server(Options::threads, |s| {
+        if s.server().threads() == 1 {
+            return;
+        }
+        let mut busy = s.client();
+        let mut others: Vec<Client> = (0..6).map(|_| s.client()).collect();
+        busy.send(&["EVAL", "while true do end", "0"]);
+        // Clients of the core that runs it hear nothing meanwhile; the others do.
+        let patience = std::time::Duration::from_millis(200);
+        wait_until("the script is killed", std::time::Duration::from_secs(20), || {
+            let mut killed = false;
+            others.retain_mut(|other| {
+                other.send(&["SCRIPT", "KILL"]);
+                let reply = other.recv_within(patience);
+                killed |= reply == Some(ok());
+                reply.is_some()
+            });
+            killed
+        });
+        let reply = busy.recv();
+        assert!(reply.is_error(), "{reply:?}");
+        busy.expect(&["EVAL", "return 1", "0"], int(1));
+    });
+}
+
+#[test]
+fn functions_are_known_on_every_core_and_run_like_scripts() {
+    each_placement(|s| {
+        let mut c = s.client();
+        c.expect(&["FUNCTION", "FLUSH"], ok());
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        let library = "#!lua name=lib\n\
+                       redis.register_function('add', function(keys, args) redis.call('incrby', keys[1], args[1]) \
+                       return redis.call('incrby', args[2], args[1]) end)\n\
+                       redis.register_function{function_name='look', flags={'no-writes'}, \
+                       callback=function(keys) return redis.call('get', keys[1]) end}";
+        c.expect(&["FUNCTION", "LOAD", library], bulk("lib"));
+        c.expect(&["FUNCTION", "LOAD", library], err("ERR Library 'lib' already exists"));
+        c.expect(&["FUNCTION", "LOAD", "REPLACE", library], bulk("lib"));
+        for round in 1..6 {
+            let mut other = s.client();
+            // The second key is not declared.
+            other.expect(&["FCALL", "add", "1", a, "2", b], int(2 * round));
+            other.expect(&["FCALL_RO", "look", "1", a], bulk((2 * round).to_string()));
+        }
+        let write = err("ERR Can not execute a script with write flag using *_ro command.");
+        c.expect(&["FCALL_RO", "add", "1", a, "2", b], write);
+        c.expect(&["FCALL", "nosuch", "0"], err("ERR Function not found"));
+        let dump = c.call(&["FUNCTION", "DUMP"]);
+        c.expect(&["FUNCTION", "DELETE", "lib"], ok());
+        c.expect(&["FCALL", "look", "1", a], err("ERR Function not found"));
+        c.expect(&[b"FUNCTION" as &[u8], b"RESTORE", dump.bytes()], ok());
+        c.expect(&["MULTI"], ok());
+        c.expect(&["FCALL", "add", "1", a, "1", b], simple("QUEUED"));
+        c.expect(&["EXEC"], array([int(11)]));
+        c.expect(&["FUNCTION", "FLUSH"], ok());
+        c.expect(&["FUNCTION", "LIST"], array::<Value>([]));
+    });
+}
