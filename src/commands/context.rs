@@ -2,7 +2,7 @@
 
 use crate::resp::Protocol;
 use crate::shard::{Db, Keyspace, Shard};
-use crate::types::{ClientId, DbIndex};
+use crate::types::{ClientId, DbIndex, ShardId};
 
 /// What a handler may know of the client it works for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct ClientView {
     pub protocol: Protocol,
     /// CLIENT NO-TOUCH: reads do not count as access.
     pub no_touch: bool,
+    /// Its core, when it is to be told of changes of the keys that the command reads (CLIENT TRACKING).
+    pub tracked_by: Option<ShardId>,
 }
 
 /// The context of one command on one shard. Time stands still while it runs.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::blocked::EndOfWait;
 use super::client::Client;
+use super::tracking::Stale;
 use crate::commands::{Part, RowId};
 use crate::pubsub::Letter;
 use crate::resp::{Protocol, Request};
 use crate::runtime::face::Socket;
+use crate::shard::tracking::{Invalid, Reader};
 use crate::tx::message::{Commands, Replies, Token, TxCommand, TxMessage, WatchedKey};
 use crate::types::{ClientId, DbIndex, ShardId};
 
@@ -80,6 +82,14 @@ pub enum Control {
     Letter { letter: Arc<Letter>, slot: Option<u32> },
     /// How many subscribers a letter of the receiver reached.
     Received { slot: u32, count: i64 },
+    /// What became invalid on the sender's shard.
+    Invalid(Arc<Vec<Invalid>>),
+    /// The sender has no clients in broadcasting mode any more.
+    NoBroadcasts,
+    /// A client of the receiver is told in place of another.
+    Redirected { from: Reader, to: ClientId, stale: Stale },
+    /// Whom this client of the receiver redirects to is not there.
+    RedirectionBroke(ClientId),
     /// A command of a client of the receiver, for its logs.
     Noted(Box<super::observe::Noted>),
     /// A client of the receiver waits for keys.

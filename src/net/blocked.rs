@@ -308,13 +308,14 @@ impl Core {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Of(origin, client.id), argv, ran);
         }
-        if self.shard.notices.has_pending() {
-            self.notify();
-        }
         if let Some(waiter) = self.leave(id) {
             self.forget_elsewhere(&waiter);
         }
         self.answer_waiter(origin, token, &mut output);
+        // Redis: what it made stale is told behind its answer.
+        if self.shard.has_news() {
+            self.tell_news();
+        }
         true
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::tracking::ClientTracking;
 use crate::commands::RowId;
 use crate::commands::context::ClientView;
 use crate::pubsub::Counts;
@@ -121,6 +122,7 @@ pub struct Client {
     pub no_evict: bool,
     pub monitor: bool,
     pub subscriptions: Counts,
+    pub tracking: Option<Box<ClientTracking>>,
     /// Of the HTTP request that is being answered.
     pub http_head_only: bool,
     pub http_keep_alive: bool,
@@ -182,6 +184,7 @@ impl Client {
             no_evict: false,
             monitor: false,
             subscriptions: Counts::default(),
+            tracking: None,
             http_head_only: false,
             http_keep_alive: false,
             in_exec: false,
@@ -218,7 +221,8 @@ impl Client {
     /// What handlers may know of it.
     #[inline]
     pub fn view(&self) -> ClientView {
-        ClientView { id: self.id, protocol: self.protocol, no_touch: self.no_touch }
+        let tracked_by = self.tracking.as_deref().and_then(ClientTracking::tracked_by);
+        ClientView { id: self.id, protocol: self.protocol, no_touch: self.no_touch, tracked_by }
     }
 
     /// True when no command of it may start now.

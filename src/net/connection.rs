@@ -303,6 +303,7 @@ fn reset(
 ) -> Result<After, CommandError> {
     core.leave_monitor(conn);
     core.unsubscribe_all(conn);
+    core.end_tracking(conn);
     core.unwatch_all(conn);
     let authenticated = !core.requires_password();
     let client = core.clients.at(conn.index);

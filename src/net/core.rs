@@ -26,6 +26,7 @@ use super::dispatch::Bound;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
 use super::shared::Shared;
+use super::tracking::Caches;
 use crate::commands::CommandTable;
 use crate::config::{Config, id};
 use crate::observe::CommandStats;
@@ -69,6 +70,7 @@ pub struct Core {
     pub clients: Clients,
     pub subscriptions: Subscriptions,
     pub publishing: Publishing,
+    pub caches: Caches,
     /// Clients with something to send.
     pub dirty: Vec<ConnId>,
     /// Clients whose stall is over.
@@ -173,6 +175,7 @@ impl Core {
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.shard.notice(super::settings::notice_wants(&self.config));
+        self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -263,6 +266,10 @@ impl Core {
         if client.subscriptions.any() {
             self.subscriptions.forget(conn);
         }
+        if let Some(tracking) = client.tracking.take() {
+            self.forget_tracking(client.id, conn, &tracking);
+        }
+        self.forget_target(client.id);
         if client.stall == super::client::Stall::Paused {
             self.paused.retain(|known| *known != conn);
         }
@@ -284,11 +291,22 @@ impl Core {
     /// After every command, and whatever else may have changed keys: tells those who follow them.
     #[inline]
     pub fn follow_up(&mut self) {
-        if self.shard.notices.has_pending() {
-            self.notify();
+        if self.shard.has_news() {
+            self.tell_news();
         }
         if self.shard.waits.has_ready() {
             self.serve_waiters();
+        }
+    }
+
+    /// Publishes what the shard has noticed, and tells those who cache.
+    #[cold]
+    pub fn tell_news(&mut self) {
+        if self.shard.notices.has_pending() {
+            self.notify();
+        }
+        if self.shard.tracking.has_pending() {
+            self.tell_invalid();
         }
     }
 
@@ -361,6 +379,7 @@ impl Core {
         self.retry();
         busy |= self.resume_ready(io);
         self.follow_up();
+        self.tell_broadcasts();
         busy |= self.flush(io);
         self.send_replies(io);
         self.cron(io);
@@ -426,6 +445,7 @@ impl Core {
             clients: Clients::default(),
             subscriptions: Subscriptions::new(shared.presence.clone(), me.index()),
             publishing: Publishing::default(),
+            caches: Caches::default(),
             dirty: Vec::new(),
             ready: VecDeque::new(),
             paused: Vec::new(),
@@ -452,6 +472,7 @@ impl Core {
             observe: crate::observe::CoreObserve::default(),
             shared,
         };
+        core.shard.tracking.total = core.shared.tracked_keys.clone();
         core.apply_config();
         core
     }
@@ -511,6 +532,7 @@ impl Handler for Core {
         self.rise(io);
         self.now_ms = clock::realtime_ms();
         self.shard.now_ms = self.now_ms;
+        self.shard.tracking.writer = ClientId(0);
         let (begun, before) = (clock::cycles(), self.shard.stats);
         let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
         self.background_ran(clock::cycles() - begun, before);

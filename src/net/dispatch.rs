@@ -389,7 +389,7 @@ impl Core {
             Err(error) => return self.reject(conn, row, &error),
         };
         let client = self.clients.at(conn.index);
-        let outstanding = client.outstanding;
+        let (outstanding, in_multi) = (client.outstanding, client.multi.is_some());
         // Rules (d) and (e) of the module's head in `core.rs`.
         let must_wait = outstanding > 0
             && match way {
@@ -420,6 +420,13 @@ impl Core {
         crate::sys::crash::note_command(entry.full_name);
         let client = self.clients.at(conn.index);
         client.begin_command();
+        if let Some(tracking) = client.tracking.as_deref_mut()
+            && !in_multi
+        {
+            let after_client =
+                client.last_command.is_some_and(|last| table.entry(last).full_name.starts_with("client|"));
+            tracking.begin_command(after_client);
+        }
         client.commands += 1;
         client.last_command = Some(row);
         if self.has_monitors() {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::client::{Client, Stall};
+use super::client_commands::tracking::redirection;
 use super::connection::DEFAULT_USER;
+use super::tracking::Mode;
 use crate::commands::CommandTable;
 use crate::resp::{Argv, Protocol};
 use crate::runtime::face::ListenerKind;
@@ -66,6 +68,9 @@ pub fn flags_text(client: &Client) -> String {
         (client.subscriptions.any(), 'P'),
         (client.multi.is_some(), 'x'),
         (client.blocked || client.stall == Stall::Paused, 'b'),
+        (client.tracking.is_some(), 't'),
+        (client.tracking.as_deref().is_some_and(|tracking| tracking.is_broken), 'R'),
+        (client.tracking.as_deref().is_some_and(|tracking| tracking.mode == Mode::Broadcast), 'B'),
         (client.close_after_reply, 'c'),
         (client.kind == ListenerKind::Unix, 'U'),
         (client.no_evict, 'e'),
@@ -158,8 +163,9 @@ impl Line<'_> {
             },
         );
         line += &format!(
-            " cmd={command} user={DEFAULT_USER} redir=-1 resp={resp} lib-name={} lib-ver={} watch={} io-thread={} \
+            " cmd={command} user={DEFAULT_USER} redir={} resp={resp} lib-name={} lib-ver={} watch={} io-thread={} \
              tot-net-in={} tot-net-out={} tot-cmds={}",
+            redirection(client.tracking.as_deref()),
             String::from_utf8_lossy(&client.lib_name),
             String::from_utf8_lossy(&client.lib_version),
             client.watched.len(),

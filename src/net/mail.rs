@@ -124,8 +124,8 @@ impl Core {
                 let ran = Ran { cycles: self.lap(), ok, reply_bytes };
                 self.ran(command.row, Caller::Of(from, command.client.id), argv, ran);
             }
-            if self.shard.notices.has_pending() {
-                self.notify();
+            if self.shard.has_news() {
+                self.tell_news();
             }
             if self.shard.waits.has_ready() {
                 // Those served may be clients of the same core.
@@ -232,6 +232,10 @@ impl Core {
             Control::Monitor(line) => self.show_monitors(&line),
             Control::Letter { letter, slot } => self.take_letter(from, &letter, slot),
             Control::Received { slot, count } => self.take_received(io, slot, count),
+            Control::Invalid(all) => self.take_invalid(&all),
+            Control::NoBroadcasts => self.broadcast_to(from, false),
+            Control::Redirected { from, to, stale } => self.take_redirected(from, to, &stale),
+            Control::RedirectionBroke(client) => self.redirection_broke(client),
             Control::Noted(noted) => self.log(*noted, None),
             Control::Waits(token) => self.client_waits(token),
             Control::EndWait { origin, token, how } => self.end_wait(origin, token, how),
@@ -375,8 +379,8 @@ impl Core {
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
                 self.ran_in_work(origin, client.id, done);
-                if self.shard.notices.has_pending() {
-                    self.notify();
+                if self.shard.has_news() {
+                    self.tell_news();
                 }
                 if conclude {
                     self.queue.release(tx);
@@ -406,8 +410,8 @@ impl Core {
                     return self.unhold(origin, token);
                 }
                 self.unhold(origin, token);
-                if self.shard.notices.has_pending() {
-                    self.notify();
+                if self.shard.has_news() {
+                    self.tell_news();
                 }
                 let ok = did.is_ok();
                 if ok || !self.count_error_reply(row, &output, 0) {

@@ -21,6 +21,7 @@ pub mod pubsub;
 pub mod scripts;
 pub mod settings;
 pub mod shared;
+pub mod tracking;
 
 pub use self::core::Core;
 pub use batch::{Asker, Batch, Control};

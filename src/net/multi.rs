@@ -417,8 +417,8 @@ impl Core {
             self.run_step(io, conn, &step, &mut out);
             reply.out.append(&mut out);
             self.show_step(conn, &step.command);
-            if self.shard.notices.has_pending() {
-                self.notify();
+            if self.shard.has_news() {
+                self.tell_news();
             }
         }
         self.follow_up();

@@ -240,6 +240,14 @@ impl Core {
                 ("expire_lag_max_ms", lag.max_ms()),
             ],
             subscribed: Space::ALL.map(|space| self.subscriptions.marks(space)),
+            tracking: self.caches.clients() as u64,
+            tracked_keys: self.shard.tracking.keys() as u64,
+            tracked_items: self.shard.tracking.items() as u64,
+            prefixes: self
+                .caches
+                .prefixes()
+                .map(|prefix| crate::pubsub::presence::hash(Space::Pattern, prefix))
+                .collect(),
             monitors: self.shared.monitors[self.me.index()].load(Ordering::Relaxed) as u64,
             net_in: self.observe.net_in,
             net_out: self.observe.net_out,

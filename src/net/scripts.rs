@@ -218,8 +218,8 @@ impl Core {
             did => {
                 self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out);
                 self.start_clock();
-                if self.shard.notices.has_pending() {
-                    self.notify();
+                if self.shard.has_news() {
+                    self.tell_news();
                 }
                 if origin == self.me {
                     self.deliver(token, &mut out);

@@ -67,6 +67,8 @@ pub struct Shared {
     pub monitor_count: AtomicUsize,
     /// Which cores have subscribers.
     pub presence: Arc<Presence>,
+    /// Keys that are remembered for client-side caching.
+    pub tracked_keys: Arc<AtomicUsize>,
     /// CLIENT PAUSE: until when (ms since the epoch; 0 not paused), and whether reads pause too.
     pub pause_until_ms: AtomicI64,
     pub pause_all: AtomicBool,
@@ -119,6 +121,7 @@ impl Shared {
             monitors: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
             monitor_count: AtomicUsize::new(0),
             presence: Arc::new(Presence::new(shards)),
+            tracked_keys: Arc::default(),
             client_memory: (0..shards).map(|_| ClientMemory::default()).collect(),
             evicted_clients: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),

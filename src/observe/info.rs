@@ -140,7 +140,7 @@ fn clients(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "client_recent_max_input_buffer", "{}", total.input_max_bytes);
     line!(out, "client_recent_max_output_buffer", "{}", total.output_max_bytes);
     line!(out, "blocked_clients", "{}", total.blocked);
-    line!(out, "tracking_clients", "0");
+    line!(out, "tracking_clients", "{}", total.tracking);
     line!(out, "pubsub_clients", "{}", total.subscribers);
     line!(out, "watching_clients", "{}", total.watching);
     line!(out, "clients_in_timeout_table", "0");
@@ -304,9 +304,9 @@ fn stats(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "active_defrag_key_misses", "0");
     line!(out, "total_active_defrag_time", "0");
     line!(out, "current_active_defrag_time", "0");
-    line!(out, "tracking_total_keys", "0");
-    line!(out, "tracking_total_items", "0");
-    line!(out, "tracking_total_prefixes", "0");
+    line!(out, "tracking_total_keys", "{}", total.tracked_keys);
+    line!(out, "tracking_total_items", "{}", total.tracked_items);
+    line!(out, "tracking_total_prefixes", "{}", total.prefixes.len());
     line!(out, "unexpected_error_replies", "0");
     line!(out, "total_error_replies", "{}", total.errors_total);
     line!(out, "dump_payload_sanitizations", "0");

@@ -46,6 +46,11 @@ pub struct CoreReport {
     pub subscribers: u64,
     /// A number for each channel, pattern and shard channel with subscribers; the same names have the same on every core.
     pub subscribed: [Vec<u64>; 3],
+    pub tracking: u64,
+    pub tracked_keys: u64,
+    pub tracked_items: u64,
+    /// A number for each prefix of broadcasts, the same on every core.
+    pub prefixes: Vec<u64>,
     pub watching: u64,
     pub watched_keys: u64,
     pub client_bytes: u64,
@@ -98,6 +103,9 @@ impl CoreReport {
             (&mut self.blocked, other.blocked),
             (&mut self.monitors, other.monitors),
             (&mut self.subscribers, other.subscribers),
+            (&mut self.tracking, other.tracking),
+            (&mut self.tracked_keys, other.tracked_keys),
+            (&mut self.tracked_items, other.tracked_items),
             (&mut self.watching, other.watching),
             (&mut self.watched_keys, other.watched_keys),
             (&mut self.client_bytes, other.client_bytes),
@@ -128,7 +136,8 @@ impl CoreReport {
         ] {
             *mine += theirs;
         }
-        for (mine, theirs) in self.subscribed.iter_mut().zip(&other.subscribed) {
+        let names = self.subscribed.iter_mut().chain([&mut self.prefixes]);
+        for (mine, theirs) in names.zip(other.subscribed.iter().chain([&other.prefixes])) {
             if !theirs.is_empty() {
                 mine.extend_from_slice(theirs);
                 mine.sort_unstable();

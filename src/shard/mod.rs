@@ -18,6 +18,7 @@ pub mod notices;
 pub mod shard;
 pub mod slots;
 pub mod stats;
+pub mod tracking;
 pub mod waits;
 pub mod watch;
 pub mod whole;

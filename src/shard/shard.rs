@@ -13,6 +13,7 @@ use super::keyspace::{Keyspace, kind_of};
 use super::memory::{Account, MemoryBoard};
 use super::notices::{NoticeWants, Notices};
 use super::stats::KeyStats;
+use super::tracking::{Reader, Tracking};
 use super::waits::{WaiterId, Waits};
 use super::watch::Watches;
 use crate::types::raw::table::Hasher;
@@ -93,6 +94,7 @@ pub struct Shard {
     pub watches: Watches,
     pub waits: Waits,
     pub notices: Notices,
+    pub tracking: Tracking,
     pub graveyard: Graveyard,
     pub stats: KeyStats,
     /// How late active expiry was.
@@ -119,6 +121,7 @@ impl Shard {
             watches: Watches::default(),
             waits: Waits::default(),
             notices: Notices::default(),
+            tracking: Tracking::default(),
             graveyard: Graveyard::default(),
             stats: KeyStats::default(),
             expiry_lag: ExpiryLag::default(),
@@ -198,6 +201,12 @@ impl Shard {
         Some(kind_of(entry.value()))
     }
 
+    /// Is anything to be published or told?
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.notices.has_pending() | self.tracking.has_pending()
+    }
+
     /// Begins or ends following the effects for keyspace notifications.
     pub fn notice(&mut self, wants: NoticeWants) {
         match (self.notices.wants.any(), wants.any()) {
@@ -207,6 +216,22 @@ impl Shard {
         }
         self.notices.wants = wants;
         self.effects.wants = wants.rare();
+    }
+
+    /// A client has read a key, and is to be told when it changes.
+    pub fn track(&mut self, key: &[u8], reader: Reader) {
+        self.tracking.remember(key, reader);
+        self.follow_for_tracking();
+    }
+
+    /// Begins or ends following the effects for those who cache: to be called after whatever may have changed
+    /// whether there is any.
+    pub fn follow_for_tracking(&mut self) {
+        let follows = !self.tracking.is_idle();
+        if follows != self.tracking.follows {
+            self.tracking.follows = follows;
+            if follows { self.effects.follow() } else { self.effects.unfollow() }
+        }
     }
 
     /// Begins or ends following the effects for watched keys.

@@ -5,7 +5,7 @@
 
 use super::field_expiry::FieldDeadlines;
 use super::shard::Shard;
-use crate::types::DbIndex;
+use crate::types::{DbIndex, ShardId};
 
 /// What FLUSHALL SYNC drops itself before it answers: some twenty thousand keys, a millisecond.
 const EAGER_SLICES: usize = 10;
@@ -23,6 +23,7 @@ impl Shard {
         }
         let removed = table.len();
         self.waits.touch_dbs(&[index]);
+        self.tracking.flushed(self.id == ShardId(0));
         effects.dirty += removed as u64;
         graveyard.bury_table(table.take());
         dbs[index.index()].field_deadlines = FieldDeadlines::default();

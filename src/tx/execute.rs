@@ -7,10 +7,11 @@ use super::message::{TxCommand, Work};
 use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
-use crate::commands::spec::{FinishFn, Gathered, Hop, KeyFn, Merge, On, Run};
+use crate::commands::spec::{FinishFn, Flags, Gathered, Hop, KeyFn, Merge, On, Run};
 use crate::commands::{Args, Block, CommandError, CommandTable, Entry, Outcome};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::shard::Shard;
+use crate::shard::tracking::Reader;
 use crate::sys::clock;
 use crate::types::DbIndex;
 
@@ -80,6 +81,7 @@ pub fn run_admitted(
     out: &mut Output,
 ) -> Did {
     let (bytes, shared) = (out.bytes.len(), out.shared.len());
+    shard.tracking.writer = client.id;
     let mut ctx = Ctx { shard, db, client };
     let mut reply = Reply::new(out, client.protocol);
     let result = match entry.row.run {
@@ -98,6 +100,11 @@ pub fn run_admitted(
         }
     };
     finish(shard);
+    if let Some(core) = client.tracked_by
+        && entry.row.flags.has(Flags::READONLY)
+    {
+        track(shard, entry, Reader { core, client: client.id }, argv, None);
+    }
     match result {
         Ok(Outcome::Done) => Did::Replied,
         Ok(Outcome::Block(block)) => {
@@ -110,6 +117,18 @@ pub fn run_admitted(
             out.shared.truncate(shared);
             write_error(&error, &mut Reply::new(out, client.protocol));
             Did::Failed
+        }
+    }
+}
+
+/// Remembers who read the keys of a command, or those of them that `mine` lists.
+///
+/// Redis: also those that are not there, and those of a command that failed.
+#[cold]
+fn track(shard: &mut Shard, entry: &Entry, reader: Reader, argv: Argv<'_>, mine: Option<&[usize]>) {
+    for (order, key) in keys_of(entry.row, argv).iter().flatten().enumerate() {
+        if mine.is_none_or(|mine| mine.contains(&order)) {
+            shard.track(argv.get(key.index), reader);
         }
     }
 }
@@ -254,6 +273,15 @@ pub fn run_work(
     work: Work,
     done: &mut Vec<WhatRan>,
 ) -> Result<Part, CommandError> {
+    shard.tracking.writer = client.id;
+    if let Some(core) = client.tracked_by
+        && let Work::Each { command, mine } | Work::Hop { command, mine, .. } = &work
+        && table.entry(command.row).row.flags.has(Flags::READONLY)
+    {
+        // Before it is read: no change can come in between.
+        let reader = Reader { core, client: client.id };
+        track(shard, table.entry(command.row), reader, command.request.argv(), Some(mine));
+    }
     let part = match work {
         Work::Each { command, mine } => run_each(shard, table, client, &command, &mine),
         Work::Hop { command, hop, mine, mut got } => {

@@ -1,7 +1,7 @@
 //! The end of every write: its effects go to those who follow the keyspace.
 //!
-//! INVARIANT: this is the only place that reads effects. Watched keys, waited-for keys and keyspace notifications
-//! today; the log, replicas, tracking and search indexes join here.
+//! INVARIANT: this is the only place that reads effects. Watched keys, waited-for keys, keyspace notifications
+//! and tracking today; the log, replicas and search indexes join here.
 
 use crate::shard::Shard;
 
@@ -15,12 +15,14 @@ pub fn finish(shard: &mut Shard) {
 
 #[cold]
 fn drain(shard: &mut Shard) {
-    let Shard { effects, watches, waits, notices, .. } = shard;
+    let Shard { effects, watches, waits, notices, tracking, .. } = shard;
     for effect in effects.drain() {
         if effect.event.is_modification() {
             watches.touch(effect.db, &effect.key);
             waits.touch(effect.db, &effect.key);
+            tracking.take_effect(&effect);
         }
         notices.take_effect(effect);
     }
+    shard.follow_for_tracking();
 }

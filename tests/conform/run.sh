@@ -48,6 +48,7 @@ unit/protocol         external 120
 unit/querybuf         external 60
 unit/pubsub           external 120
 unit/pubsubshard      external 60
+unit/tracking         external 120
 unit/pause            external 60
 unit/introspection    external 90
 unit/introspection-2  external 90

@@ -38,6 +38,7 @@ mod slowlog;
 mod sort;
 mod streams;
 mod strings;
+mod tracking;
 mod transactions;
 mod types;
 mod zsets;

@@ -164,19 +164,12 @@ pub fn no_touch(
     Ok(After::Done)
 }
 
-/// CLIENT TRACKING, CACHING, GETREDIR, TRACKINGINFO.
-pub fn no_tracking(
-    _: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    _: &mut Args<'_>,
-    _: &mut Reply<'_>,
-) -> Result<After, CommandError> {
-    Err(CommandError::Line("ERR client-side caching (CLIENT TRACKING) is not supported yet"))
-}
-
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Whether the keys of the next command are tracked, in the modes OPTIN and OPTOUT.",
+    "GETREDIR",
+    "    The number of the connection that is told in place of this one.",
     "GETNAME",
     "    The name of this connection.",
     "ID",
@@ -210,6 +203,10 @@ const HELP: &[&str] = &[
     "    Says which library this connection uses.",
     "SETNAME <name>",
     "    Names this connection.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> ...] [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Whether this connection is told which keys it should read anew.",
+    "TRACKINGINFO",
+    "    How keys are tracked for this connection.",
     "UNBLOCK <id> [TIMEOUT|ERROR]",
     "    Ends the waiting of a blocked connection.",
     "UNPAUSE",

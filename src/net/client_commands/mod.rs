@@ -7,5 +7,6 @@ pub mod filter;
 pub mod others;
 pub mod pause;
 mod rows;
+pub mod tracking;
 
 pub use rows::{BINDINGS, ROWS};

@@ -1,6 +1,6 @@
 //! The rows of CLIENT.
 
-use super::{attributes, others, pause};
+use super::{attributes, others, pause, tracking};
 use crate::commands::Row;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Run, Shape};
 use crate::net::dispatch::Bound;
@@ -209,6 +209,7 @@ pub const ROWS: &[Row] = &[Row {
                 Arg::word("NOLOOP", "NOLOOP").optional(),
             ],
             reply: Shape::Ok,
+            run: Run::Broadcast,
             ..BLANK
         },
         Row {
@@ -253,9 +254,9 @@ pub const ROWS: &[Row] = &[Row {
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
-    ("client|caching", Bound::Here(attributes::no_tracking)),
+    ("client|caching", Bound::Here(tracking::caching)),
     ("client|getname", Bound::Here(attributes::getname)),
-    ("client|getredir", Bound::Here(attributes::no_tracking)),
+    ("client|getredir", Bound::Here(tracking::getredir)),
     ("client|id", Bound::Here(attributes::id)),
     ("client|info", Bound::Here(attributes::info)),
     ("client|kill", Bound::Broadcast { each: others::kill_each, merge: others::kill_merge }),
@@ -266,8 +267,8 @@ pub const BINDINGS: &[(&str, Bound)] = &[
     ("client|reply", Bound::Here(attributes::reply_mode)),
     ("client|setinfo", Bound::Here(attributes::setinfo)),
     ("client|setname", Bound::Here(attributes::setname)),
-    ("client|tracking", Bound::Here(attributes::no_tracking)),
-    ("client|trackinginfo", Bound::Here(attributes::no_tracking)),
+    ("client|tracking", Bound::Broadcast { each: tracking::tracking_each, merge: tracking::tracking_merge }),
+    ("client|trackinginfo", Bound::Here(tracking::trackinginfo)),
     ("client|unblock", Bound::Broadcast { each: others::unblock_each, merge: others::unblock_merge }),
     ("client|unpause", Bound::Broadcast { each: pause::unpause_each, merge: pause::merge_ok }),
 ];

@@ -75,6 +75,11 @@ impl Publishing {
         }
     }
 
+    /// Where messages to a connection go while its EXEC runs here.
+    pub fn held_for(&mut self, conn: ConnId) -> Option<&mut Output> {
+        (self.executing == Some(conn)).then_some(&mut self.held)
+    }
+
     /// Messages whose count is not complete.
     pub fn len(&self) -> usize {
         self.rounds.len() - self.free.len()
