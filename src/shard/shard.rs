@@ -12,6 +12,7 @@ use super::graveyard::Graveyard;
 use super::keyspace::{Keyspace, kind_of};
 use super::memory::{Account, MemoryBoard};
 use super::notices::{NoticeWants, Notices};
+use super::snapshot::Snapshot;
 use super::stats::KeyStats;
 use super::waits::{WaiterId, Waits};
 use super::watch::Watches;
@@ -94,6 +95,7 @@ pub struct Shard {
     pub waits: Waits,
     pub notices: Notices,
     pub graveyard: Graveyard,
+    pub snapshot: Snapshot,
     pub stats: KeyStats,
     /// How late active expiry was.
     pub expiry_lag: ExpiryLag,
@@ -120,6 +122,7 @@ impl Shard {
             waits: Waits::default(),
             notices: Notices::default(),
             graveyard: Graveyard::default(),
+            snapshot: Snapshot::default(),
             stats: KeyStats::default(),
             expiry_lag: ExpiryLag::default(),
             expire_db: 0,
@@ -159,6 +162,7 @@ impl Shard {
             effects: &mut self.effects,
             stats: &mut self.stats,
             graveyard: &mut self.graveyard,
+            snapshot: &mut self.snapshot,
             rng: &mut self.rng,
             clock,
             touch,
