@@ -186,14 +186,18 @@ impl<'l> Dealer<'l> {
                 Record::Aux { name, value } => self.fact(&name, &value),
                 Record::Resize { .. } => {}
                 Record::Function(_) => {
-                    let text = "The file holds a library of functions, which this version does not know: left out";
+                    let text =
+                        "The file holds a library of functions, which this version does not know: left out";
                     self.durable.log(level::WARNING, text);
                 }
                 Record::Module { name, key } => {
                     let key = key.map(|key| format!(" under the key '{}'", key.escape_ascii()));
                     self.durable.log(
                         level::WARNING,
-                        format!("The file holds data of the module {name}{}: left out", key.unwrap_or_default()),
+                        format!(
+                            "The file holds data of the module {name}{}: left out",
+                            key.unwrap_or_default()
+                        ),
                     );
                 }
                 Record::End { .. } => return Ok(()),
@@ -205,7 +209,9 @@ impl<'l> Dealer<'l> {
     fn fact(&self, name: &[u8], value: &[u8]) {
         let value = value.escape_ascii();
         match name {
-            b"redis-ver" => self.durable.log(level::NOTICE, format!("Loading RDB produced by version {value}")),
+            b"redis-ver" => {
+                self.durable.log(level::NOTICE, format!("Loading RDB produced by version {value}"))
+            }
             b"ctime" => {
                 let age = value.to_string().parse().map_or(0, |at| self.load.begun_s.saturating_sub(at));
                 self.durable.log(level::NOTICE, format!("RDB age {age} seconds"));

@@ -172,7 +172,12 @@ impl Durable {
 
     /// Changes that are in no file.
     pub fn changes(&self) -> u64 {
-        self.all_changes().saturating_sub(self.saved_dirty.load(Ordering::Relaxed))
+        self.unsaved_of(self.all_changes())
+    }
+
+    /// The same of a sum that is known.
+    pub fn unsaved_of(&self, all: u64) -> u64 {
+        all.saturating_sub(self.saved_dirty.load(Ordering::Relaxed))
     }
 
     /// Is it time for a save, by the save points? Redis: not soon after one that failed.
@@ -187,9 +192,8 @@ impl Durable {
             return None;
         }
         let since_s = now_s.saturating_sub(state.last_save_s);
-        let is_due = |rule: &&crate::config::SaveRule| {
-            changes >= u64::from(rule.changes) && since_s > rule.seconds
-        };
+        let is_due =
+            |rule: &&crate::config::SaveRule| changes >= u64::from(rule.changes) && since_s > rule.seconds;
         let rule = config.save_rules().iter().find(is_due)?;
         Some(format!("{} changes in {} seconds. Saving...", rule.changes, rule.seconds))
     }

@@ -75,7 +75,9 @@ impl SaveOptions {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// The sum of the shards' changes that the file holds.
-    Saved { dirty: u64 },
+    Saved {
+        dirty: u64,
+    },
     Cancelled,
     Failed(String),
 }
@@ -117,9 +119,7 @@ impl SaveJob {
         let writer = job.clone();
         let spawned = {
             let durable = durable.clone();
-            std::thread::Builder::new()
-                .name("snapshot".into())
-                .spawn(move || writer.run(&durable, &receiver))
+            std::thread::Builder::new().name("snapshot".into()).spawn(move || writer.run(&durable, &receiver))
         };
         if let Err(error) = spawned {
             job.cancel();
@@ -229,13 +229,7 @@ impl SaveJob {
         Ok(Some(dirty))
     }
 
-    fn bytes(
-        &self,
-        out: &mut Out,
-        now: &mut Option<DbIndex>,
-        db: DbIndex,
-        bytes: &[u8],
-    ) -> io::Result<()> {
+    fn bytes(&self, out: &mut Out, now: &mut Option<DbIndex>, db: DbIndex, bytes: &[u8]) -> io::Result<()> {
         if *now != Some(db) {
             let mut writer = Writer::new();
             file::write_select(&mut writer, u32::from(db.0));

@@ -63,16 +63,28 @@ impl FileEntry {
 /// What a file consists of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
-    Aux { name: Vec<u8>, value: Vec<u8> },
+    Aux {
+        name: Vec<u8>,
+        value: Vec<u8>,
+    },
     /// How many keys the selected database is said to have, and how many of them with a deadline.
-    Resize { db: u32, keys: u64, expires: u64 },
+    Resize {
+        db: u32,
+        keys: u64,
+        expires: u64,
+    },
     Entry(FileEntry),
     /// A library of functions: its source.
     Function(Vec<u8>),
     /// Something of a module, passed over: its name, and the key when it is a value.
-    Module { name: String, key: Option<Vec<u8>> },
+    Module {
+        name: String,
+        key: Option<Vec<u8>>,
+    },
     /// The end; nothing follows. False when the file has no checksum.
-    End { checked: bool },
+    End {
+        checked: bool,
+    },
 }
 
 /// Reads a file.

@@ -311,6 +311,24 @@ impl<'a> Keyspace<'a> {
 
     /// Puts a key with all it has, replacing what was there. A heap value moves in as it is, however big.
     pub fn put(&mut self, key: &[u8], moved: Moved, event: Event) {
+        let (existed, type_changed) = self.place(key, moved);
+        // Redis: what was there is deleted first, so the key is a new one in any case.
+        let stored = Stored { is_new: true, overwritten: existed, type_changed };
+        self.effects.record_store(self.index, key, event, stored);
+    }
+
+    /// Puts a key that was read from a file: no news for anybody, and no change. False, and nothing happened, when it is
+    /// there already and `replace` does not say to replace it.
+    pub fn load(&mut self, key: &[u8], moved: Moved, replace: bool) -> bool {
+        if !replace && self.db.table.find(self.hash(key), key).is_some() {
+            return false;
+        }
+        self.place(key, moved);
+        true
+    }
+
+    /// Stores a key with all it has. Was there one, and was it of another type (as far as anybody wants to know)?
+    fn place(&mut self, key: &[u8], moved: Moved) -> (bool, bool) {
         let fields_expire_at = next_of_moved(&moved.value);
         let hash = self.hash(key);
         let bytes;
@@ -336,9 +354,7 @@ impl<'a> Keyspace<'a> {
         if let Some(at) = fields_expire_at {
             self.fields_expire_at(key, at);
         }
-        // Redis: what was there is deleted first, so the key is a new one in any case.
-        let stored = Stored { is_new: true, overwritten: replaced.existed, type_changed };
-        self.effects.record_store(self.index, key, event, stored);
+        (replaced.existed, type_changed)
     }
 
     /// How many keys there are, those included whose deadline has passed unnoticed.
