@@ -31,6 +31,8 @@ const OPEN_REPLIES: &[(&str, &str)] = &[
     ("evalsha", "whatever the script answers"),
     ("eval_ro", "whatever the script answers"),
     ("evalsha_ro", "whatever the script answers"),
+    ("fcall", "whatever the function answers"),
+    ("fcall_ro", "whatever the function answers"),
 ];
 
 /// Commands that do not tell what they cost, and why.

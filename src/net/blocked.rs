@@ -286,7 +286,11 @@ impl Core {
             let mut ctx = Ctx { shard: &mut self.shard, db, client };
             if let Some(error) = told_of_loss(&mut ctx, request.argv(), order) {
                 write_error(&error, &mut Reply::new(&mut output, client.protocol));
-                self.count_error_reply(row, &output, 0);
+                if !self.count_error_reply(row, &output, 0) {
+                    // Redis: a command that is told of its loss has run, and failed.
+                    let ran = Ran { cycles: 0, ok: false, reply_bytes: output.len() };
+                    self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
+                }
                 if let Some(waiter) = self.leave(id) {
                     self.forget_elsewhere(&waiter);
                 }

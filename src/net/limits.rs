@@ -62,7 +62,8 @@ impl Core {
         let over_hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
         let over_soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes && {
             let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
-            now_ms.saturating_sub(since) > limit.soft_seconds as u64 * 1000
+            // Redis: counted in whole seconds of the clock, so never early.
+            (now_ms / 1000).saturating_sub(since / 1000) > limit.soft_seconds as u64
         };
         over_hard || over_soft
     }

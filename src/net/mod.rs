@@ -9,6 +9,7 @@ pub mod connection;
 pub mod core;
 pub mod dispatch;
 pub mod durable;
+pub mod functions;
 pub mod http;
 pub mod info;
 pub mod limits;

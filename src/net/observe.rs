@@ -9,7 +9,7 @@ use super::core::Core;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, RowId};
 use crate::observe::rates::Totals;
-use crate::observe::report::{CommandReport, DbReport, Loading, Memory, Persistence};
+use crate::observe::report::{CommandReport, DbReport, Loading, Memory, Persistence, ScriptFacts};
 use crate::observe::slowlog::{Logged, Which, shown_args};
 use crate::observe::{CoreReport, Facts};
 use crate::pubsub::Space;
@@ -358,7 +358,12 @@ impl Core {
             .config_file
             .as_ref()
             .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        let (scripts, script_bytes) = self.shared.scripts.usage();
+        let libraries = self.shared.scripts.libraries.all();
+        let functions = libraries.iter().map(|library| library.functions.len()).sum();
+        let libraries = libraries.len();
         Facts {
+            scripts: ScriptFacts { scripts, script_bytes, libraries, functions },
             run_id: self.shared.run_id.clone(),
             port: self.shared.port.load(Ordering::Relaxed),
             started_ms: self.shared.started_ms,

@@ -17,27 +17,30 @@
 //! of transactions need no credit, sending never waits, and a batch that is sent is published in the same breath. A
 //! transaction that waits for its grace period waits for this core's turn and holds nothing meanwhile.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
-use super::batch::Control;
+use super::batch::{Asker, Batch, Control};
 use super::client::Stall;
 use super::core::Core;
-use super::dispatch::{After, Bound, await_token};
+use super::dispatch::{After, Bound, EachFn, MergeFn, await_token};
 use super::observe::{Caller, Ran};
+use super::shared::Shared;
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
-use crate::commands::spec::{Flags as CommandFlags, Run};
+use crate::commands::spec::{Flags as CommandFlags, Row, Run};
 use crate::commands::{Args, CommandError, Entry, Part, RowId};
 use crate::pubsub::Space;
 use crate::resp::{Argv, Output, Protocol, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
+use crate::script::functions::Library;
 use crate::script::gate::{self, Gates};
-use crate::script::lua::{Called, End, Given, Host, Stop};
-use crate::script::{Cache, Flags, Kill};
+use crate::script::lua::{Called, Chunk, End, Given, Host, Stop};
+use crate::script::{Cache, Flags, Kill, Script};
 use crate::shard::effects::Class;
 use crate::shard::{Event, Moved, ValueView};
 use crate::sys::clock;
@@ -55,6 +58,9 @@ use crate::types::{DbIndex, ShardId};
 
 /// Values up to this size are copied before a script changes them beside other shards.
 const BEFORE_MOST_BYTES: usize = 16 * 1024;
+
+/// Names the broadcast of a script, which is answered in place, to other cores.
+const SCRIPT_SLOT: u32 = u32::MAX;
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
@@ -118,47 +124,54 @@ impl Core {
     ) -> Result<ScriptDid, CommandError> {
         let ScriptCall { row, argv, view, .. } = call;
         let row = self.table.entry(row).row;
-        let count = gate::key_count(argv)?;
         let shared = self.shared.clone();
-        let found = if row.name.starts_with("evalsha") {
-            cache.of_sha(&shared.scripts, argv.get(1)).ok_or(NO_SCRIPT)?
-        } else {
-            cache.of_source(&shared.scripts, argv.get(1))
-        };
-        let (script, chunk) = found.map_err(CommandError::text)?;
-        if wide.is_none() && shared.shards > 1 && script.is_wide.load(Ordering::Relaxed) {
+        let found = Found::new(cache, &shared, row, argv)?;
+        let count = gate::key_count(argv, found.no_number())?;
+        if wide.is_none() && shared.shards > 1 && found.is_wide().load(Ordering::Relaxed) {
             return Ok(ScriptDid::Wider);
         }
+        let chunk = found.chunk(cache, &shared)?;
         let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
-        let gates = gates_of(script.flags, row.flags.has(CommandFlags::READONLY), out_of_memory)?;
+        let gates = Gates {
+            read_only: row.flags.has(CommandFlags::READONLY),
+            out_of_memory,
+            lacks_replicas: self.lacks_replicas,
+            deny_nothing: shared.scripts.deny_nothing.load(Ordering::Relaxed),
+        };
+        let gates = gates_of(found.flags(), gates)?;
         let keys: SmallVec<[&[u8]; 8]> = (3..3 + count).map(|index| argv.get(index)).collect();
         let args: SmallVec<[&[u8]; 8]> = (3 + count..argv.len()).map(|index| argv.get(index)).collect();
         let given = Given {
-            name: script.name(),
+            name: found.name(),
             keys: &keys,
             args: &args,
-            is_function: false,
+            is_function: found.is_function(),
             protocol: view.protocol,
         };
         let running = &shared.scripts.running[self.me.index()];
-        running.begin(self.now_ms, false);
+        if found.is_function() {
+            running.note(found.name(), argv.iter());
+        }
+        running.begin(self.now_ms, found.is_function());
         let mut host = ScriptHost::new(self, io, call, wide, gates);
         let end = cache.engine.run(chunk, &given, &mut host, out);
         running.end();
         if end == End::Stopped(Stop::Wider) {
-            script.is_wide.store(true, Ordering::Relaxed);
+            found.is_wide().store(true, Ordering::Relaxed);
         }
         Ok(host.end(end))
     }
 
     /// Does a request name a script that is known to need all shards?
     pub(super) fn is_wide_script(&self, entry: &Entry, argv: Argv<'_>) -> bool {
+        let scripts = &self.shared.scripts;
+        if entry.row.name.starts_with("fcall") {
+            let found = scripts.libraries.find(argv.get(1));
+            return found
+                .is_some_and(|(library, place)| library.functions[place].is_wide.load(Ordering::Relaxed));
+        }
         entry.row.name.starts_with("evalsha")
-            && self
-                .shared
-                .scripts
-                .find(argv.get(1))
-                .is_some_and(|script| script.is_wide.load(Ordering::Relaxed))
+            && scripts.find(argv.get(1)).is_some_and(|script| script.is_wide.load(Ordering::Relaxed))
     }
 
     /// Runs a script of a client of this core whose keys are here.
@@ -242,6 +255,34 @@ impl Core {
         self.coordinator.begin(token, view, claims, plan);
     }
 
+    /// Waits for something that another core sends: `take` finds it in a batch. Whatever else is in the batch, and all
+    /// other batches, are put aside for the next turn, in their order. `None` when the server stops.
+    fn await_in_place<T>(&mut self, take: impl Fn(&mut Batch) -> Option<T>) -> Option<(ShardId, T)> {
+        loop {
+            match self.port.receive() {
+                Received::Batch { from, mut body } => {
+                    let from = ShardId(from as u16);
+                    let taken = take(&mut body);
+                    if body.is_empty() {
+                        self.recycle(body);
+                    } else {
+                        self.stashed.push_back((from, body));
+                    }
+                    if let Some(taken) = taken {
+                        return Some((from, taken));
+                    }
+                }
+                // Its owner is awake, or was woken by the flush.
+                Received::Unpublished | Received::Empty => {
+                    if self.shared.stop.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
     /// Claims every shard, whole and exclusively.
     pub(super) fn claim_everything(&self, claims: &mut Vec<(ShardId, Claim)>) {
         for shard in 0..self.shared.shards {
@@ -274,20 +315,101 @@ impl Core {
     }
 }
 
+/// XREAD and XREADGROUP wait only when they are asked to, which a script may not.
+fn waits_by_option(entry: &Entry, argv: Argv<'_>) -> bool {
+    matches!(entry.full_name, "xread" | "xreadgroup")
+        && argv
+            .iter()
+            .skip(1)
+            .take_while(|word| !word.eq_ignore_ascii_case(b"streams"))
+            .any(|word| word.eq_ignore_ascii_case(b"block"))
+}
+
+/// What a call names.
+enum Found {
+    Script(Arc<Script>, Chunk),
+    Function(Arc<Library>, usize),
+}
+
+impl Found {
+    fn new(cache: &mut Cache, shared: &Shared, row: &Row, argv: Argv<'_>) -> Result<Found, CommandError> {
+        let name = argv.get(1);
+        let found = match row.name {
+            "fcall" | "fcall_ro" => {
+                let found = shared.scripts.libraries.find(name);
+                let (library, place) = found.ok_or(CommandError::Line("ERR Function not found"))?;
+                return Ok(Found::Function(library, place));
+            }
+            "evalsha" | "evalsha_ro" => cache.of_sha(&shared.scripts, name).ok_or(NO_SCRIPT)?,
+            _ => cache.of_source(&shared.scripts, name),
+        };
+        found.map(|(script, chunk)| Found::Script(script, chunk)).map_err(CommandError::text)
+    }
+
+    fn is_function(&self) -> bool {
+        matches!(self, Found::Function(..))
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Found::Script(script, _) => script.name(),
+            Found::Function(library, place) => &library.functions[*place].name,
+        }
+    }
+
+    fn flags(&self) -> Option<Flags> {
+        match self {
+            Found::Script(script, _) => script.flags,
+            Found::Function(library, place) => Some(library.functions[*place].flags),
+        }
+    }
+
+    fn is_wide(&self) -> &AtomicBool {
+        match self {
+            Found::Script(script, _) => &script.is_wide,
+            Found::Function(library, place) => &library.functions[*place].is_wide,
+        }
+    }
+
+    /// The error when the count of keys is no number.
+    fn no_number(&self) -> CommandError {
+        match self {
+            Found::Script(..) => CommandError::NotInteger,
+            Found::Function(..) => CommandError::Line("ERR Bad number of keys provided"),
+        }
+    }
+
+    fn chunk(&self, cache: &mut Cache, shared: &Shared) -> Result<Chunk, CommandError> {
+        match self {
+            Found::Script(_, chunk) => Ok(*chunk),
+            Found::Function(library, place) => cache
+                .function(&shared.scripts.libraries, library, *place, &shared.log)
+                .map_err(CommandError::text),
+        }
+    }
+}
+
 /// What holds for a run, or why there is none.
-fn gates_of(flags: Option<Flags>, read_only: bool, out_of_memory: bool) -> Result<Gates, CommandError> {
-    let Some(flags) = flags else { return Ok(Gates { read_only, out_of_memory }) };
+fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
+    let Some(flags) = flags else { return Ok(gates) };
     let no_writes = flags.has(Flags::NO_WRITES);
-    if read_only && !no_writes {
+    if gates.read_only && !no_writes {
         return Err(CommandError::Line("ERR Can not execute a script with write flag using *_ro command."));
     }
-    if out_of_memory && !no_writes && !flags.has(Flags::ALLOW_OOM) {
+    if gates.lacks_replicas && !no_writes {
+        return Err(CommandError::NoReplicas);
+    }
+    let minds_memory = !flags.has(Flags::ALLOW_OOM);
+    if gates.out_of_memory && !no_writes && minds_memory {
         return Err(CommandError::Line(
             "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
         ));
     }
-    let ignores_memory = flags.has(Flags::ALLOW_OOM);
-    Ok(Gates { read_only: read_only || no_writes, out_of_memory: out_of_memory && !ignores_memory })
+    Ok(Gates {
+        read_only: gates.read_only || no_writes,
+        out_of_memory: gates.out_of_memory && minds_memory,
+        ..gates
+    })
 }
 
 /// A key as it was before a script changed it.
@@ -486,17 +608,21 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
                     return if self.can_undo { self.wider() } else { self.fail(&NOT_ALLOWED, protocol, out) };
                 };
-                match self.core.call_bound(io, conn, row, entry, argv, out, protocol) {
+                let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
+                let result = self.core.call_bound(io, conn, row, entry, argv, out, protocol);
+                self.core.clients.at(conn.index).protocol = spoken;
+                match result {
                     Ok(After::Done) => Called::Replied,
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
                 }
             }
-            (_, Bound::Broadcast { .. }) if self.core.shared.shards == 1 => {
-                let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
-                    return self.fail(&NOT_ALLOWED, protocol, out);
-                };
-                match self.core.broadcast_alone(io, conn, row, argv, out) {
+            (_, Bound::Broadcast { each, merge }) => {
+                if self.can_undo {
+                    return self.wider();
+                }
+                let Some(conn) = conn else { return self.fail(&NOT_ALLOWED, protocol, out) };
+                match self.broadcast(conn, row, argv, (each, merge), protocol, out) {
                     Ok(After::Done) => Called::Replied,
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
@@ -504,6 +630,55 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             }
             _ => self.fail(&NOT_ALLOWED, protocol, out),
         }
+    }
+
+    /// A command that asks every core, answered in place.
+    fn broadcast(
+        &mut self,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+        (each, merge): (EachFn, MergeFn),
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Result<After, CommandError> {
+        let me = self.core.me;
+        let io = self.io.as_deref_mut().ok_or(NOT_ALLOWED)?;
+        let mut asker = Asker::of(self.core.clients.at(conn.index), me);
+        (asker.db, asker.protocol) = (self.db, protocol);
+        let request = Arc::new(Request::from(argv));
+        let others = (0..self.core.shared.shards).map(|core| ShardId(core as u16)).filter(|core| *core != me);
+        let mut missing = 0;
+        for core in others {
+            let ask = Control::Ask { slot: SCRIPT_SLOT, row, asker, request: request.clone() };
+            self.core.batch_to(core).control.push(ask);
+            missing += 1;
+        }
+        self.core.flush(io);
+        let mut parts = vec![(me, each(self.core, io, asker, argv)?)];
+        while missing > 0 {
+            let answer = self.core.await_in_place(|batch| {
+                let mine = |control: &Control| matches!(control, Control::Answer { slot: SCRIPT_SLOT, .. });
+                match batch.control.remove(batch.control.iter().position(mine)?) {
+                    Control::Answer { part, .. } => Some(part),
+                    _ => None,
+                }
+            });
+            match answer {
+                Some((_, Part::Failed(error))) => return Err(*error),
+                Some(answer) => parts.push(answer),
+                None => return Err(NOT_ALLOWED),
+            }
+            missing -= 1;
+        }
+        parts.sort_by_key(|(core, _)| *core);
+        let parts = parts.into_iter().map(|(_, part)| part).collect();
+        let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
+        let result = merge(self.core, io, conn, argv, parts, &mut Reply::new(out, protocol));
+        if let Some(client) = self.core.clients.get(conn) {
+            client.protocol = spoken;
+        }
+        result
     }
 
     /// A command for other shards, run as work of the script's transaction.
@@ -581,31 +756,16 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             parts.push((me, part));
         }
         while missing > 0 {
-            match self.core.port.receive() {
-                Received::Batch { from, mut body } => {
-                    let from = ShardId(from as u16);
-                    let mine =
-                        |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
-                    if let Some(at) = body.tx.iter().position(mine)
-                        && let TxMessage::Ran { part, .. } = body.tx.remove(at)
-                    {
-                        parts.push((from, part));
-                        missing -= 1;
-                    }
-                    if body.is_empty() {
-                        self.core.recycle(body);
-                    } else {
-                        self.core.stashed.push_back((from, body));
-                    }
+            let answer = self.core.await_in_place(|batch| {
+                let mine =
+                    |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
+                match batch.tx.remove(batch.tx.iter().position(mine)?) {
+                    TxMessage::Ran { part, .. } => Some(part),
+                    _ => None,
                 }
-                // Its owner is awake, or was woken by the flush.
-                Received::Unpublished | Received::Empty => {
-                    if self.core.shared.stop.load(Ordering::Relaxed) {
-                        return None;
-                    }
-                    std::thread::yield_now();
-                }
-            }
+            })?;
+            parts.push(answer);
+            missing -= 1;
         }
         parts.sort_by_key(|(shard, _)| *shard);
         Some(parts)
@@ -620,6 +780,11 @@ impl Host for ScriptHost<'_, '_> {
             Err(error) => return self.fail(&error, protocol, out),
         };
         let entry = table.entry(row);
+        if entry.is_blocking && waits_by_option(entry, argv) {
+            let error =
+                format!("ERR {} command is not allowed with BLOCK option from scripts", entry.full_name);
+            return self.fail(&CommandError::text(error), protocol, out);
+        }
         let mut view = self.view;
         view.protocol = protocol;
         let way = match entry.row.run {
@@ -712,15 +877,27 @@ fn kill(
     _: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
-    match core.shared.scripts.kill(false) {
+    kill_running(core, false, reply)
+}
+
+/// SCRIPT KILL and FUNCTION KILL.
+pub(super) fn kill_running(
+    core: &mut Core,
+    function: bool,
+    reply: &mut Reply<'_>,
+) -> Result<After, CommandError> {
+    match core.shared.scripts.kill(function) {
         Kill::NothingRuns => Err(CommandError::Line("NOTBUSY No scripts in execution right now.")),
         Kill::HasWritten => Err(CommandError::Line(
             "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
              script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
         )),
-        Kill::OtherKind => Err(CommandError::Line(
-            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
-        )),
+        Kill::OtherKind => {
+            let can = if function { "SCRIPT KILL" } else { "FUNCTION KILL" };
+            Err(CommandError::text(format!(
+                "BUSY Redis is busy running a script. You can only call {can} or SHUTDOWN NOSAVE."
+            )))
+        }
         Kill::Told => {
             reply.ok();
             Ok(After::Done)

@@ -193,10 +193,10 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "used_memory_lua", "0");
     line!(out, "used_memory_vm_eval", "0");
     line!(out, "used_memory_lua_human", "0B");
-    line!(out, "used_memory_scripts_eval", "0");
-    line!(out, "number_of_cached_scripts", "0");
-    line!(out, "number_of_functions", "0");
-    line!(out, "number_of_libraries", "0");
+    line!(out, "used_memory_scripts_eval", "{}", facts.scripts.script_bytes);
+    line!(out, "number_of_cached_scripts", "{}", facts.scripts.scripts);
+    line!(out, "number_of_functions", "{}", facts.scripts.functions);
+    line!(out, "number_of_libraries", "{}", facts.scripts.libraries);
     line!(out, "used_memory_vm_functions", "0");
     line!(out, "used_memory_vm_total", "0");
     line!(out, "used_memory_vm_total_human", "0B");

@@ -205,9 +205,19 @@ pub struct Loading {
     pub loaded_bytes: u64,
 }
 
+/// What there is of scripts.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct ScriptFacts {
+    pub scripts: usize,
+    pub script_bytes: usize,
+    pub libraries: usize,
+    pub functions: usize,
+}
+
 /// What is known once for the process.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    pub scripts: ScriptFacts,
     pub run_id: String,
     pub port: usize,
     pub started_ms: u64,

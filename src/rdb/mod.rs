@@ -13,6 +13,7 @@
 pub mod error;
 pub mod file;
 pub mod format;
+pub mod functions;
 pub mod hash;
 pub mod list;
 pub mod lzf;

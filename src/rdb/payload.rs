@@ -25,16 +25,18 @@ pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {
     let of = kind_of(&value);
     writer.byte(of);
     write_value(&mut writer, &value);
-    let mut payload = writer.out;
-    payload.extend(version_of(of).to_le_bytes());
+    seal(writer.out, version_of(of))
+}
+
+/// Adds the footer.
+pub(super) fn seal(mut payload: Vec<u8>, version: u16) -> Vec<u8> {
+    payload.extend(version.to_le_bytes());
     payload.extend(CRC64.checksum(&payload).to_le_bytes());
     payload
 }
 
-/// Reads a value back, from any version up to [`VERSION_MAX`].
-///
-/// Redis: bytes between the value and the footer are ignored.
-pub fn restore_value(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
+/// What is before a footer that is right.
+pub(super) fn checked(payload: &[u8]) -> Result<&[u8], RdbError> {
     let Some(body_bytes) = payload.len().checked_sub(FOOTER_BYTES) else {
         return Err(RdbError::Checksum);
     };
@@ -47,7 +49,14 @@ pub fn restore_value(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>
     if CRC64.checksum(checked).to_le_bytes() != crc {
         return Err(RdbError::Checksum);
     }
-    let mut reader = Reader::new(body, limits);
+    Ok(body)
+}
+
+/// Reads a value back, from any version up to [`VERSION_MAX`].
+///
+/// Redis: bytes between the value and the footer are ignored.
+pub fn restore_value(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
+    let mut reader = Reader::new(checked(payload)?, limits);
     let of = reader.byte()?;
     read_value(&mut reader, of)
 }

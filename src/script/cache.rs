@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::functions::Loaded;
 use super::lua::{Chunk, Engine};
 use super::store::{Script, Scripts, Sha};
 
@@ -13,6 +14,8 @@ pub struct Cache {
     pub engine: Engine,
     compiled: HashMap<Sha, (Arc<Script>, Chunk), ahash::RandomState>,
     flushes: u64,
+    /// Functions of libraries.
+    pub(super) loaded: Loaded,
 }
 
 /// Compiled scripts that a core keeps although nobody may ever call them again.

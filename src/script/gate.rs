@@ -11,6 +11,10 @@ pub struct Gates {
     pub read_only: bool,
     /// Memory was short when the script began, and it was not allowed to ignore that.
     pub out_of_memory: bool,
+    /// `min-replicas-to-write` is not met.
+    pub lacks_replicas: bool,
+    /// Commands that are not for scripts are allowed too.
+    pub deny_nothing: bool,
 }
 
 /// The row of a request, subcommands resolved.
@@ -35,11 +39,14 @@ pub fn admit(
     if !entry.row.arity_accepts(argv.len()) {
         return Err(CommandError::Line("ERR Wrong number of args calling Redis command from script"));
     }
-    if entry.row.flags.has(CommandFlags::NOSCRIPT) {
+    if entry.row.flags.has(CommandFlags::NOSCRIPT) && !gates.deny_nothing {
         return Err(CommandError::Line("ERR This Redis command is not allowed from script"));
     }
     if entry.is_write && gates.read_only {
         return Err(CommandError::Line("ERR Write commands are not allowed from read-only scripts."));
+    }
+    if entry.is_write && gates.lacks_replicas {
+        return Err(CommandError::NoReplicas);
     }
     if entry.deny_oom && gates.out_of_memory && !has_written {
         return Err(CommandError::OutOfMemory);
@@ -47,9 +54,9 @@ pub fn admit(
     Ok(row)
 }
 
-/// How many keys a script is given; they begin at argument 3.
-pub fn key_count(argv: Argv<'_>) -> Result<usize, CommandError> {
-    let count = crate::types::number::parse_i64(argv.get(2)).ok_or(CommandError::NotInteger)?;
+/// How many keys a script is given; they begin at argument 3. `no_number`: the error when that is none.
+pub fn key_count(argv: Argv<'_>, no_number: CommandError) -> Result<usize, CommandError> {
+    let count = crate::types::number::parse_i64(argv.get(2)).ok_or(no_number)?;
     if count > argv.len() as i64 - 3 {
         return Err(CommandError::Line("ERR Number of keys can't be greater than number of args"));
     }

@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod flags;
+pub mod functions;
 pub mod gate;
 pub mod lua;
 pub mod rows;

@@ -25,6 +25,8 @@ const fn arguments(name: &'static str) -> [Arg; 4] {
 const WITH_SCRIPT: &[Arg] = &arguments("script");
 const WITH_SHA: &[Arg] = &arguments("sha1");
 
+const WITH_FUNCTION: &[Arg] = &arguments("function");
+
 const SCRIPTING: Row = Row {
     arity: -3,
     group: Group::Scripting,
@@ -77,6 +79,25 @@ pub const ROWS: &[Row] = &[
         args: WITH_SHA,
         ..SCRIPTING
     },
+    Row {
+        name: "fcall",
+        flags: RUNS,
+        keys: &[keys(WORST, RW_NOTES)],
+        since: "7.0.0",
+        summary: "Calls a function.",
+        args: WITH_FUNCTION,
+        ..SCRIPTING
+    },
+    Row {
+        name: "fcall_ro",
+        flags: READS_ONLY,
+        keys: &[keys(ANY, RO_NOTES)],
+        since: "7.0.0",
+        summary: "Calls a function that may not write.",
+        args: WITH_FUNCTION,
+        ..SCRIPTING
+    },
+    FUNCTION,
     Row {
         name: "script",
         arity: -2,
@@ -169,3 +190,125 @@ pub const ROWS: &[Row] = &[
         ..Row::BLANK
     },
 ];
+
+const FUN: Row = Row { since: "7.0.0", ..SUB };
+const CHANGES: Flags = Flags::NOSCRIPT.and(Flags::WRITE);
+const ALL_SHARDS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+const ONE_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:one_succeeded"];
+
+const FUNCTION: Row = Row {
+    name: "function",
+    arity: -2,
+    group: Group::Scripting,
+    since: "7.0.0",
+    summary: "Commands about libraries of functions.",
+    complexity: "Depends on subcommand.",
+    run: Run::Container,
+    subcommands: &[
+        Row {
+            name: "load",
+            arity: -3,
+            flags: CHANGES.and(Flags::DENYOOM),
+            summary: "Makes a library known.",
+            tips: ALL_SHARDS,
+            args: &[Arg::word("replace", "REPLACE").optional(), Arg::new("function-code", ArgKind::String)],
+            reply: Shape::Bulk,
+            ..FUN
+        },
+        Row {
+            name: "delete",
+            arity: 3,
+            flags: CHANGES,
+            summary: "Forgets a library.",
+            tips: ALL_SHARDS,
+            args: &[Arg::new("library-name", ArgKind::String)],
+            reply: Shape::Ok,
+            ..FUN
+        },
+        Row {
+            name: "flush",
+            arity: -2,
+            flags: CHANGES,
+            summary: "Forgets all libraries.",
+            complexity: "O(N) with N functions",
+            tips: ALL_SHARDS,
+            args: &[Arg::new(
+                "async",
+                ArgKind::OneOf(&[Arg::word("async", "ASYNC"), Arg::word("sync", "SYNC")]),
+            )
+            .optional()],
+            reply: Shape::Ok,
+            ..FUN
+        },
+        Row {
+            name: "list",
+            arity: -2,
+            summary: "Shows libraries and their functions.",
+            complexity: "O(N) with N functions",
+            tips: &["nondeterministic_output_order"],
+            args: &[
+                Arg::new("library-name-pattern", ArgKind::String).token("LIBRARYNAME").optional(),
+                Arg::word("withcode", "WITHCODE").optional(),
+            ],
+            reply: Shape::Array,
+            ..FUN
+        },
+        Row {
+            name: "dump",
+            arity: 2,
+            summary: "Shows all libraries in the form that RESTORE takes.",
+            complexity: "O(N) with N functions",
+            reply: Shape::Bulk,
+            ..FUN
+        },
+        Row {
+            name: "restore",
+            arity: -3,
+            flags: CHANGES.and(Flags::DENYOOM),
+            summary: "Makes the libraries of a dump known.",
+            complexity: "O(N) with N functions",
+            tips: ALL_SHARDS,
+            args: &[
+                Arg::new("serialized-value", ArgKind::String),
+                Arg::new(
+                    "policy",
+                    ArgKind::OneOf(&[
+                        Arg::word("flush", "FLUSH"),
+                        Arg::word("append", "APPEND"),
+                        Arg::word("replace", "REPLACE"),
+                    ]),
+                )
+                .optional(),
+            ],
+            reply: Shape::Ok,
+            ..FUN
+        },
+        Row {
+            name: "stats",
+            arity: 2,
+            flags: Flags::NOSCRIPT.and(Flags::ALLOW_BUSY),
+            summary: "Shows the function that runs.",
+            tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+            reply: Shape::Map,
+            ..FUN
+        },
+        Row {
+            name: "kill",
+            arity: 2,
+            flags: Flags::NOSCRIPT.and(Flags::ALLOW_BUSY),
+            summary: "Ends the function that runs, if it has not written.",
+            tips: ONE_SHARD,
+            reply: Shape::Ok,
+            ..FUN
+        },
+        Row {
+            name: "help",
+            arity: 2,
+            flags: Flags::LOADING.and(Flags::STALE),
+            summary: "Explains the subcommands.",
+            reply: Shape::Array,
+            ..FUN
+        },
+    ],
+    ..Row::BLANK
+};

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use sha1::{Digest, Sha1};
 
 use super::flags::{self, Flags};
+use super::functions::Libraries;
 use super::lua::Stop;
 use super::lua::libs::redis::hex;
 
@@ -64,6 +65,12 @@ impl Running {
         self.since_ms.store(now_ms.max(1), Ordering::Release);
     }
 
+    /// Names what begins, for FUNCTION STATS.
+    pub fn note<'w>(&self, name: &str, words: impl Iterator<Item = &'w [u8]>) {
+        let mut what = self.what.write().unwrap_or_else(PoisonError::into_inner);
+        *what = (name.to_owned(), words.map(<[u8]>::to_vec).collect());
+    }
+
     /// It ended.
     pub fn end(&self) {
         self.since_ms.store(0, Ordering::Release);
@@ -96,6 +103,9 @@ pub struct Scripts {
     /// Rises when scripts are forgotten.
     flushes: AtomicU64,
     pub running: Vec<Running>,
+    pub libraries: Libraries,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not for scripts.
+    pub deny_nothing: AtomicBool,
 }
 
 impl Scripts {
@@ -105,6 +115,8 @@ impl Scripts {
             known: RwLock::default(),
             flushes: AtomicU64::new(0),
             running: (0..cores).map(|_| Running::default()).collect(),
+            libraries: Libraries::default(),
+            deny_nothing: AtomicBool::new(false),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::commands::{
 };
 use crate::net::dispatch::Bound;
 use crate::net::pubsub::commands as pubsub;
-use crate::net::{client_commands, connection, multi, scripts};
+use crate::net::{client_commands, connection, functions, multi, scripts};
 use crate::script::rows;
 
 /// Every family, in the order of their row numbers.
@@ -64,6 +64,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     monitor::BINDINGS,
     pubsub::BINDINGS,
     scripts::BINDINGS,
+    functions::BINDINGS,
 ];
 
 /// The table of commands, which lives as long as the process.

@@ -116,6 +116,9 @@ pub(super) struct Reckoning {
     pub over_bytes: u64,
 }
 
+/// What a server takes that holds nothing, at the very least.
+const EMPTY_BYTES: u64 = 1024;
+
 impl Shard {
     /// Bytes this shard's keyspace needs, as `maxmemory` counts them. A few additions.
     #[inline]
@@ -187,7 +190,8 @@ impl Shard {
             return Reckoning { totals, over_bytes: 0 };
         }
         let slack = limit.saturating_sub(totals.used_bytes);
-        let over_bytes = totals.used_bytes.saturating_sub(limit);
+        // Redis: a server without keys takes more than this, so nothing is within such a limit.
+        let over_bytes = totals.used_bytes.saturating_sub(limit).max(u64::from(limit < EMPTY_BYTES));
         if over_bytes == 0 {
             (account.stuck, account.shedding) = (false, false);
             account.allowance_bytes = own + (slack / self.board.parts()).max(step.min(slack));

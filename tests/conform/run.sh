@@ -41,6 +41,8 @@ unit/keyspace         external 90
 unit/expire           external 150
 unit/scan             external 120
 unit/multi            external 120
+unit/scripting        external 240
+unit/functions        external 120
 unit/dump             external 90
 unit/protocol         external 120
 unit/querybuf         external 60

@@ -302,3 +302,39 @@ fn a_busy_script_is_killed_from_another_core() {
         busy.expect(&["EVAL", "return 1", "0"], int(1));
     });
 }
+
+#[test]
+fn functions_are_known_on_every_core_and_run_like_scripts() {
+    each_placement(|s| {
+        let mut c = s.client();
+        c.expect(&["FUNCTION", "FLUSH"], ok());
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        let library = "#!lua name=lib\n\
+                       redis.register_function('add', function(keys, args) redis.call('incrby', keys[1], args[1]) \
+                       return redis.call('incrby', args[2], args[1]) end)\n\
+                       redis.register_function{function_name='look', flags={'no-writes'}, \
+                       callback=function(keys) return redis.call('get', keys[1]) end}";
+        c.expect(&["FUNCTION", "LOAD", library], bulk("lib"));
+        c.expect(&["FUNCTION", "LOAD", library], err("ERR Library 'lib' already exists"));
+        c.expect(&["FUNCTION", "LOAD", "REPLACE", library], bulk("lib"));
+        for round in 1..6 {
+            let mut other = s.client();
+            // The second key is not declared.
+            other.expect(&["FCALL", "add", "1", a, "2", b], int(2 * round));
+            other.expect(&["FCALL_RO", "look", "1", a], bulk((2 * round).to_string()));
+        }
+        let write = err("ERR Can not execute a script with write flag using *_ro command.");
+        c.expect(&["FCALL_RO", "add", "1", a, "2", b], write);
+        c.expect(&["FCALL", "nosuch", "0"], err("ERR Function not found"));
+        let dump = c.call(&["FUNCTION", "DUMP"]);
+        c.expect(&["FUNCTION", "DELETE", "lib"], ok());
+        c.expect(&["FCALL", "look", "1", a], err("ERR Function not found"));
+        c.expect(&[b"FUNCTION" as &[u8], b"RESTORE", dump.bytes()], ok());
+        c.expect(&["MULTI"], ok());
+        c.expect(&["FCALL", "add", "1", a, "1", b], simple("QUEUED"));
+        c.expect(&["EXEC"], array([int(11)]));
+        c.expect(&["FUNCTION", "FLUSH"], ok());
+        c.expect(&["FUNCTION", "LIST"], array::<Value>([]));
+    });
+}

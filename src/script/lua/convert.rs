@@ -77,7 +77,16 @@ pub unsafe fn push_reply(l: L, bytes: &[u8], at: usize) -> usize {
                 }
                 return at;
             }
-            b'%' | b'|' => {
+            // Attributes are not shown to scripts; the value comes behind them.
+            b'|' => {
+                let mut at = after;
+                for _ in 0..2 * number(text) {
+                    at = push_reply(l, bytes, at);
+                    ffi::lua_settop(l, -2);
+                }
+                return push_reply(l, bytes, at);
+            }
+            b'%' => {
                 ffi::lua_createtable(l, 0, 1);
                 ffi::lua_newtable(l);
                 let mut at = after;

@@ -58,8 +58,9 @@ pub struct Engine {
     body: c_int,
     handler: c_int,
     real: c_int,
-    /// `redis` for scripts, and for libraries while they are loaded.
-    redis: [c_int; 2],
+    /// The metatable of globals, and what it shows while a library is loaded.
+    meta: c_int,
+    loading: c_int,
     // Last: closing the machine may need the state.
     _lua: Lua,
 }
@@ -101,8 +102,8 @@ impl Engine {
         // Only from here on: setting up needs no bound.
         lua.set_memory_limit(MEMORY_MOST_BYTES).expect("this Lua counts its memory");
         // The thread that ran the closure is the main one, which lives as long as the machine.
-        let [body, handler, real, script, loading] = refs;
-        Engine { l, state, body, handler, real, redis: [script, loading], _lua: lua }
+        let [body, handler, real, meta, loading] = refs;
+        Engine { l, state, body, handler, real, meta, loading, _lua: lua }
     }
 
     /// Bytes that Lua holds.
@@ -184,7 +185,6 @@ impl Engine {
         state.protocol = Protocol::Resp2;
         state.stop = None;
         state.cjson = cjson::Settings::default();
-        state.random = random::Random::seeded(0);
         state.client_protocol = given.protocol;
         std::mem::swap(&mut state.out, out);
         let (bytes, shared) = (state.out.bytes.len(), state.out.shared.len());
@@ -274,13 +274,21 @@ unsafe extern "C-unwind" fn body(l: L) -> c_int {
         ffi::lua_rawgeti(l, registry, engine.handler as ffi::lua_Integer);
         ffi::lua_rawgeti(l, registry, job.chunk.0 as ffi::lua_Integer);
         ffi::lua_rawgeti(l, registry, engine.real as ffi::lua_Integer);
-        let redis = engine.redis[usize::from(job.loads)];
         if (*state).loading != job.loads {
             (*state).loading = job.loads;
-            ffi::lua_rawgeti(l, registry, redis as ffi::lua_Integer);
-            set_field(l, b"redis");
+            let globals = if job.loads { engine.loading } else { engine.real };
+            ffi::lua_rawgeti(l, registry, engine.meta as ffi::lua_Integer);
+            ffi::lua_rawgeti(l, registry, globals as ffi::lua_Integer);
+            set_field(l, b"__index");
+            ffi::lua_settop(l, -2);
         }
         let mut arguments = 0;
+        if job.given.is_function || job.loads {
+            for name in [&b"KEYS"[..], b"ARGV"] {
+                ffi::lua_pushnil(l);
+                set_field(l, name);
+            }
+        }
         if job.given.is_function {
             ffi::lua_settop(l, -2);
             push_list(l, job.given.keys);
@@ -342,7 +350,7 @@ unsafe fn write_failure(l: L, state: &mut State, given: &Given<'_>) {
             get_field(l, b"source");
             ffi::lua_insert(l, -2);
             get_field(l, b"line");
-            if let (Some(line), Some(source)) = (to_bytes(l, -1), to_bytes(l, -3)) {
+            if let (Some(line), Some(source), false) = (to_bytes(l, -1), to_bytes(l, -3), state.loading) {
                 for part in [b" script: " as &[u8], given.name.as_bytes(), b", on ", source, b":", line, b"."]
                 {
                     state.scratch.extend_from_slice(part);
@@ -439,7 +447,7 @@ unsafe fn set_functions(l: L, at: *mut State, functions: &[(&str, Native)]) {
     }
 }
 
-/// Sets a machine up. Returns references to the body, the handler, the real globals and the two `redis`.
+/// Sets a machine up. Returns references to the body, the handler, the real globals, their metatable and the globals of loading.
 unsafe fn set_up(l: L, at: *mut State) -> [c_int; 5] {
     const PRELUDE: &str = include_str!("prelude.lua");
     // SAFETY: called within a protected call, with an empty machine.
@@ -483,6 +491,7 @@ unsafe fn set_up(l: L, at: *mut State) -> [c_int; 5] {
         for (name, native) in [
             ("pcall", guard::pcall as Native),
             ("xpcall", guard::xpcall),
+            ("unpack", guard::unpack),
             ("loadstring", guard::loadstring),
             ("handler", handler),
         ] {
@@ -505,8 +514,8 @@ unsafe fn set_up(l: L, at: *mut State) -> [c_int; 5] {
         ffi::lua_insert(l, top + 1);
         ffi::lua_call(l, 1, 1);
         let real = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
-        get_field(l, b"script");
-        let script = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
+        get_field(l, b"meta");
+        let meta = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
         get_field(l, b"loading");
         let loading = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
         ffi::lua_settop(l, top);
@@ -515,7 +524,7 @@ unsafe fn set_up(l: L, at: *mut State) -> [c_int; 5] {
         ffi::lua_pushcclosure(l, handler, 0);
         let handler = ffi::luaL_ref(l, ffi::LUA_REGISTRYINDEX);
         ffi::lua_sethook(l, Some(look), ffi::LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
-        [body, handler, real, script, loading]
+        [body, handler, real, meta, loading]
     }
 }
 

@@ -17,7 +17,7 @@ const PATTERN_MOST_BYTES: usize = 8192;
 /// Longest string that `string.rep` makes.
 const REP_MOST_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
 /// Results of `unpack`; Lua's stack is smaller.
-const UNPACK_MOST: f64 = 1e6;
+const UNPACK_MOST: i64 = 1 << 20;
 
 /// The guards by name.
 pub const KINDS: &[(&str, Native)] = &[
@@ -26,7 +26,6 @@ pub const KINDS: &[(&str, Native)] = &[
     ("insert", insert),
     ("pattern", pattern),
     ("rep", rep),
-    ("unpack", unpack),
     ("rethrow", rethrow),
 ];
 
@@ -142,21 +141,33 @@ unsafe extern "C-unwind" fn rep(l: L) -> c_int {
     }
 }
 
-unsafe extern "C-unwind" fn unpack(l: L) -> c_int {
-    // SAFETY: called by Lua. CVE-2025-46817: the count of results overflowed.
+/// `unpack` of its own: the indices may be any, as long as there are not too many.
+///
+/// CVE-2025-46817: the count of results overflowed.
+///
+/// # Safety
+/// Called by Lua, made by `engine`.
+pub unsafe extern "C-unwind" fn unpack(l: L) -> c_int {
+    // SAFETY: called by Lua.
     unsafe {
-        if ffi::lua_type(l, 2) == ffi::LUA_TNUMBER || ffi::lua_type(l, 3) == ffi::LUA_TNUMBER {
-            let from = ffi::luaL_optnumber(l, 2, 1.0);
-            let to = match ffi::lua_type(l, 3) <= ffi::LUA_TNIL {
-                true => ffi::lua_objlen(l, 1) as f64,
-                false => ffi::luaL_checknumber(l, 3),
-            };
-            let int = |number: f64| number.abs() < 2_147_483_000.0;
-            if !int(from) || !int(to) || to - from > UNPACK_MOST {
-                raise(l, b"too many results to unpack");
-            }
+        ffi::luaL_checktype(l, 1, ffi::LUA_TTABLE);
+        let int = |number: f64| i64::from(number as i64 as i32);
+        let from = int(ffi::luaL_optnumber(l, 2, 1.0));
+        let to = match ffi::lua_type(l, 3) <= ffi::LUA_TNIL {
+            true => ffi::lua_objlen(l, 1) as i64,
+            false => int(ffi::luaL_checknumber(l, 3)),
+        };
+        let count = to - from + 1;
+        if count <= 0 {
+            return 0;
         }
-        go_on(l)
+        if count > UNPACK_MOST || ffi::lua_checkstack(l, count as c_int) == 0 {
+            raise(l, b"too many results to unpack");
+        }
+        for index in from..=to {
+            ffi::lua_rawgeti(l, 1, index as ffi::lua_Integer);
+        }
+        count as c_int
     }
 }
 

@@ -61,7 +61,7 @@ local real = {
   end,
   load = load, loadstring = loadstring, pcall = native.pcall, xpcall = native.xpcall,
   next = guard('read', next), rawget = guard('read', rawget), rawset = guard('write', rawset),
-  setmetatable = guard('write', setmetatable), unpack = guard('unpack', unpack),
+  setmetatable = guard('write', setmetatable), unpack = native.unpack,
   __redis__err__handler = native.handler,
   bit = protect(native.bit), cjson = protect(native.cjson), cmsgpack = protect(native.cmsgpack),
   struct = protect(native.struct), coroutine = protect(coroutine), math = protect(math), table = protect(table),
@@ -80,15 +80,20 @@ native.cmsgpack._NAME, native.cmsgpack._VERSION = 'cmsgpack', 'lua-cmsgpack 0.4.
 native.cmsgpack._COPYRIGHT = 'Copyright (C) 2012, Salvatore Sanfilippo'
 native.cmsgpack._DESCRIPTION = 'MessagePack C implementation for Lua'
 
--- While a library is loaded, `redis` is another table.
+-- While a library is loaded there is nothing but `redis`, and that is another table.
 local redis, loading = native.redis, native.loading
-local api = {}
 for _, name in ipairs { 'LOG_DEBUG', 'LOG_VERBOSE', 'LOG_NOTICE', 'LOG_WARNING' } do
   loading[name] = redis[name]
 end
 loading.log, loading.REDIS_VERSION, loading.REDIS_VERSION_NUM = redis.log, redis.REDIS_VERSION, redis.REDIS_VERSION_NUM
+local unknown = {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+}
+setmetatable(loading, unknown)
+native.proxies.loading = setmetatable({ redis = protect(loading) }, unknown)
 real.redis = protect(redis)
-native.proxies.script, native.proxies.loading = real.redis, protect(loading)
 
 local strings = getmetatable('')
 strings.__index, strings.__metatable = string, getmetatable(real.string)
@@ -97,14 +102,11 @@ local names = {}
 for name in next, globals do names[#names + 1] = name end
 for at = 1, #names do globals[names[at]] = nil end
 real._G = globals
-setmetatable(real, {
-  __index = function(_, name)
-    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-  end,
-})
+setmetatable(real, unknown)
 local shown = {}
 local read = { __index = function(_, name) return real[name] end }
 setmetatable(shown, { __index = read, __newindex = deny, __metatable = false })
-setmetatable(globals, { __index = real, __newindex = deny, __metatable = shown })
+native.proxies.meta = { __index = real, __newindex = deny, __metatable = shown }
+setmetatable(globals, native.proxies.meta)
 protected[globals], protected[shown] = real, read
 return real

@@ -95,7 +95,8 @@ impl State {
             scratch: Vec::new(),
             note: String::new(),
             cjson: cjson::Settings::default(),
-            random: Random::seeded(0),
+            // Not a secret, only another sequence in every machine.
+            random: Random::seeded(ahash::RandomState::new().hash_one(0) as i32),
             loading: false,
             out: Output::default(),
             client_protocol: Protocol::Resp2,

@@ -255,9 +255,6 @@ fn hostile_scripts_get_errors() {
     let mut bench = Bench::default();
     for source in [
         "return unpack({}, -2147483648, 2147483647)",
-        "return unpack({}, 2147483640, 2147483647)",
-        "return unpack({}, 0, 1e300)",
-        "return unpack({}, 0/0, 1)",
         "return string.find('a', string.rep('a?', 1000000))",
         "return string.find('a', string.rep('(', 100))",
         "return string.gsub('x', 'x', '%9')",
@@ -412,6 +409,10 @@ fn libraries_answer_as_in_redis() {
         ("return bit.tohex(255, -4)", "$4 00FF"),
         ("return bit.band()", &fails("bad argument #1 to 'band' (number expected, got no value)")),
         ("math.randomseed(10) return math.random(1, 1000000)", ":878852"),
+        ("return select('#', unpack({1}, -2147483648, -2147483646))", ":3"),
+        ("return select('#', unpack({1}, 2147483646, 2147483647))", ":2"),
+        ("return {unpack({1,2,3}, 1, -1)}", "*0"),
+        ("local a = {} for i = 1, 7999 do a[i] = 1 end return #redis.call('echo', unpack(a))", ":1"),
         ("return redis.sha1hex('')", "$40 da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     ]);
 }

@@ -78,6 +78,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("sdslen", 3, 3, Word::OfKey(sdslen)),
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
+    ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
     ("digest-value", 2, usize::MAX, Word::DigestValue),
@@ -351,6 +352,17 @@ fn sdslen(core: &mut Core, db: DbIndex, key: &[u8], reply: &mut Reply<'_>) -> Re
 
 /// Redis's tests ask for small plain nodes, so as not to need elements of gigabytes. Our lists have no such limit: a
 /// size is accepted and changes nothing.
+fn set_disable_deny_scripts(
+    core: &mut Core,
+    _: Asker,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
+    core.shared.scripts.deny_nothing.store(argv.get(2) != b"0", std::sync::atomic::Ordering::Relaxed);
+    reply.ok();
+    Ok(())
+}
+
 fn packed_threshold(
     _: &mut Core,
     _: Asker,
@@ -454,6 +466,8 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "SET-ACTIVE-EXPIRE <0|1>",
             "    Setting it to 0 disables expiring keys in background when they are not",
             "    accessed. Setting it to 1 reenables back the default.",
+            "SET-DISABLE-DENY-SCRIPTS <0|1>",
+            "    Setting it to 1 lets scripts call commands that are not for scripts.",
             "SHARD [<key>]",
             "    Return the number of the shard that owns <key>, or of the shard on whose",
             "    core this connection is.",

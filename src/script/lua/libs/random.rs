@@ -1,7 +1,6 @@
-//! `math.random` and `math.randomseed`: the same numbers everywhere, the same in every script.
+//! `math.random` and `math.randomseed`: the same numbers everywhere after the same seed.
 //!
-//! The generator of POSIX `lrand48`: X = (0x5deece66d X + 11) mod 2^48, of which the upper 31 bits are the number. Every
-//! script begins with seed 0.
+//! The generator of POSIX `lrand48`: X = (0x5deece66d X + 11) mod 2^48, of which the upper 31 bits are the number.
 
 #![allow(unsafe_code)]
 

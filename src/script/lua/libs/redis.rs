@@ -109,6 +109,8 @@ unsafe fn run(l: L) -> bool {
             }
         };
         (state.args, state.spans, state.reply) = (args, spans, reply);
+        // As many arguments as the stack holds leave no room for the reply.
+        ffi::lua_settop(l, 0);
         if let Called::Stop(stop) = called {
             state.stop = Some(stop);
             ffi::lua_pushnil(l);
