@@ -39,12 +39,6 @@ const LOAD_FAILED: CommandError =
     CommandError::Line("ERR Error trying to load the RDB dump, check server logs.");
 const SHUTDOWN_FAILED: CommandError = CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs.");
 const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the dataset in memory");
-const MISCONF: CommandError = CommandError::Line(
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
-     modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
-     snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
-     error.",
-);
 
 /// Batches of a file that a core takes in one turn.
 const BATCHES_PER_TURN: usize = 4;
@@ -118,11 +112,15 @@ impl Core {
         }
         // Redis: PING tells of it too.
         let told = entry.is_write || entry.full_name == "ping";
-        (told
+        (told && self.cannot_save()).then_some(CommandError::CannotSave)
+    }
+
+    /// Did the last save fail, and are writes to be refused for it?
+    pub fn cannot_save(&self) -> bool {
+        self.shared.durable.is_gated()
             && self.config.flag(id::STOP_WRITES_ON_BGSAVE_ERROR)
-            && !self.config.save_rules().is_empty()
-            && durable.state().last_failed)
-            .then_some(MISCONF)
+            && self.has_save_rules
+            && self.shared.durable.state().last_failed
     }
 
     // --- saving ------------------------------------------------------------------------------------------------
@@ -132,7 +130,11 @@ impl Core {
         &mut self,
         client: Option<(Token, ClientView, &'static str)>,
     ) -> Result<Arc<SaveJob>, AlreadyRunning> {
-        let options = SaveOptions::of(&self.config, self.shared.memory.total());
+        let libraries = self.shared.scripts.libraries.all();
+        let options = SaveOptions {
+            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            ..SaveOptions::of(&self.config, self.shared.memory.total())
+        };
         let job = self.shared.durable.begin_save(options)?;
         if self.shared.shards == 1 {
             self.shard.begin_snapshot(&job);
@@ -322,6 +324,12 @@ impl Core {
                     self.shard.end_snapshot();
                     for db in 0..self.shard.dbs.len() {
                         self.shard.flush(DbIndex(db as u16), true);
+                    }
+                    self.shared.scripts.libraries.flush();
+                }
+                Ok(Batch::Function(source)) => {
+                    if let Err(error) = self.load_function(source, load.options.merge) {
+                        load.fail(error);
                     }
                 }
                 Ok(Batch::Entries(entries)) => {

@@ -67,7 +67,7 @@ impl std::fmt::Display for Report {
             writeln!(f, "db{db}: {keys} keys, {expires} with a deadline, {expired} expired")?;
         }
         if self.functions > 0 {
-            writeln!(f, "{} libraries of functions, which would be left out", self.functions)?;
+            writeln!(f, "{} libraries of functions", self.functions)?;
         }
         if self.modules > 0 {
             writeln!(f, "{} pieces of modules' data, which would be left out", self.modules)?;

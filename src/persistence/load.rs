@@ -41,6 +41,8 @@ pub struct LoadOptions {
 pub enum Batch {
     Flush,
     Entries(Vec<FileEntry>),
+    /// The source of a library.
+    Function(Vec<u8>),
     End,
 }
 
@@ -185,11 +187,8 @@ impl<'l> Dealer<'l> {
                 Record::Entry(entry) => self.entry(entry)?,
                 Record::Aux { name, value } => self.fact(&name, &value),
                 Record::Resize { .. } => {}
-                Record::Function(_) => {
-                    let text =
-                        "The file holds a library of functions, which this version does not know: left out";
-                    self.durable.log(level::WARNING, text);
-                }
+                // Any core can take it over for all.
+                Record::Function(source) => self.send(0, Batch::Function(source)),
                 Record::Module { name, key } => {
                     let key = key.map(|key| format!(" under the key '{}'", key.escape_ascii()));
                     self.durable.log(

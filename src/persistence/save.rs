@@ -54,6 +54,8 @@ pub struct SaveOptions {
     pub counting_frequency: bool,
     /// What `maxmemory` counts, for the file's facts.
     pub used_bytes: u64,
+    /// The sources of libraries of functions.
+    pub functions: Vec<Vec<u8>>,
 }
 
 impl SaveOptions {
@@ -67,6 +69,7 @@ impl SaveOptions {
             counting_idle: policy.ends_with("-lru"),
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
+            functions: Vec::new(),
         }
     }
 }
@@ -252,6 +255,7 @@ impl SaveJob {
         aux("used-mem", &self.options.used_bytes.to_string());
         aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
         aux("aof-base", "0");
+        self.options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
         let mut dbs = std::collections::BTreeMap::<DbIndex, (u64, u64)>::new();
         for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
             let sum = dbs.entry(*db).or_default();

@@ -270,6 +270,12 @@ pub fn write_aux(writer: &mut Writer, name: &str, value: &str) {
     writer.string(value.as_bytes());
 }
 
+/// Writes the source of a library of functions.
+pub fn write_function(writer: &mut Writer, source: &[u8]) {
+    writer.byte(opcode::FUNCTION_2);
+    writer.string(source);
+}
+
 /// What follows belongs to this database.
 pub fn write_select(writer: &mut Writer, db: u32) {
     writer.byte(opcode::SELECT_DB);
