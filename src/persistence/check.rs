@@ -29,7 +29,7 @@ pub fn check(path: &Path, now_ms: u64) -> Result<Report, String> {
     let mut report = Report { version: reader.version(), ..Report::default() };
     let limits = Limits { string_bytes: usize::MAX, encodings: Encodings::DEFAULT };
     loop {
-        match reader.next().map_err(|error| of(&error))? {
+        match reader.next_record().map_err(|error| of(&error))? {
             Record::Entry(entry) => {
                 entry.parse(limits).map_err(|error| {
                     let key = entry.key.escape_ascii();

@@ -183,7 +183,7 @@ impl<'l> Dealer<'l> {
             if self.load.has_failed() {
                 return Ok(());
             }
-            match reader.next().map_err(|error| bad(&error))? {
+            match reader.next_record().map_err(|error| bad(&error))? {
                 Record::Entry(entry) => self.entry(entry)?,
                 Record::Aux { name, value } => self.fact(&name, &value),
                 Record::Resize { .. } => {}

@@ -135,7 +135,7 @@ impl<R: Read> FileReader<R> {
     }
 
     /// The next record. After the end there is none to ask for.
-    pub fn next(&mut self) -> Result<Record, RdbError> {
+    pub fn next_record(&mut self) -> Result<Record, RdbError> {
         if self.ended {
             return Err(RdbError::Truncated(self.source.offset()));
         }
