@@ -154,8 +154,10 @@ const STREAMS: &[(u32, &str)] = &[
 
 const GROUPS: &[(u32, &str)] = &[
     (30, "XADD $xkey $id $field $elem"),
-    (10, "XGROUP CREATE $xkey $group ($id|$) [MKSTREAM|ENTRIESREAD $near]"),
-    (4, "XGROUP SETID $xkey $group ($id|$) [ENTRIESREAD $near]"),
+    // Each option once: of two faults, a missing key and an option too many, Redis tells of the key first.
+    (10, "XGROUP CREATE $xkey $group ($id|$) (MKSTREAM|MKSTREAM ENTRIESREAD $near|ENTRIESREAD $near)"),
+    (2, "XGROUP SETID $xkey $group ($id|$) ENTRIESREAD $near"),
+    (2, "XGROUP SETID $xkey $group ($id|$)"),
     (2, "XGROUP DESTROY $xkey $group"),
     (5, "XGROUP CREATECONSUMER $xkey $group $consumer"),
     (3, "XGROUP DELCONSUMER $xkey $group $consumer"),
