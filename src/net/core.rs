@@ -553,9 +553,10 @@ impl Handler for Core {
         // Asked when the core is about to sleep: the turn has ended, the next one begins when it rises.
         self.resting.set(true);
         self.shared.grace.rest(self.me.index());
-        // News told just before this core announced its sleep rang no bell for it.
+        // News, or the end, told just before this core announced its sleep rang no bell for it.
         let has_news = self.shared.durable.news() != self.news_seen;
-        self.port.has_mail() || !self.stashed.is_empty() || has_news
+        let is_over = self.shared.stop.load(Ordering::Acquire);
+        self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over
     }
 
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {
