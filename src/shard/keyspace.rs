@@ -40,6 +40,13 @@ pub struct Moved {
     pub access: u16,
 }
 
+/// Whether a miss is told to who listens for misses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announce {
+    Yes,
+    No,
+}
+
 /// One database of a shard while a command runs.
 pub struct Keyspace<'a> {
     pub(super) db: &'a mut Db,
@@ -119,17 +126,22 @@ impl<'a> Keyspace<'a> {
         }
     }
 
-    /// Looks a key up to tell something about it (EXISTS, TYPE, TTL, OBJECT): counts a hit or a miss, no access.
+    /// Looks a key up to tell something about it (EXISTS, TYPE, TTL): counts a hit or a miss, no access.
     pub fn read_untouched(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
-        self.look(key, false, true)
+        self.look(key, false, Some(Announce::Yes))
+    }
+
+    /// Looks a key up to tell how it is kept (OBJECT): counts a hit or a miss, no access, and tells nobody of a miss.
+    pub fn inspect(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
+        self.look(key, false, Some(Announce::No))
     }
 
     /// Looks a key up that a write may be about to change: counts an access, neither hit nor miss.
     pub fn find_to_write(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
-        self.look(key, self.touch, false)
+        self.look(key, self.touch, None)
     }
 
-    fn look(&mut self, key: &[u8], touch: bool, count: bool) -> Option<EntryView<'_>> {
+    fn look(&mut self, key: &[u8], touch: bool, count: Option<Announce>) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
         let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, stands_still, .. } = self;
         let entry = match db.table.find_if(hash, key, |entry| accept(entry, *clock, touch, rng)) {
@@ -143,10 +155,10 @@ impl<'a> Keyspace<'a> {
                 None
             }
         };
-        if count {
+        if let Some(announce) = count {
             let counter = if entry.is_some() { &mut stats.hits } else { &mut stats.misses };
             *counter += 1;
-            if entry.is_none() {
+            if entry.is_none() && announce == Announce::Yes {
                 effects.missed(*index, key);
             }
         }

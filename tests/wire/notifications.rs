@@ -153,6 +153,10 @@ fn new_keys_and_misses_are_told_to_who_asks() {
         c.expect(&["EXISTS", &b], 0);
         c.expect(&["TTL", &b], -2);
         expect(&mut l, [told("keymiss", &b), told("keymiss", &b), told("keymiss", &b)]);
+        // Asking how a value is kept is no miss.
+        c.expect(&["OBJECT", "ENCODING", &b], nil());
+        c.expect(&["OBJECT", "REFCOUNT", &b], nil());
+        c.expect(&["OBJECT", "IDLETIME", &b], nil());
         c.expect(&["DEL", &b], 0);
         c.expect(&["GETSET", &b, "1"], nil());
         expect(&mut l, [told("keymiss", &b), told("new", &b), told("set", &b)]);

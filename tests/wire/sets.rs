@@ -151,8 +151,10 @@ fn wrong_arguments() {
             for keys in ["0 s", "x s", "-1 s"] {
                 c.expect(&format!("{command} {keys}")[..], err("ERR numkeys should be greater than 0"));
             }
-            let line = format!("{command} 3 s t");
-            c.expect(&line[..], err("ERR Number of keys can't be greater than number of args"));
+            for keys in ["3 s t", "2147483648 s", "9223372036854775807 s"] {
+                let line = format!("{command} {keys}");
+                c.expect(&line[..], err("ERR Number of keys can't be greater than number of args"));
+            }
             for options in ["s", "LIMIT", "WHAT 1", "LIMIT 1 LIMIT"] {
                 c.expect(&format!("{command} 2 s other {options}")[..], err(SYNTAX));
             }

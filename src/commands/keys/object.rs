@@ -47,7 +47,7 @@ pub fn encoding(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    match ctx.keys().read_untouched(args.take()?).and_then(|entry| encoding_of(entry.value())) {
+    match ctx.keys().inspect(args.take()?).and_then(|entry| encoding_of(entry.value())) {
         Some(name) => reply.bulk(name.as_bytes()),
         None => reply.null(),
     }
@@ -56,7 +56,7 @@ pub fn encoding(
 
 pub fn freq(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let clock = ctx.shard.access_clock();
-    match ctx.keys().read_untouched(args.take()?) {
+    match ctx.keys().inspect(args.take()?) {
         None => reply.null(),
         Some(_) if clock.counting == Counting::Lru => return Err(CommandError::LfuNotSelected),
         Some(entry) => reply.int(i64::from(clock.frequency(entry.access()))),
@@ -70,7 +70,7 @@ pub fn idletime(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let clock = ctx.shard.access_clock();
-    match ctx.keys().read_untouched(args.take()?) {
+    match ctx.keys().inspect(args.take()?) {
         None => reply.null(),
         Some(_) if clock.counting != Counting::Lru => return Err(CommandError::LfuSelected),
         Some(entry) => reply.int(clock.idle_seconds(entry.access()) as i64),
@@ -84,7 +84,7 @@ pub fn refcount(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let shares = shares_integers(ctx.shard);
-    match ctx.keys().read_untouched(args.take()?).map(|entry| entry.value()) {
+    match ctx.keys().inspect(args.take()?).map(|entry| entry.value()) {
         None => reply.null(),
         Some(ValueView::Int(0..SHARED_INTEGERS)) if shares => reply.int(SHARED_REFCOUNT),
         Some(_) => reply.int(1),

@@ -146,10 +146,8 @@ pub struct Card {
 impl Card {
     /// Redis 8.10: APPROX allows an estimate. The exact number is one.
     pub fn take(mut args: Args<'_>, may_approximate: bool) -> Result<Card, CommandError> {
-        const INT_MAX: i64 = i32::MAX as i64;
-        let keys = parse_i64(args.take()?)
-            .filter(|keys| (1..=INT_MAX).contains(keys))
-            .ok_or(CommandError::Line("ERR numkeys should be greater than 0"))? as usize;
+        let keys = parse_i64(args.take()?).filter(|keys| *keys > 0);
+        let keys = keys.ok_or(CommandError::Line("ERR numkeys should be greater than 0"))? as usize;
         if keys > args.left() {
             return Err(CommandError::Line("ERR Number of keys can't be greater than number of args"));
         }
