@@ -19,6 +19,7 @@ pub mod keys;
 pub mod keys_of;
 pub mod lists;
 pub mod part;
+pub mod pop_first;
 pub mod sets;
 pub mod sort;
 pub mod spec;
