@@ -10,6 +10,7 @@ pub mod block;
 pub mod collection;
 pub mod context;
 pub mod cursor;
+pub mod draw;
 pub mod error;
 pub mod geo;
 pub mod hashes;
