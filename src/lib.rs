@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod net;
 pub mod observe;
+pub mod persistence;
 pub mod pubsub;
 pub mod rdb;
 pub mod resp;

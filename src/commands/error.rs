@@ -24,6 +24,7 @@ pub enum CommandError {
     DbOutOfRange,
     OutOfMemory,
     NoReplicas,
+    CannotSave,
     NotANumber,
     BusyKey,
     BadDump,
@@ -104,6 +105,12 @@ impl fmt::Display for CommandError {
             DbOutOfRange => "ERR DB index is out of range",
             NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             OutOfMemory => "OOM command not allowed when used memory > 'maxmemory'.",
+            CannotSave => {
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                 Commands that may modify the data set are disabled, because this instance is configured to report \
+                 errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the \
+                 Redis logs for details about the RDB error."
+            }
             NotANumber => "ERR resulting score is not a number (NaN)",
             BusyKey => "BUSYKEY Target key name already exists.",
             BadDump => "ERR Bad data format",

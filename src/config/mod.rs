@@ -35,6 +35,7 @@ pub use access::{ConfigSetError, SetContext};
 pub use directive::Directive;
 pub use load::{ConfigError, Origin};
 pub use settings::Id;
+pub use special::shutdown;
 pub use special::{ClientClass, OutputLimit, PrimaryAddress, SaveRule, events};
 pub use startup::{Action, Startup};
 pub use values::{Config, MemoryBound};

@@ -81,6 +81,14 @@ const EVENT_LETTERS: [(u8, u32); 17] = [
     (b'm', events::KEY_MISS),
 ];
 
+/// Bits of `shutdown-on-sigterm` and `shutdown-on-sigint`.
+pub mod shutdown {
+    pub const SAVE: u32 = 1;
+    pub const NOSAVE: u32 = 2;
+    pub const NOW: u32 = 4;
+    pub const FORCE: u32 = 8;
+}
+
 const BIND_ADDRESSES_MAX: usize = 16;
 
 pub fn parse_save(args: &[&[u8]]) -> Result<Vec<SaveRule>, Refusal> {
@@ -266,8 +274,7 @@ pub(super) mod checks {
         }
     }
 
-    pub const SHUTDOWN_SAVE: u32 = 1;
-    pub const SHUTDOWN_NOSAVE: u32 = 2;
+    pub use super::shutdown::{NOSAVE as SHUTDOWN_NOSAVE, SAVE as SHUTDOWN_SAVE};
 
     pub fn shutdown(value: &Value) -> Result<(), &'static str> {
         let Value::Choice(bits) = value else { return Ok(()) };

@@ -23,6 +23,7 @@ use super::blocked::{Blocked, EndOfWait};
 use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
+use super::durable::{Job, Loading};
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
 use super::shared::Shared;
@@ -45,6 +46,8 @@ use crate::types::{ClientId, ShardId};
 const SPARE_BATCHES: usize = 64;
 /// How often a core looks at timeouts and limits (milliseconds).
 const CRON_MS: u64 = 100;
+/// How often an idle core looks whether a save is due.
+const SAVE_LOOK_NS: u64 = 1_000_000_000;
 
 /// One core.
 pub struct Core {
@@ -88,6 +91,16 @@ pub struct Core {
     pub active_expire: bool,
     /// `min-replicas-to-write` asks for replicas, of which there are none.
     pub lacks_replicas: bool,
+    /// There are save points.
+    pub has_save_rules: bool,
+    /// What waits for a save or a load to end.
+    pub jobs: Vec<Job>,
+    /// A broadcast's merge began it: the client whose it is follows.
+    pub reload_asked: Option<(bool, bool, bool)>,
+    /// The state of `Durable::news` when jobs were last looked at.
+    pub news_seen: u64,
+    /// A file is being loaded.
+    pub loading: Option<Loading>,
     /// To be opened in the first turn.
     pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
@@ -178,6 +191,7 @@ impl Core {
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
         self.observe.apply(&self.config);
+        self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
             && self.config.integer(id::MIN_REPLICAS_MAX_LAG) > 0;
     }
@@ -332,6 +346,13 @@ impl Core {
         self.next_cron_ns = self.now_ns + CRON_MS * 1_000_000;
         self.check_clients(io);
         self.observe_cron();
+        self.durable_cron();
+    }
+
+    /// With save points and unsaved changes the clock is looked at even when nothing happens.
+    fn save_deadline_ns(&self) -> Option<u64> {
+        (self.has_save_rules && self.shared.durable.is_attached() && self.shared.durable.changes() > 0)
+            .then_some(self.now_ns + SAVE_LOOK_NS)
     }
 
     /// Clients that were paused or short of credit try again.
@@ -373,6 +394,7 @@ impl Core {
         self.shared.grace.end_turn(self.me.index());
         self.begin_turn();
         let mut busy = flushed | self.take_mail(io);
+        busy |= self.durable_turn(io);
         self.step_transactions(io);
         self.end_overdue_waits(io);
         self.follow_up();
@@ -392,6 +414,7 @@ impl Core {
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
+            self.save_deadline_ns(),
             self.blocked.deadline_ms().map(|at| {
                 self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
             }),
@@ -455,6 +478,11 @@ impl Core {
             turned_away: Vec::new(),
             active_expire: true,
             lacks_replicas: false,
+            has_save_rules: false,
+            jobs: Vec::new(),
+            reload_asked: None,
+            news_seen: 0,
+            loading: None,
             listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
@@ -525,7 +553,10 @@ impl Handler for Core {
         // Asked when the core is about to sleep: the turn has ended, the next one begins when it rises.
         self.resting.set(true);
         self.shared.grace.rest(self.me.index());
-        self.port.has_mail() || !self.stashed.is_empty()
+        // News, or the end, told just before this core announced its sleep rang no bell for it.
+        let has_news = self.shared.durable.news() != self.news_seen;
+        let is_over = self.shared.stop.load(Ordering::Acquire);
+        self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over
     }
 
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {

@@ -362,6 +362,11 @@ impl Core {
         {
             return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
         }
+        if self.shared.durable.is_gated()
+            && let Some(error) = self.durable_refusal(entry)
+        {
+            return self.reject(conn, row, &error);
+        }
         if self.pause_holds(conn, entry) {
             return self.stall(conn, Stall::Paused);
         }

@@ -34,6 +34,14 @@ fn syntax(name: &str) -> CommandError {
 type Answer = Result<After, CommandError>;
 
 impl Core {
+    /// Takes over a library that was read from a file.
+    pub fn load_function(&mut self, source: Vec<u8>, replace: bool) -> Result<(), String> {
+        let text = |error: CommandError| String::from_utf8_lossy(&error.line()).into_owned();
+        let libraries = self.load_libraries(&[source]).map_err(text)?;
+        let existing = if replace { Existing::Replace } else { Existing::Refuse };
+        self.shared.scripts.libraries.add(libraries, existing, false, true)
+    }
+
     /// Runs the sources of libraries; what they are.
     fn load_libraries(&mut self, sources: &[Vec<u8>]) -> Result<Vec<Library>, CommandError> {
         let mut cache = self.scripts.take().unwrap_or_default();

@@ -558,6 +558,11 @@ impl Core {
         });
         match exec {
             Some(exec) => {
+                if self.reload_asked.take().is_some() {
+                    output.clear();
+                    let error = CommandError::Line("ERR DEBUG RELOAD does not run inside MULTI");
+                    write_error(&error, &mut Reply::new(&mut output, protocol));
+                }
                 if let Some(client) = self.clients.get(conn) {
                     client.close_after_reply |= after == After::Close;
                 }
@@ -568,6 +573,9 @@ impl Core {
                 self.resume_transaction(io, exec);
             }
             None => {
+                if let Some(asked) = self.reload_asked.take() {
+                    return self.reload(io, token, asked);
+                }
                 let Some(client) = self.clients.get(conn) else { return };
                 client.stall = Stall::None;
                 client.close_after_reply |= after == After::Close;

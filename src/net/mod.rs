@@ -8,6 +8,7 @@ pub mod clients;
 pub mod connection;
 pub mod core;
 pub mod dispatch;
+pub mod durable;
 pub mod functions;
 pub mod http;
 pub mod info;

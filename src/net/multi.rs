@@ -346,6 +346,11 @@ impl Core {
         if entries.clone().any(|entry| entry.deny_oom) && self.shard.over_limit() && !self.shard.make_room() {
             return Some(CommandError::OutOfMemory);
         }
+        if self.shared.durable.is_gated()
+            && let Some(error) = entries.clone().find_map(|entry| self.durable_refusal(entry))
+        {
+            return Some(error);
+        }
         (self.lacks_replicas && entries.any(|entry| entry.is_write)).then_some(CommandError::NoReplicas)
     }
 
@@ -518,7 +523,7 @@ impl Core {
                 script.caller_done(out);
                 return true;
             }
-            Plan::One(_) => unreachable!("a single command has no step for its caller"),
+            Plan::One(_) | Plan::Snapshot(_) => unreachable!("a single command has no step for its caller"),
         };
         let (_, step) = exec.caller_step();
         let step = Step { command: step.command.clone(), route: step.route.clone() };

@@ -2,14 +2,14 @@
 //!
 //! Per command there is one call of `ran`: counters, a latency, three comparisons. All else is cold.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch::Control;
 use super::core::Core;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, RowId};
 use crate::observe::rates::Totals;
-use crate::observe::report::{CommandReport, DbReport, Memory, ScriptFacts};
+use crate::observe::report::{CommandReport, DbReport, Loading, Memory, Persistence, ScriptFacts};
 use crate::observe::slowlog::{Logged, Which, shown_args};
 use crate::observe::{CoreReport, Facts};
 use crate::pubsub::Space;
@@ -105,7 +105,7 @@ impl Core {
                 );
             }
             // Counted where it ran.
-            Plan::Script(_) => {}
+            Plan::Script(_) | Plan::Snapshot(_) => {}
             Plan::Exec(exec) => {
                 for (command, cycles, ok) in exec.ran() {
                     let ran = Ran { cycles: *cycles, ok: *ok, reply_bytes: 0 };
@@ -321,6 +321,31 @@ impl Core {
         }
     }
 
+    fn persistence(&self, changes: u64) -> Persistence {
+        let durable = &self.shared.durable;
+        let state = durable.state();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let loading = state.load.as_ref().filter(|_| durable.is_loading());
+        Persistence {
+            loading: loading.map(|load| Loading {
+                begun_s: load.begun_s,
+                total_bytes: load.total_bytes,
+                loaded_bytes: count(&load.loaded_bytes),
+            }),
+            changes: durable.unsaved_of(changes),
+            saving: state
+                .saving
+                .as_ref()
+                .map(|save| (save.begun_s, count(&save.keys_done), count(&save.keys_total))),
+            last_save_s: state.last_save_s,
+            last_failed: state.last_failed,
+            last_took_s: state.last_took_s,
+            saves: state.saves,
+            keys_expired: state.keys_expired,
+            keys_loaded: state.keys_loaded,
+        }
+    }
+
     /// What is known once for the process. `total` is the sum over its cores.
     pub fn facts(&self, total: &CoreReport) -> Facts {
         use crate::config::id;
@@ -364,6 +389,7 @@ impl Core {
             connections_rejected: self.shared.rejected_connections.load(Ordering::Relaxed),
             clients_evicted: self.shared.evicted_clients.load(Ordering::Relaxed),
             memory,
+            persistence: self.persistence(total.changes),
         }
     }
 }

@@ -136,6 +136,7 @@ impl Core {
             read_only: row.flags.has(CommandFlags::READONLY),
             out_of_memory,
             lacks_replicas: self.lacks_replicas,
+            cannot_save: self.cannot_save(),
             deny_nothing: shared.scripts.deny_nothing.load(Ordering::Relaxed),
         };
         let gates = gates_of(found.flags(), gates)?;
@@ -395,6 +396,9 @@ fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
     let no_writes = flags.has(Flags::NO_WRITES);
     if gates.read_only && !no_writes {
         return Err(CommandError::Line("ERR Can not execute a script with write flag using *_ro command."));
+    }
+    if gates.cannot_save && !no_writes {
+        return Err(CommandError::CannotSave);
     }
     if gates.lacks_replicas && !no_writes {
         return Err(CommandError::NoReplicas);

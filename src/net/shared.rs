@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::config::{Config, id};
+use crate::persistence::Durable;
 use crate::pubsub::Presence;
 use crate::runtime::face::Listener;
 use crate::shard::memory::MemoryBoard;
@@ -72,6 +73,10 @@ pub struct Shared {
     /// CLIENT PAUSE: until when (ms since the epoch; 0 not paused), and whether reads pause too.
     pub pause_until_ms: AtomicI64,
     pub pause_all: AtomicBool,
+    /// Saving and loading.
+    pub durable: Arc<Durable>,
+    /// The data could not be loaded.
+    pub started_badly: AtomicBool,
     /// Leave the loops.
     pub stop: AtomicBool,
     /// The process's start, milliseconds since the epoch.
@@ -126,6 +131,8 @@ impl Shared {
             evicted_clients: AtomicU64::new(0),
             pause_until_ms: AtomicI64::new(0),
             pause_all: AtomicBool::new(false),
+            durable: Arc::new(Durable::new(shards)),
+            started_badly: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             started_ms: 0,
             run_id: String::new(),

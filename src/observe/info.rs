@@ -1,9 +1,9 @@
-//! INFO's text: Redis's sections and fields, written from the cores' reports. What this server does not have (saving,
-//! replicas, modules, scripts) is shown as the zeros that are true of it.
+//! INFO's text: Redis's sections and fields, written from the cores' reports. What this server does not have (replicas,
+//! modules) is shown as the zeros that are true of it.
 
 use std::fmt::Write;
 
-use super::report::{CoreReport, Facts};
+use super::report::{CoreReport, Facts, Loading, Persistence};
 use crate::sys::process::{self, Usage};
 use crate::sys::{clock, host, resources};
 
@@ -84,7 +84,7 @@ pub fn text(wanted: Wanted, facts: &Facts, cores: &[CoreReport]) -> String {
             "server" => server(&mut out, facts),
             "clients" => clients(&mut out, facts, &total),
             "memory" => memory(&mut out, facts, &total),
-            "persistence" => persistence(&mut out, facts, &total),
+            "persistence" => persistence(&mut out, facts),
             "stats" => stats(&mut out, facts, &total),
             "replication" => replication(&mut out, facts),
             "cpu" => cpu(&mut out),
@@ -229,25 +229,35 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "lazyfreed_objects", "{}", total.lazy_freed);
 }
 
-fn persistence(out: &mut String, facts: &Facts, total: &CoreReport) {
-    line!(out, "loading", "0");
+fn persistence(out: &mut String, facts: &Facts) {
+    let Persistence { loading, saving, .. } = facts.persistence;
+    let of = &facts.persistence;
+    let now_s = facts.now_us / 1_000_000;
+    let seconds = |since: Option<u64>| since.map_or(-1, |at| at as i64);
+    let (done, of_keys) = saving.map_or((0, 0), |(_, done, total)| (done, total));
+    line!(out, "loading", "{}", u8::from(loading.is_some()));
     line!(out, "async_loading", "0");
     line!(out, "current_cow_peak", "0");
     line!(out, "current_cow_size", "0");
     line!(out, "current_cow_size_age", "0");
     line!(out, "current_fork_perc", "0.00");
-    line!(out, "current_save_keys_processed", "0");
-    line!(out, "current_save_keys_total", "0");
-    line!(out, "rdb_changes_since_last_save", "{}", total.changes);
-    line!(out, "rdb_bgsave_in_progress", "0");
-    line!(out, "rdb_last_save_time", "{}", facts.started_ms / 1000);
-    line!(out, "rdb_last_bgsave_status", "ok");
-    line!(out, "rdb_last_bgsave_time_sec", "-1");
-    line!(out, "rdb_current_bgsave_time_sec", "-1");
-    line!(out, "rdb_saves", "0");
+    line!(out, "current_save_keys_processed", "{done}");
+    line!(out, "current_save_keys_total", "{of_keys}");
+    line!(out, "rdb_changes_since_last_save", "{}", of.changes);
+    line!(out, "rdb_bgsave_in_progress", "{}", u8::from(saving.is_some()));
+    line!(out, "rdb_last_save_time", "{}", of.last_save_s);
+    line!(out, "rdb_last_bgsave_status", "{}", if of.last_failed { "err" } else { "ok" });
+    line!(out, "rdb_last_bgsave_time_sec", "{}", seconds(of.last_took_s));
+    line!(
+        out,
+        "rdb_current_bgsave_time_sec",
+        "{}",
+        seconds(saving.map(|(begun_s, ..)| now_s.saturating_sub(begun_s)))
+    );
+    line!(out, "rdb_saves", "{}", of.saves);
     line!(out, "rdb_last_cow_size", "0");
-    line!(out, "rdb_last_load_keys_expired", "0");
-    line!(out, "rdb_last_load_keys_loaded", "0");
+    line!(out, "rdb_last_load_keys_expired", "{}", of.keys_expired);
+    line!(out, "rdb_last_load_keys_loaded", "{}", of.keys_loaded);
     line!(out, "aof_enabled", "0");
     line!(out, "aof_rewrite_in_progress", "0");
     line!(out, "aof_rewrite_scheduled", "0");
@@ -260,6 +270,16 @@ fn persistence(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "aof_last_cow_size", "0");
     line!(out, "module_fork_in_progress", "0");
     line!(out, "module_fork_last_cow_size", "0");
+    if let Some(Loading { begun_s, total_bytes, loaded_bytes }) = loading {
+        let since_s = now_s.saturating_sub(begun_s).max(1);
+        let per_second = (loaded_bytes / since_s).max(1);
+        line!(out, "loading_start_time", "{begun_s}");
+        line!(out, "loading_total_bytes", "{total_bytes}");
+        line!(out, "loading_rdb_used_mem", "0");
+        line!(out, "loading_loaded_bytes", "{loaded_bytes}");
+        line!(out, "loading_loaded_perc", "{:.2}", ratio(loaded_bytes, total_bytes) * 100.0);
+        line!(out, "loading_eta_seconds", "{}", total_bytes.saturating_sub(loaded_bytes) / per_second);
+    }
 }
 
 fn stats(out: &mut String, facts: &Facts, total: &CoreReport) {

@@ -73,7 +73,7 @@ pub struct CoreReport {
     pub transactions: u64,
     pub tx_retries: u64,
     pub tx_concluded: u64,
-    /// Changes of keys since the start: nothing is saved yet.
+    /// Changes of keys since the start.
     pub changes: u64,
     pub lazy_pending: u64,
     pub lazy_freed: u64,
@@ -190,6 +190,30 @@ pub struct Memory {
     pub maxmemory: u64,
 }
 
+/// How saving and loading stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Persistence {
+    /// The load under way.
+    pub loading: Option<Loading>,
+    pub changes: u64,
+    /// When the save under way began, and how many keys of how many it has.
+    pub saving: Option<(u64, u64, u64)>,
+    pub last_save_s: u64,
+    pub last_failed: bool,
+    pub last_took_s: Option<u64>,
+    pub saves: u64,
+    pub keys_expired: u64,
+    pub keys_loaded: u64,
+}
+
+/// A load under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loading {
+    pub begun_s: u64,
+    pub total_bytes: u64,
+    pub loaded_bytes: u64,
+}
+
 /// What there is of scripts.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ScriptFacts {
@@ -220,4 +244,5 @@ pub struct Facts {
     pub connections_rejected: u64,
     pub clients_evicted: u64,
     pub memory: Memory,
+    pub persistence: Persistence,
 }

@@ -23,4 +23,30 @@ pub enum RdbError {
     TooNew(u16),
     #[error("the checksum does not match")]
     Checksum,
+    #[error("this is no RDB file: it does not begin with REDIS and a version")]
+    NotRdb,
+    #[error("at offset {offset} a type of value or an opcode was expected, not {kind}")]
+    UnknownRecord { kind: u8, offset: usize },
+    #[error("database {db}, selected at offset {offset}, is out of range")]
+    BadDb { db: u64, offset: usize },
+    #[error("wrong checksum: the file says {stated:016x}, its bytes give {sum:016x}")]
+    FileChecksum { stated: u64, sum: u64 },
+    #[error("reading fails at offset {offset}: {error}")]
+    Read { offset: usize, error: String },
+}
+
+impl RdbError {
+    /// The same error with its offset counted from `by` earlier.
+    pub fn moved(self, by: usize) -> RdbError {
+        let to = |offset: usize| by.saturating_add(offset);
+        match self {
+            RdbError::Truncated(offset) => RdbError::Truncated(to(offset)),
+            RdbError::BadLength { encoding, offset } => RdbError::BadLength { encoding, offset: to(offset) },
+            RdbError::BadString { encoding, offset } => RdbError::BadString { encoding, offset: to(offset) },
+            RdbError::UnexpectedEncoding(offset) => RdbError::UnexpectedEncoding(to(offset)),
+            RdbError::BadLzf(offset) => RdbError::BadLzf(to(offset)),
+            RdbError::TooLong { bytes, offset } => RdbError::TooLong { bytes, offset: to(offset) },
+            other => other,
+        }
+    }
 }

@@ -7,9 +7,11 @@
 //! - [`read`] and [`write`]: lengths, integers and strings.
 //! - [`lzf`]: the compression of strings.
 //! - [`value`]: a whole value by its type number. Further types are arms of its two functions.
+//! - [`file`]: a whole file as a stream of records.
 //! - [`payload`]: a value with the version and checksum that DUMP puts behind it.
 
 pub mod error;
+pub mod file;
 pub mod format;
 pub mod functions;
 pub mod hash;
@@ -18,7 +20,9 @@ pub mod lzf;
 pub mod payload;
 pub mod read;
 pub mod set;
+mod skip;
 pub mod stream;
+mod stream_of;
 pub mod value;
 pub mod write;
 pub mod ziplist;

@@ -15,6 +15,8 @@ const COMPRESS_GAIN: usize = 4;
 #[derive(Default)]
 pub struct Writer {
     pub out: Vec<u8>,
+    /// Long strings stay as they are.
+    pub plain_only: bool,
     compressor: Option<Compressor>,
 }
 
@@ -50,7 +52,7 @@ impl Writer {
         {
             return;
         }
-        if bytes.len() >= COMPRESS_MIN && self.compressed(bytes) {
+        if bytes.len() >= COMPRESS_MIN && !self.plain_only && self.compressed(bytes) {
             return;
         }
         self.plain(bytes);

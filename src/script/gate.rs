@@ -13,6 +13,8 @@ pub struct Gates {
     pub out_of_memory: bool,
     /// `min-replicas-to-write` is not met.
     pub lacks_replicas: bool,
+    /// Snapshots fail, and writes are refused until one does not.
+    pub cannot_save: bool,
     /// Commands that are not for scripts are allowed too.
     pub deny_nothing: bool,
 }
@@ -47,6 +49,9 @@ pub fn admit(
     }
     if entry.is_write && gates.lacks_replicas {
         return Err(CommandError::NoReplicas);
+    }
+    if entry.is_write && gates.cannot_save {
+        return Err(CommandError::CannotSave);
     }
     if entry.deny_oom && gates.out_of_memory && !has_written {
         return Err(CommandError::OutOfMemory);

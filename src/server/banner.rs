@@ -29,7 +29,6 @@ pub fn starting(config: &Config, file: Option<&Path>, choice: &Choice, cores: &C
         cores.why
     ));
     log::notice(memory(config, cores));
-    log::notice("Data is kept in memory only: this version has no persistence");
     settings::warn_of_persistence(config);
     warn_of_backlog(config);
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::commands::{
-    about, command, config, debug, info, latency, lolwut, memory, monitor, shutdown, slowlog,
+    about, command, config, debug, info, latency, lolwut, memory, monitor, save, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
 use crate::commands::{
@@ -33,6 +33,7 @@ const FAMILIES: &[&[Row]] = &[
     command::ROWS,
     config::ROWS,
     debug::ROWS,
+    save::ROWS,
     shutdown::ROWS,
     about::ROWS,
     lolwut::ROWS,
@@ -53,6 +54,7 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
     command::BINDINGS,
     config::BINDINGS,
     debug::BINDINGS,
+    save::BINDINGS,
     shutdown::BINDINGS,
     lolwut::BINDINGS,
     info::BINDINGS,

@@ -92,7 +92,7 @@ fn reopen(shared: &Shared, next: &Config, bind: bool) -> Result<listeners::Opene
 pub fn warn_of_persistence(config: &Config) {
     if config.flag(id::APPENDONLY) {
         log::warning(
-            "WARNING: appendonly is on, but this version keeps data in memory only. Nothing is written to disk.",
+            "WARNING: appendonly is on, but this version has no append-only file: only snapshots are written to disk.",
         );
     }
 }

@@ -18,6 +18,8 @@ use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
+use crate::persistence::load::{Load, LoadOptions};
+use crate::persistence::{self, Host, check};
 use crate::runtime::engine::{self, Choice, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
@@ -40,6 +42,11 @@ pub fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
+    if let [command, files @ ..] = &args[..]
+        && command == "check-rdb"
+    {
+        return check_rdb(files);
+    }
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
         // A reader that has seen enough closes the pipe: that is no failure.
@@ -51,6 +58,22 @@ fn run() -> Result<ExitCode> {
         Action::Serve => return prepare(startup),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `coreshard check-rdb <file> ...`.
+fn check_rdb(files: &[std::ffi::OsString]) -> Result<ExitCode> {
+    ensure!(!files.is_empty(), "check-rdb: which file?");
+    let mut code = ExitCode::SUCCESS;
+    for file in files {
+        match check::check(std::path::Path::new(file), clock::realtime_ms()) {
+            Ok(report) => println!("{report}"),
+            Err(error) => {
+                eprintln!("{error}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
 }
 
 /// Everything up to the log; from there on errors are logged.
@@ -90,26 +113,36 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     banner::starting(&config, config_file.as_deref(), &choice, &cores);
     let waker = Waker::new(cores.count)?;
     let service_ready = service.notifier();
-    let ready = Ready::new(cores.count, move || {
+    // The cores, and the file that is loaded.
+    let ready = Ready::new(cores.count + 1, move || {
         log::notice("Ready to accept connections");
         service_ready.ready();
     });
     let shared = share(&config, config_file, &cores, &choice, oom_score_base, ready);
+    let bell = waker.clone();
+    shared.durable.attach(Host { wake: Box::new(move || bell.wake_all()), log: log::of_script });
     let sockets = open_sockets(&config, &shared)?;
     if sockets.iter().all(Vec::is_empty) {
         bail!("Configured to not listen anywhere, exiting.");
     }
     banner::listening(&config, &shared);
     service.write_pid_file();
-    watch_for_signals(stop_fd, shared.clone(), waker.clone());
+    watch_for_signals(stop_fd, shared.clone());
+    load(&config, &shared, &waker)?;
     let build = builder(&config, &shared, sockets);
     engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
     signals::shutdown_in_progress(true);
+    end_of_saving(&shared);
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         // It is in nobody's way when it stays.
         let _ = std::fs::remove_file(path);
     }
     service.end();
+    if let Some(Err(error)) = shared.durable.state().load.as_ref().and_then(|load| load.outcome())
+        && shared.started_badly.load(Ordering::Relaxed)
+    {
+        bail!("{error}. Exiting: nothing was changed on disk.");
+    }
     log::warning("coreshard is now ready to exit, bye bye...");
     Ok(())
 }
@@ -179,16 +212,71 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     Ok(cores)
 }
 
-/// SIGTERM and SIGINT end the loops. A second SIGINT ends the process, wherever it is.
-fn watch_for_signals(stop_fd: std::os::fd::RawFd, shared: Arc<Shared>, waker: Waker) {
+/// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
+fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
+    let path = persistence::path_of(config);
+    if !path.exists() {
+        shared.ready.one_more();
+        return Ok(());
+    }
+    let options = LoadOptions {
+        check: config.flag(id::RDBCHECKSUM),
+        databases: config.integer(id::DATABASES) as u32,
+        flush: false,
+        merge: false,
+        now_ms: clock::realtime_ms(),
+        path: path.clone(),
+    };
+    let (process, waker) = (shared.clone(), waker.clone());
+    let then = move |load: &Load| match load.outcome() {
+        Some(Ok(())) => {
+            let seconds = clock::realtime_ms().saturating_sub(load.begun_ms) as f64 / 1000.0;
+            let (keys, expired) =
+                (load.keys_loaded.load(Ordering::Relaxed), load.keys_expired.load(Ordering::Relaxed));
+            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+            log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            process.ready.one_more();
+        }
+        _ => {
+            process.started_badly.store(true, Ordering::Relaxed);
+            process.stop.store(true, Ordering::Relaxed);
+            waker.wake_all();
+        }
+    };
+    shared.durable.begin_load(options, then).with_context(|| format!("loading {}", path.display()))?;
+    Ok(())
+}
+
+/// How long the end waits for a save that was called off.
+const END_OF_SAVING: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A save that is under way ends with the process: its file is removed.
+fn end_of_saving(shared: &Shared) {
+    let begun = std::time::Instant::now();
+    while shared.durable.cancel_save() && begun.elapsed() < END_OF_SAVING {
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
+}
+
+/// SIGTERM and SIGINT ask for a shutdown. A second SIGINT ends the process, wherever it is.
+fn watch_for_signals(stop_fd: std::os::fd::RawFd, shared: Arc<Shared>) {
     std::thread::spawn(move || {
-        signals::wait(stop_fd);
-        let name = signals::requested().map_or("a signal", signals::Shutdown::name);
-        log::warning(format!("Received {name} scheduling shutdown..."));
-        shared.stop.store(true, Ordering::Relaxed);
-        waker.wake_all();
+        loop {
+            signals::wait(stop_fd);
+            let name = signals::requested().map_or("a signal", signals::Shutdown::name);
+            log::warning(format!("Received {name} scheduling shutdown..."));
+            shared.durable.stop_asked.store(true, Ordering::Release);
+            shared.durable.tell();
+            // Until it has ended, or was refused.
+            while signals::requested().is_some() {
+                std::thread::park_timeout(SIGNAL_LOOK);
+            }
+        }
     });
 }
+
+/// After a signal was taken, how often is looked whether the shutdown was refused.
+const SIGNAL_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 
 thread_local! {
     /// A core's registration for crash reports, undone when its thread ends.

@@ -9,12 +9,15 @@ const DROP_NS: u64 = 25;
 const EXPIRE_NS: u64 = 800;
 const EVICT_NS: u64 = 1_000;
 const AGE_NS: u64 = 50;
-const KINDS: u64 = 4;
+const KINDS: u64 = 5;
+/// How long to wait with a snapshot whose sink takes nothing now.
+const SINK_WAIT_MS: u64 = 2;
 
 impl Shard {
     /// Is there anything for [`Shard::background`] to do at the shard's present time?
-    pub fn has_background(&self) -> bool {
-        !self.graveyard.is_empty()
+    pub fn has_background(&mut self) -> bool {
+        self.can_save()
+            || !self.graveyard.is_empty()
             || self.account.shedding
             || self.next_background_ms().is_some_and(|at| at <= self.now_ms)
     }
@@ -22,7 +25,9 @@ impl Shard {
     /// When [`Shard::background`] has something to do next, if nothing else happens: the driver sleeps until then.
     pub fn next_background_ms(&self) -> Option<u64> {
         let sweep = self.dbs.iter().any(|db| !db.table.is_empty()).then(|| self.aging.next_ms());
-        self.next_expiry_ms().into_iter().chain(self.next_field_expiry_ms()).chain(sweep).min()
+        // The sink says nothing when it takes more: it is asked again.
+        let sink = self.snapshot.is_on().then_some(self.now_ms + SINK_WAIT_MS);
+        self.next_expiry_ms().into_iter().chain(self.next_field_expiry_ms()).chain(sweep).chain(sink).min()
     }
 
     /// Works for about `budget_us` microseconds. True when there is more to do at once.
@@ -59,8 +64,10 @@ impl Shard {
         spend(fields as u64 * EXPIRE_NS);
         let (evicted, over) = self.evict_some(keys(EVICT_NS));
         spend(evicted as u64 * EVICT_NS);
+        let (saved_ns, unsaved) = self.save_some(each_ns);
+        spend(saved_ns);
         // Being behind with the sweep is no reason to be called again at once.
         self.age_slice(now_ms, keys(AGE_NS));
-        more | due | fields_due | over
+        more | due | fields_due | over | unsaved
     }
 }

@@ -11,9 +11,11 @@
 //! when the key's time had come anyway.
 
 use super::access::AccessClock;
+use super::db::Db;
 use super::effects::Event;
 use super::keyspace::EntryView;
 use super::shard::{EvictionPolicy, Shard};
+use super::snapshot::show_first;
 use crate::types::DbIndex;
 
 /// Candidates kept between evictions.
@@ -284,6 +286,11 @@ impl Shard {
             let Some((deadline, index)) = nearest else { return 0 };
             self.account_for(index);
             let due = deadline <= self.now_ms;
+            if let Some(hash) = self.dbs[index].table.first_due_hash() {
+                let Shard { dbs, snapshot, .. } = &mut *self;
+                let Db { table, saving, .. } = &mut dbs[index];
+                show_first(table, saving, snapshot, hash);
+            }
             let event = if due { Event::EXPIRED } else { Event::EVICTED };
             let Shard { dbs, effects, graveyard, .. } = self;
             let table = &mut dbs[index].table;

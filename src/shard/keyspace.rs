@@ -8,6 +8,7 @@ use super::db::Db;
 use super::effects::{Effects, Event, Stored};
 use super::field_expiry::next_of_moved;
 use super::graveyard::Graveyard;
+use super::snapshot::{Saving, Snapshot, show_first};
 use super::stats::KeyStats;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
 use crate::types::raw::table::{Probe, Probed, Table};
@@ -46,6 +47,7 @@ pub struct Keyspace<'a> {
     pub(super) effects: &'a mut Effects,
     pub(super) stats: &'a mut KeyStats,
     pub(super) graveyard: &'a mut Graveyard,
+    pub(super) snapshot: &'a mut Snapshot,
     pub(super) rng: &'a mut fastrand::Rng,
     pub(super) clock: AccessClock,
     /// Reads count as access.
@@ -66,6 +68,12 @@ impl<'a> Keyspace<'a> {
         self.db.table.hasher().hash(key)
     }
 
+    /// Before a change: a snapshot under way sees what is there now.
+    #[inline]
+    pub(super) fn show_first(&mut self, hash: u64) {
+        show_first(&mut self.db.table, &self.db.saving, self.snapshot, hash);
+    }
+
     /// Removes the key if its deadline has passed. True when it is (now) not there.
     #[inline]
     fn expire_if_due(&mut self, hash: u64, key: &[u8]) -> bool {
@@ -75,7 +83,7 @@ impl<'a> Keyspace<'a> {
             Probed::Missing => true,
             Probed::Refused(table) => {
                 if !self.stands_still {
-                    expire(table, hash, key, self.graveyard, self.stats);
+                    expire(table, &self.db.saving, self.snapshot, hash, key, self.graveyard, self.stats);
                     self.effects.record(self.index, key, Event::EXPIRED);
                 }
                 true
@@ -87,7 +95,8 @@ impl<'a> Keyspace<'a> {
     #[inline]
     pub fn read(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, stands_still } = self;
+        let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, touch, stands_still } =
+            self;
         match db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
                 stats.hits += 1;
@@ -101,7 +110,7 @@ impl<'a> Keyspace<'a> {
             Probed::Refused(table) => {
                 stats.misses += 1;
                 if !*stands_still {
-                    expire(table, hash, key, graveyard, stats);
+                    expire(table, &db.saving, snapshot, hash, key, graveyard, stats);
                     effects.record(*index, key, Event::EXPIRED);
                 }
                 effects.missed(*index, key);
@@ -122,13 +131,13 @@ impl<'a> Keyspace<'a> {
 
     fn look(&mut self, key: &[u8], touch: bool, count: bool) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, stands_still, .. } = self;
+        let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, stands_still, .. } = self;
         let entry = match db.table.find_if(hash, key, |entry| accept(entry, *clock, touch, rng)) {
             Probed::Found(entry) => Some(entry),
             Probed::Missing => None,
             Probed::Refused(table) => {
                 if !*stands_still {
-                    expire(table, hash, key, graveyard, stats);
+                    expire(table, &db.saving, snapshot, hash, key, graveyard, stats);
                     effects.record(*index, key, Event::EXPIRED);
                 }
                 None
@@ -147,13 +156,13 @@ impl<'a> Keyspace<'a> {
     /// Looks a key up without counting a hit or an access.
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, clock, stands_still, .. } = self;
+        let Keyspace { db, index, effects, stats, graveyard, snapshot, clock, stands_still, .. } = self;
         match db.table.find_if(hash, key, |entry| !is_due(entry, clock.now_ms)) {
             Probed::Found(entry) => Some(entry),
             Probed::Missing => None,
             Probed::Refused(table) => {
                 if !*stands_still {
-                    expire(table, hash, key, graveyard, stats);
+                    expire(table, &db.saving, snapshot, hash, key, graveyard, stats);
                     effects.record(*index, key, Event::EXPIRED);
                 }
                 None
@@ -187,6 +196,7 @@ impl<'a> Keyspace<'a> {
         };
         let value = self.table_value(value);
         let type_changed = self.effects.wants.type_changed && self.is_of_other_type(hash, key, &value);
+        self.show_first(hash);
         let replaced = self.db.table.replace(hash, key, value, ttl, access);
         if let Some(old) = replaced.old {
             self.bury(old);
@@ -211,10 +221,10 @@ impl<'a> Keyspace<'a> {
     ///
     /// Redis: overwriting counts as an access, and with LFU the new value inherits the counter.
     fn prepare(&mut self, hash: u64, key: &[u8], counting: Counting) -> Access {
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, .. } = self;
+        let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, touch, .. } = self;
         let found = db.table.find_if(hash, key, |entry| accept(entry, *clock, *touch, rng));
         if let Probed::Refused(table) = found {
-            expire(table, hash, key, graveyard, stats);
+            expire(table, &db.saving, snapshot, hash, key, graveyard, stats);
             effects.record(*index, key, Event::EXPIRED);
         }
         match counting {
@@ -249,6 +259,7 @@ impl<'a> Keyspace<'a> {
     }
 
     pub(super) fn drop_entry(&mut self, hash: u64, key: &[u8]) -> bool {
+        self.show_first(hash);
         match self.db.table.remove(hash, key) {
             None => false,
             Some(removed) => {
@@ -277,6 +288,7 @@ impl<'a> Keyspace<'a> {
         if self.expire_if_due(hash, key) {
             return None;
         }
+        self.show_first(hash);
         let taken = self.db.table.take_entry(hash, key)?;
         if let TakenValue::Heap(value) = &taken.value {
             self.db.table.report_heap_bytes(-(value.heap_bytes() as isize));
@@ -299,6 +311,24 @@ impl<'a> Keyspace<'a> {
 
     /// Puts a key with all it has, replacing what was there. A heap value moves in as it is, however big.
     pub fn put(&mut self, key: &[u8], moved: Moved, event: Event) {
+        let (existed, type_changed) = self.place(key, moved);
+        // Redis: what was there is deleted first, so the key is a new one in any case.
+        let stored = Stored { is_new: true, overwritten: existed, type_changed };
+        self.effects.record_store(self.index, key, event, stored);
+    }
+
+    /// Puts a key that was read from a file: no news for anybody, and no change. False, and nothing happened, when it is
+    /// there already and `replace` does not say to replace it.
+    pub fn load(&mut self, key: &[u8], moved: Moved, replace: bool) -> bool {
+        if !replace && self.db.table.find(self.hash(key), key).is_some() {
+            return false;
+        }
+        self.place(key, moved);
+        true
+    }
+
+    /// Stores a key with all it has. Was there one, and was it of another type (as far as anybody wants to know)?
+    fn place(&mut self, key: &[u8], moved: Moved) -> (bool, bool) {
         let fields_expire_at = next_of_moved(&moved.value);
         let hash = self.hash(key);
         let bytes;
@@ -316,6 +346,7 @@ impl<'a> Keyspace<'a> {
         };
         let ttl = moved.expire_at_ms.map_or(Ttl::Clear, Ttl::Set);
         let type_changed = self.effects.wants.type_changed && self.is_of_other_type(hash, key, &value);
+        self.show_first(hash);
         let replaced = self.db.table.replace(hash, key, value, ttl, Access::Set(moved.access));
         if let Some(old) = replaced.old {
             self.bury(old);
@@ -323,9 +354,7 @@ impl<'a> Keyspace<'a> {
         if let Some(at) = fields_expire_at {
             self.fields_expire_at(key, at);
         }
-        // Redis: what was there is deleted first, so the key is a new one in any case.
-        let stored = Stored { is_new: true, overwritten: replaced.existed, type_changed };
-        self.effects.record_store(self.index, key, event, stored);
+        (replaced.existed, type_changed)
     }
 
     /// How many keys there are, those included whose deadline has passed unnoticed.
@@ -383,7 +412,8 @@ impl<'a> Keyspace<'a> {
     #[inline]
     pub fn edit<'k>(&mut self, key: &'k [u8]) -> Option<Edit<'_, 'k>> {
         let hash = self.hash(key);
-        let Keyspace { db, index, effects, stats, graveyard, rng, clock, touch, .. } = self;
+        self.show_first(hash);
+        let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, touch, .. } = self;
         match db.table.find_mut_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
                 let heap_bytes = heap_bytes(entry.value());
@@ -392,7 +422,7 @@ impl<'a> Keyspace<'a> {
             }
             Probed::Missing => None,
             Probed::Refused(table) => {
-                expire(table, hash, key, graveyard, stats);
+                expire(table, &db.saving, snapshot, hash, key, graveyard, stats);
                 effects.record(*index, key, Event::EXPIRED);
                 None
             }
@@ -453,7 +483,16 @@ fn accept(entry: &mut Probe<'_, Value>, clock: AccessClock, touch: bool, rng: &m
 
 /// Takes out a key whose deadline has passed; the caller records the effect.
 #[cold]
-fn expire(table: &mut Table<Value>, hash: u64, key: &[u8], graveyard: &mut Graveyard, stats: &mut KeyStats) {
+fn expire(
+    table: &mut Table<Value>,
+    saving: &Option<Saving>,
+    snapshot: &mut Snapshot,
+    hash: u64,
+    key: &[u8],
+    graveyard: &mut Graveyard,
+    stats: &mut KeyStats,
+) {
+    show_first(table, saving, snapshot, hash);
     let removed = table.remove(hash, key);
     if let Some(value) = removed.and_then(|removed| removed.heap) {
         table.report_heap_bytes(-(value.heap_bytes() as isize));

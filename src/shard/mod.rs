@@ -17,6 +17,7 @@ pub mod notices;
 #[allow(clippy::module_inception)]
 pub mod shard;
 pub mod slots;
+pub mod snapshot;
 pub mod stats;
 pub mod tracking;
 pub mod waits;

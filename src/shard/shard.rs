@@ -12,6 +12,7 @@ use super::graveyard::Graveyard;
 use super::keyspace::{Keyspace, kind_of};
 use super::memory::{Account, MemoryBoard};
 use super::notices::{NoticeWants, Notices};
+use super::snapshot::Snapshot;
 use super::stats::KeyStats;
 use super::tracking::{Reader, Tracking};
 use super::waits::{WaiterId, Waits};
@@ -96,6 +97,7 @@ pub struct Shard {
     pub notices: Notices,
     pub tracking: Tracking,
     pub graveyard: Graveyard,
+    pub snapshot: Snapshot,
     pub stats: KeyStats,
     /// How late active expiry was.
     pub expiry_lag: ExpiryLag,
@@ -123,6 +125,7 @@ impl Shard {
             notices: Notices::default(),
             tracking: Tracking::default(),
             graveyard: Graveyard::default(),
+            snapshot: Snapshot::default(),
             stats: KeyStats::default(),
             expiry_lag: ExpiryLag::default(),
             expire_db: 0,
@@ -162,6 +165,7 @@ impl Shard {
             effects: &mut self.effects,
             stats: &mut self.stats,
             graveyard: &mut self.graveyard,
+            snapshot: &mut self.snapshot,
             rng: &mut self.rng,
             clock,
             touch,

@@ -3,7 +3,6 @@
 //! They yield no effect per key, as Redis notifies none; watched keys are changed directly, because which of them
 //! change shows only before the change.
 
-use super::field_expiry::FieldDeadlines;
 use super::shard::Shard;
 use crate::types::{DbIndex, ShardId};
 
@@ -16,8 +15,8 @@ impl Shard {
     /// The memory is given back in slices later (see `graveyard`); unless `lazy`, that of a small database at once.
     pub fn flush(&mut self, index: DbIndex, lazy: bool) -> usize {
         self.account_for(index.index());
-        let Shard { dbs, watches, graveyard, effects, hasher, .. } = self;
-        let table = &mut dbs[index.index()].table;
+        let Shard { dbs, watches, effects, hasher, .. } = self;
+        let table = &dbs[index.index()].table;
         if !watches.is_empty() {
             watches.touch_where(|db, key| db == index && table.find(hasher.hash(key), key).is_some());
         }
@@ -25,10 +24,9 @@ impl Shard {
         self.waits.touch_dbs(&[index]);
         self.tracking.flushed(self.id == ShardId(0));
         effects.dirty += removed as u64;
-        graveyard.bury_table(table.take());
-        dbs[index.index()].field_deadlines = FieldDeadlines::default();
+        self.bury_table_of(index);
         for _ in 0..if lazy { 0 } else { EAGER_SLICES } {
-            graveyard.drop_slice();
+            self.graveyard.drop_slice();
         }
         removed
     }

@@ -307,6 +307,10 @@ pub fn run_work(
         }
         Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
         Work::Nothing => Ok(Part::Nothing),
+        Work::Snapshot(source) => {
+            shard.begin_snapshot(&*source);
+            Ok(Part::Nothing)
+        }
         Work::Wait { .. } => unreachable!("the core keeps who waits"),
     };
     finish(shard);

@@ -151,6 +151,8 @@ pub enum Work {
     All { command: TxCommand },
     /// Commands that need only this shard, with their index in the EXEC they belong to.
     Group { commands: Vec<(usize, TxCommand)> },
+    /// Begin a snapshot of this shard.
+    Snapshot(Arc<dyn crate::shard::snapshot::Source>),
     /// The client waits at these keys (by their order) of the command.
     Wait { command: TxCommand, mine: Vec<usize>, ticket: Ticket },
 }

@@ -4,6 +4,8 @@
 //! over several shards is a stage (or more) of its own; what needs the connection's core is done by the caller
 //! in between. All intents are held from the first to the last command.
 
+use std::sync::Arc;
+
 use super::coordinator::{Next, Program, Stage};
 use super::execute::write_error;
 use super::message::{TxCommand, Work};
@@ -12,6 +14,7 @@ use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
 use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::Placement;
+use crate::shard::snapshot::Source;
 use crate::sys::clock;
 use crate::types::ShardId;
 
@@ -229,11 +232,35 @@ impl Scripted {
     }
 }
 
+/// The serial point of a snapshot: every shard begins its part, holding all keys against writers.
+pub struct Snapshotting {
+    source: Arc<dyn Source>,
+    shards: usize,
+    begun: bool,
+    /// What the client is told, if there is one.
+    line: &'static str,
+}
+
+impl Snapshotting {
+    pub fn new(source: Arc<dyn Source>, shards: usize, line: &'static str) -> Snapshotting {
+        Snapshotting { source, shards, begun: false, line }
+    }
+
+    fn next(&mut self) -> Next {
+        if std::mem::replace(&mut self.begun, true) {
+            return Next::Done;
+        }
+        let work = |shard| (ShardId(shard as u16), Work::Snapshot(self.source.clone()));
+        Next::Stage(Stage { works: (0..self.shards).map(work).collect(), last: true })
+    }
+}
+
 /// What a coordinator of clients' transactions runs.
 pub enum Plan {
     One(Box<Single>),
     Exec(Box<Exec>),
     Script(Box<Scripted>),
+    Snapshot(Box<Snapshotting>),
 }
 
 impl Plan {
@@ -248,6 +275,7 @@ impl Plan {
             Plan::One(single) => single.finish(out),
             Plan::Exec(exec) => exec.finish(protocol, out),
             Plan::Script(script) => out.append(&mut script.reply.take().unwrap_or_default()),
+            Plan::Snapshot(snapshot) => Reply::new(out, protocol).simple(snapshot.line),
         }
     }
 }
@@ -258,12 +286,13 @@ impl Program for Plan {
             Plan::One(single) => single.next(parts).map_or(Next::Done, Next::Stage),
             Plan::Exec(exec) => exec.next(parts),
             Plan::Script(script) => script.next(),
+            Plan::Snapshot(snapshot) => snapshot.next(),
         }
     }
 
     fn watch_failed(&mut self) {
         match self {
-            Plan::One(_) | Plan::Script(_) => unreachable!("only EXEC watches"),
+            Plan::One(_) | Plan::Script(_) | Plan::Snapshot(_) => unreachable!("only EXEC watches"),
             Plan::Exec(exec) => exec.aborted = true,
         }
     }

@@ -10,6 +10,8 @@ mod queues;
 mod reply;
 mod world;
 
+use std::sync::atomic::Ordering;
+
 use history::check;
 use world::{Planted, World};
 
@@ -53,6 +55,13 @@ fn who_waits_for_lists_gets_every_element_once() {
         println!("SIM_SEED={seed}");
         World::of_lists(seed).run_lists(OPERATIONS);
     }
+}
+
+#[test]
+fn a_core_does_not_sleep_on_news_or_on_the_end() {
+    let world = || World::new(1, Planted::Nothing);
+    assert!(world().stays_awake_for(|shared| shared.durable.tell()));
+    assert!(world().stays_awake_for(|shared| shared.stop.store(true, Ordering::Release)));
 }
 
 #[test]

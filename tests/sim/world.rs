@@ -292,6 +292,18 @@ impl World {
         }
     }
 
+    /// Does a core that has nothing to do stay awake for what was told to all cores after its turn?
+    pub fn stays_awake_for(&mut self, tell: fn(&Shared)) -> bool {
+        let sim = &mut self.cores[0];
+        let flushed = sim.core.end_turn(&mut sim.io);
+        while sim.core.port.let_happen() {}
+        sim.core.next_turn(&mut sim.io, flushed);
+        while sim.core.port.let_happen() {}
+        assert!(!sim.core.has_mail(), "it has nothing to do");
+        tell(&sim.core.shared);
+        sim.core.has_mail()
+    }
+
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.step

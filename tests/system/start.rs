@@ -52,7 +52,6 @@ fn the_start_says_what_it_does() {
         "Engine: ",
         "Cores: 2, one shard each",
         "Memory: maxmemory 64.00 MiB, noeviction; limit ",
-        "this version has no persistence",
         &format!("Listening on 127.0.0.1:{}", server.port()),
         &format!("pid {}", server.pid()),
     ] {

@@ -47,6 +47,7 @@ enum Word {
     Everywhere(EveryFn),
     Digest,
     DigestValue,
+    Reload,
     Refused(&'static str),
 }
 
@@ -54,7 +55,7 @@ type HereFn = fn(&mut Core, Asker, Argv<'_>, &mut Reply<'_>) -> Result<(), Comma
 type KeyFn = fn(&mut Core, DbIndex, &[u8], &mut Reply<'_>) -> Result<(), CommandError>;
 type EveryFn = fn(&mut Core, Asker, Argv<'_>) -> Result<(), CommandError>;
 
-const NO_PERSISTENCE: &str = "ERR this version keeps data in memory only and cannot reload it";
+const NO_LOG: &str = "ERR this version has no append-only file";
 const NO_REPLICATION: &str = "ERR this version does not replicate";
 
 /// The subcommands: word, how many arguments the whole command has at least and at most, and what it does.
@@ -81,10 +82,10 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
     ("digest-value", 2, usize::MAX, Word::DigestValue),
-    ("reload", 2, usize::MAX, Word::Refused(NO_PERSISTENCE)),
-    ("loadaof", 2, usize::MAX, Word::Refused(NO_PERSISTENCE)),
-    ("restart", 2, usize::MAX, Word::Refused(NO_PERSISTENCE)),
-    ("crash-and-recover", 2, usize::MAX, Word::Refused(NO_PERSISTENCE)),
+    ("reload", 2, usize::MAX, Word::Reload),
+    ("loadaof", 2, usize::MAX, Word::Refused(NO_LOG)),
+    ("restart", 2, usize::MAX, Word::Refused(NO_LOG)),
+    ("crash-and-recover", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("change-repl-id", 2, usize::MAX, Word::Refused(NO_REPLICATION)),
     ("replicate", 3, usize::MAX, Word::Refused(NO_REPLICATION)),
 ];
@@ -108,6 +109,7 @@ fn each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Res
         Word::OfKey(run) if core.placement.owner_of(argv.get(2)) == core.me => {
             write_part(core, asker, |core, reply| run(core, asker.db, argv.get(2), reply))
         }
+        Word::Reload => reload_options(argv).map(|_| Part::Nothing),
         Word::Here(_) | Word::OfKey(_) => Ok(Part::Nothing),
         Word::Everywhere(run) => {
             run(core, asker, argv)?;
@@ -138,7 +140,7 @@ fn write_part(
 }
 
 fn merge(
-    _: &mut Core,
+    core: &mut Core,
     _: &mut dyn NetIo,
     _: ConnId,
     argv: Argv<'_>,
@@ -163,6 +165,10 @@ fn merge(
                 reply.simple(&digest::hex(found.unwrap_or(&[0; 20])));
             }
         }
+        Word::Reload => {
+            core.reload_asked = Some(reload_options(argv)?);
+            return Ok(After::Later);
+        }
         Word::Everywhere(_) => reply.ok(),
         Word::Here(_) | Word::OfKey(_) | Word::Refused(_) => {
             let output = parts.iter_mut().find_map(|part| match part {
@@ -173,6 +179,24 @@ fn merge(
         }
     }
     Ok(After::Done)
+}
+
+/// Save first? Empty the databases before loading? May keys of the file replace others?
+fn reload_options(argv: Argv<'_>) -> Result<(bool, bool, bool), CommandError> {
+    let (mut save, mut flush, mut merge) = (true, true, false);
+    for word in argv.iter().skip(2) {
+        match word.to_ascii_lowercase().as_slice() {
+            b"nosave" => save = false,
+            b"noflush" => flush = false,
+            b"merge" => merge = true,
+            _ => {
+                return Err(CommandError::Line(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    Ok((save, flush, merge))
 }
 
 fn panic_for_test(_: &mut Core, _: Asker, _: Argv<'_>, _: &mut Reply<'_>) -> Result<(), CommandError> {
@@ -432,6 +456,9 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "    Check that <key> is a list. Its nodes are not shown.",
             "QUICKLIST-PACKED-THRESHOLD <size>",
             "    Accepted for Redis's tests: elements of lists need no nodes of their own.",
+            "RELOAD [NOSAVE|NOFLUSH|MERGE]",
+            "    Save the dataset, empty it and load it again. NOSAVE leaves the saving out,",
+            "    NOFLUSH the emptying, and with MERGE keys of the file replace others.",
             "SDSLEN <key>",
             "    Show the bytes that the key and a string value take.",
             "SEGFAULT",

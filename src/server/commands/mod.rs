@@ -12,6 +12,7 @@ pub mod lolwut;
 pub mod memory;
 pub mod monitor;
 mod object;
+pub mod save;
 pub mod shutdown;
 pub mod slowlog;
 

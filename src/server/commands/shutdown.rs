@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Shape};
 use crate::commands::{Args, CommandError};
 use crate::net::Core;
-use crate::net::dispatch::{After, Bound};
+use crate::net::dispatch::{After, Bound, await_token};
+use crate::net::durable::ShutdownOptions;
 use crate::resp::Reply;
 use crate::runtime::face::{ConnId, NetIo};
 use crate::server::log;
@@ -23,7 +24,7 @@ pub const ROWS: &[Row] = &[Row {
         .and(Flags::ALLOW_BUSY),
     group: Group::Server,
     summary: "Ends the server.",
-    complexity: "O(1); nothing is saved by this version",
+    complexity: "O(N) with N keys when saving, else O(1)",
     args: &[
         Arg::new("nosave_save", ArgKind::OneOf(SAVING)).optional(),
         Arg::word("now", "NOW").optional().since("7.0.0"),
@@ -39,7 +40,7 @@ pub const BINDINGS: &[(&str, Bound)] = &[("shutdown", Bound::Here(shutdown))];
 fn shutdown(
     core: &mut Core,
     io: &mut dyn NetIo,
-    _: ConnId,
+    conn: ConnId,
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<After, CommandError> {
@@ -59,16 +60,18 @@ fn shutdown(
         return Err(CommandError::Syntax);
     }
     if abort {
-        // A shutdown waits for nothing, so none is ever in progress when a command runs.
-        return Err(CommandError::Line("ERR No shutdown in progress."));
+        let durable = &core.shared.durable;
+        if !durable.stopping.load(Ordering::Acquire) {
+            return Err(CommandError::Line("ERR No shutdown in progress."));
+        }
+        durable.abort_asked.store(true, Ordering::Release);
+        durable.tell();
+        reply.ok();
+        return Ok(After::Done);
     }
     log::warning("User requested shutdown...");
-    if save && !force {
-        log::warning("SHUTDOWN SAVE refused: this version cannot write the data to disk.");
-        return Err(CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs."));
-    }
-    let _ = reply;
-    core.shared.stop.store(true, Ordering::Relaxed);
-    (0..core.shared.shards).for_each(|core| io.wake(core));
+    // Without replicas there is nobody to wait for, so NOW changes nothing.
+    let token = await_token(core.clients.at(conn.index), core.me);
+    core.shut_down(io, Some(token), ShutdownOptions { save, nosave, force });
     Ok(After::Later)
 }

@@ -118,12 +118,20 @@ pub struct Popped {
     pub visits: usize,
     /// Whether the call stopped at one of its limits with due buckets left.
     pub more: bool,
+    /// The call stopped because the entries of this hash's segment must be shown to the walk under way first.
+    pub unsaved: Option<u64>,
 }
 
 impl<T> Table<T> {
     /// A time before which no entry expires; `None` without deadlines. It may be early.
     pub fn next_deadline(&self) -> Option<u64> {
         self.heap.first().map(|(min_ms, _)| min_ms)
+    }
+
+    /// A hash of the segment that [`Table::pop_expired`] looks at first.
+    pub fn first_due_hash(&self) -> Option<u64> {
+        // SAFETY: segments in the heap are valid.
+        self.heap.first().map(|(_, segment)| unsafe { (*segment).prefix })
     }
 
     /// Deletes entries whose deadline is not after `now_ms`, earliest segments first.
@@ -146,6 +154,12 @@ impl<T> Table<T> {
             }
             if popped.visits >= max_visits {
                 popped.more = true;
+                break;
+            }
+            // SAFETY: segments in the heap are valid.
+            let prefix = unsafe { (*segment).prefix };
+            if self.is_unsaved(prefix) {
+                popped.unsaved = Some(prefix);
                 break;
             }
             // SAFETY: segments in the heap are valid; nothing restructures until `shrink`.

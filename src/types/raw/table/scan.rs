@@ -45,7 +45,7 @@ impl<T> Table<T> {
     }
 
     /// Visits the keys of a segment and its members with cursor positions in `from..end`.
-    fn visit_range(
+    pub(super) fn visit_range(
         &self,
         root: *mut Segment,
         from: u64,

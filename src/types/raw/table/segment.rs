@@ -78,6 +78,8 @@ pub(super) struct Segment {
     pub arena: Arena,
     pub len: u32,
     pub heap_at: u32,
+    /// The table's epoch in which a walk of the table last had all entries of this segment, see `save`.
+    pub saved: u32,
     /// The top `depth` bits of the hashes that belong here, left-aligned.
     pub prefix: u64,
     bounds: *mut u32,
@@ -164,6 +166,7 @@ impl Segment {
             arena: Arena::new(),
             len: 0,
             heap_at: NOT_IN_HEAP,
+            saved: version,
             prefix,
             bounds: null_mut(),
             base_ms: 0,
@@ -424,6 +427,7 @@ impl Segment {
             arena: Arena::new(),
             len: 0,
             heap_at: self.heap_at,
+            saved: self.saved,
             prefix: self.prefix,
             bounds: null_mut(),
             base_ms: self.base_ms,

@@ -139,6 +139,8 @@ pub struct Table<T> {
     pub(super) far: HashMap<Box<[u8]>, u64>,
     pub(super) hasher: Hasher,
     pub(super) epoch: u32,
+    /// A walk that sees every entry as it was at its begin is under way, see `save`.
+    pub(super) saving: bool,
     pub(super) usage: Usage,
     owns: PhantomData<T>,
 }
@@ -165,6 +167,7 @@ impl<T> Table<T> {
             far: HashMap::new(),
             hasher,
             epoch: 0,
+            saving: false,
             usage,
             owns: PhantomData,
         }
@@ -444,6 +447,11 @@ impl<T> Table<T> {
         let half = len / 2 + len / 32;
         let lower = Segment::boxed(half, depth + 1, prefix, self.epoch, &mut self.usage);
         let upper = Segment::boxed(half, depth + 1, upper_prefix, self.epoch, &mut self.usage);
+        // SAFETY: all three are valid. Who writes has shown the segment to a walk before, so this is a formality.
+        unsafe {
+            (*lower).saved = (*root).saved;
+            (*upper).saved = (*root).saved;
+        }
         self.depths[depth as usize] -= 1;
         self.depths[depth as usize + 1] += 2;
         self.segments += 2;
@@ -512,6 +520,7 @@ impl<T> Table<T> {
                 (*fresh).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
             }
             std::mem::swap(&mut old.heap_at, &mut (*fresh).heap_at);
+            (*fresh).saved = old.saved;
             std::ptr::swap(member, fresh);
             // Members that the fresh one had to append go before those the old one had.
             let rest = std::mem::replace(&mut (*fresh).next, null_mut());
@@ -646,11 +655,14 @@ impl<T> Table<T> {
             let whole = (*buddy).depth == depth && (*buddy).next.is_null() && (*root).next.is_null();
             let len = (*root).len + (*buddy).len;
             let bytes = (*root).arena.live_bytes() + (*buddy).arena.live_bytes();
-            if !whole || len > MERGE_LEN || bytes > MERGE_BYTES {
+            // During a walk both must have been seen by it, or neither.
+            let alike = !self.saving || self.is_saved_at(root) == self.is_saved_at(buddy);
+            if !whole || !alike || len > MERGE_LEN || bytes > MERGE_BYTES {
                 return false;
             }
             let prefix = (*root).prefix & !(1 << (64 - depth));
             let merged = Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
+            (*merged).saved = (*root).saved;
             self.segments += 1;
             self.depths[depth as usize] -= 2;
             self.depths[depth as usize - 1] += 1;

@@ -1,0 +1,478 @@
+//! A core's part in saving and loading: it starts what its clients or the clock ask for, takes its share of a file that
+//! is loaded, and answers when threads of `persistence` have finished.
+//!
+//! Whoever waits is a [`Job`] of the core it came to. News (`Durable::news`) make every core look at its jobs; nothing
+//! polls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Receiver;
+
+use super::client::Stall;
+use super::core::Core;
+use crate::commands::context::ClientView;
+use crate::commands::spec::Flags;
+use crate::commands::{CommandError, Entry};
+use crate::config::id;
+use crate::persistence::load::{Batch, Load, LoadOptions};
+use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
+use crate::persistence::{AlreadyRunning, level, path_of};
+use crate::rdb::Limits;
+use crate::rdb::file::FileEntry;
+use crate::resp::{Output, Reply};
+use crate::runtime::face::{ConnId, NetIo};
+use crate::shard::Moved;
+use crate::shard::access::Counting;
+use crate::sys::{clock, signals};
+use crate::tx::coordinator::Claim;
+use crate::tx::execute::write_error;
+use crate::tx::intents::Mode;
+use crate::tx::message::Token;
+use crate::tx::multi::{Plan, Snapshotting};
+use crate::types::{DbIndex, ShardId};
+
+/// Redis's text.
+pub const IN_PROGRESS: CommandError = CommandError::Line("ERR Background save already in progress");
+const SAVE_FAILED: CommandError = CommandError::Line("ERR");
+const LOAD_FAILED: CommandError =
+    CommandError::Line("ERR Error trying to load the RDB dump, check server logs.");
+const SHUTDOWN_FAILED: CommandError = CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs.");
+const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the dataset in memory");
+
+/// Batches of a file that a core takes in one turn.
+const BATCHES_PER_TURN: usize = 4;
+/// A shutdown saves again when something changed while it saved, so many times.
+const SHUTDOWN_SAVES: usize = 4;
+/// A transaction that nobody waits for.
+const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
+
+/// What waits for the end of a save or a load.
+pub enum Job {
+    Save {
+        token: Token,
+        save: Arc<SaveJob>,
+    },
+    Reload {
+        token: Token,
+        phase: Phase,
+        flush: bool,
+        merge: bool,
+    },
+    Shutdown(Shutdown),
+    /// Another core shuts down.
+    End {
+        token: Token,
+    },
+    /// A save is under way already.
+    Refuse {
+        token: Token,
+    },
+}
+
+/// How far a job of several steps is.
+pub enum Phase {
+    /// Until no other save is under way.
+    Wait,
+    Saving(Arc<SaveJob>),
+    Loading(Arc<Load>),
+}
+
+/// How to shut down.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ShutdownOptions {
+    pub save: bool,
+    pub nosave: bool,
+    pub force: bool,
+}
+
+/// A shutdown that saves first.
+pub struct Shutdown {
+    /// Whom to answer if it fails; nobody when a signal asked.
+    token: Option<Token>,
+    force: bool,
+    phase: Phase,
+    saves: usize,
+    /// CLIENT PAUSE as it was before.
+    paused_before: (i64, bool),
+}
+
+/// A file's batches for this core.
+pub type Loading = (Arc<Load>, Receiver<Batch>);
+
+impl Core {
+    // --- gates -------------------------------------------------------------------------------------------------
+
+    /// Why a command may not run while the data set is loaded, or cannot be saved.
+    #[cold]
+    pub fn durable_refusal(&self, entry: &Entry) -> Option<CommandError> {
+        let durable = &self.shared.durable;
+        if durable.is_loading() && !entry.row.flags.has(Flags::LOADING) {
+            return Some(LOADING);
+        }
+        // Redis: PING tells of it too.
+        let told = entry.is_write || entry.full_name == "ping";
+        (told && self.cannot_save()).then_some(CommandError::CannotSave)
+    }
+
+    /// Did the last save fail, and are writes to be refused for it?
+    pub fn cannot_save(&self) -> bool {
+        self.shared.durable.is_gated()
+            && self.config.flag(id::STOP_WRITES_ON_BGSAVE_ERROR)
+            && self.has_save_rules
+            && self.shared.durable.state().last_failed
+    }
+
+    // --- saving ------------------------------------------------------------------------------------------------
+
+    /// Begins a save. With a client it is answered `line` when all shards have begun; true says that it must wait.
+    pub fn start_save(
+        &mut self,
+        client: Option<(Token, ClientView, &'static str)>,
+    ) -> Result<Arc<SaveJob>, AlreadyRunning> {
+        let libraries = self.shared.scripts.libraries.all();
+        let options = SaveOptions {
+            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            ..SaveOptions::of(&self.config, self.shared.memory.total())
+        };
+        let job = self.shared.durable.begin_save(options)?;
+        if self.shared.shards == 1 {
+            self.shard.begin_snapshot(&job);
+            return Ok(job);
+        }
+        let claims = (0..self.shared.shards).map(|shard| {
+            let mut claim = Claim::default();
+            claim.intents.add_whole(Mode::Shared);
+            (ShardId(shard as u16), claim)
+        });
+        let (token, view, line) = client.unwrap_or((NOBODY, ClientView::default(), ""));
+        let plan = Snapshotting::new(Arc::new(job.clone()), self.shared.shards, line);
+        self.coordinator.begin(token, view, claims.collect(), Plan::Snapshot(Box::new(plan)));
+        Ok(job)
+    }
+
+    /// Tells others how much this shard has changed, and saves when it is time.
+    pub fn durable_cron(&mut self) {
+        let durable = self.shared.durable.clone();
+        if !durable.is_attached() || durable.is_loading() || durable.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        let scheduled = {
+            let state = durable.state();
+            state.scheduled && state.saving.is_none()
+        };
+        if scheduled {
+            // Another core may have been faster.
+            let _ = self.start_save(None);
+        } else if self.has_save_rules
+            && let Some(text) = durable.is_save_due(&self.config)
+            && self.start_save(None).is_ok()
+        {
+            durable.log(level::NOTICE, text);
+            durable.log(level::NOTICE, "Background saving started");
+        }
+    }
+
+    /// Once a turn: changes are counted, and what threads have finished is followed up.
+    #[inline]
+    pub fn durable_turn(&mut self, io: &mut dyn NetIo) -> bool {
+        self.shared.durable.set_dirty(self.me.index(), self.shard.effects.dirty);
+        if self.shard.snapshot.flushed_all {
+            self.flushed_all();
+        }
+        let news = self.shared.durable.news();
+        if news != self.news_seen {
+            self.news_seen = news;
+            self.step_jobs(io);
+        }
+        self.shared.durable.is_loading() && self.load_some()
+    }
+
+    /// Redis: with save points, FLUSHALL writes the empty data set at once.
+    #[cold]
+    fn flushed_all(&mut self) {
+        self.shard.snapshot.flushed_all = false;
+        if self.me == ShardId(0) && self.has_save_rules {
+            self.shared.durable.state().scheduled = true;
+        }
+    }
+
+    // --- jobs --------------------------------------------------------------------------------------------------
+
+    /// Something waits for the end of a save or a load.
+    pub fn begin_job(&mut self, io: &mut dyn NetIo, job: Job) {
+        self.jobs.push(job);
+        self.step_jobs(io);
+    }
+
+    #[cold]
+    fn step_jobs(&mut self, io: &mut dyn NetIo) {
+        if self.me == ShardId(0) && self.shared.durable.stop_asked.swap(false, Ordering::AcqRel) {
+            self.stop_by_signal(io);
+        }
+        for job in std::mem::take(&mut self.jobs) {
+            if let Some(job) = self.step_job(io, job) {
+                self.jobs.push(job);
+            }
+        }
+    }
+
+    fn step_job(&mut self, io: &mut dyn NetIo, job: Job) -> Option<Job> {
+        match job {
+            Job::Save { token, save } => match save.outcome() {
+                None => Some(Job::Save { token, save }),
+                Some(Outcome::Saved { .. }) => self.answer(token, None),
+                Some(Outcome::Cancelled | Outcome::Failed(_)) => self.answer(token, Some(SAVE_FAILED)),
+            },
+            Job::Reload { token, phase, flush, merge } => {
+                let phase = match phase {
+                    Phase::Wait => match self.start_save(None) {
+                        Ok(save) => Phase::Saving(save),
+                        Err(AlreadyRunning) => Phase::Wait,
+                    },
+                    Phase::Saving(save) => match save.outcome() {
+                        None => Phase::Saving(save),
+                        Some(Outcome::Saved { .. }) => match self.start_load(flush, merge) {
+                            Some(load) => Phase::Loading(load),
+                            None => return self.answer(token, Some(LOAD_FAILED)),
+                        },
+                        Some(_) => return self.answer(token, Some(SAVE_FAILED)),
+                    },
+                    Phase::Loading(load) => match load.outcome() {
+                        None => Phase::Loading(load),
+                        Some(Ok(())) => return self.answer(token, None),
+                        Some(Err(error)) => {
+                            self.shared.durable.log(level::WARNING, format!("Loading fails: {error}"));
+                            return self.answer(token, Some(LOAD_FAILED));
+                        }
+                    },
+                };
+                Some(Job::Reload { token, phase, flush, merge })
+            }
+            Job::Shutdown(shutdown) => self.step_shutdown(io, shutdown),
+            Job::End { token } if self.shared.durable.stopping.load(Ordering::Acquire) => {
+                Some(Job::End { token })
+            }
+            Job::End { token } => self.answer(token, Some(SHUTDOWN_FAILED)),
+            Job::Refuse { token } => self.answer(token, Some(IN_PROGRESS)),
+        }
+    }
+
+    /// Answers a client whose job is done.
+    fn answer(&mut self, token: Token, error: Option<CommandError>) -> Option<Job> {
+        let conn = ConnId { index: token.index, generation: token.generation };
+        if let Some(error) = &error {
+            self.observe.count_error(error);
+        }
+        let client = self.clients.get(conn)?;
+        let mut output = Output::default();
+        let mut reply = Reply::new(&mut output, client.protocol);
+        match error {
+            None => reply.ok(),
+            Some(error) => write_error(&error, &mut reply),
+        }
+        client.stall = Stall::None;
+        self.deliver(token, &mut output);
+        self.ready.push_back(conn);
+        None
+    }
+
+    // --- loading -----------------------------------------------------------------------------------------------
+
+    /// DEBUG RELOAD: saves (or not), then loads, having emptied the databases (or not).
+    pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, (save, flush, merge): (bool, bool, bool)) {
+        let phase = match save {
+            true => Some(Phase::Wait),
+            false => self.start_load(flush, merge).map(Phase::Loading),
+        };
+        match phase {
+            Some(phase) => self.begin_job(io, Job::Reload { token, phase, flush, merge }),
+            None => {
+                self.answer(token, Some(LOAD_FAILED));
+            }
+        }
+    }
+
+    /// DEBUG RELOAD's second half.
+    pub fn start_load(&mut self, flush: bool, merge: bool) -> Option<Arc<Load>> {
+        let durable = self.shared.durable.clone();
+        let options = LoadOptions {
+            path: path_of(&self.config),
+            check: self.config.flag(id::RDBCHECKSUM),
+            databases: self.shard.dbs.len() as u32,
+            flush,
+            merge,
+            now_ms: clock::realtime_ms(),
+        };
+        let path = options.path.clone();
+        let loaded = durable.begin_load(options, |_| {});
+        loaded.inspect_err(|error| durable.log(level::WARNING, format!("{}: {error}", path.display()))).ok()
+    }
+
+    /// Takes its share of a file that is loaded. True when there was some.
+    fn load_some(&mut self) -> bool {
+        if self.loading.is_none() {
+            let load = self.shared.durable.state().load.clone();
+            self.loading = load.and_then(|load| Some((load.clone(), load.inbox(self.me.index())?)));
+        }
+        let Some((load, inbox)) = self.loading.take() else { return false };
+        let mut any = false;
+        for _ in 0..BATCHES_PER_TURN {
+            match inbox.try_recv() {
+                Err(_) => break,
+                Ok(Batch::Flush) => {
+                    self.shard.end_snapshot();
+                    for db in 0..self.shard.dbs.len() {
+                        self.shard.flush(DbIndex(db as u16), true);
+                    }
+                    self.shared.scripts.libraries.flush();
+                }
+                Ok(Batch::Function(source)) => {
+                    if let Err(error) = self.load_function(source, load.options.merge) {
+                        load.fail(error);
+                    }
+                }
+                Ok(Batch::Entries(entries)) => {
+                    load.keys_loaded.fetch_add(entries.len() as u64, Ordering::Relaxed);
+                    for entry in entries {
+                        if !load.has_failed()
+                            && let Err(error) = self.load_entry(&load, &entry)
+                        {
+                            load.fail(error);
+                        }
+                    }
+                }
+                Ok(Batch::End) => {
+                    self.shared.durable.set_dirty(self.me.index(), self.shard.effects.dirty);
+                    load.core_ended(&self.shared.durable);
+                    return true;
+                }
+            }
+            any = true;
+        }
+        self.loading = Some((load, inbox));
+        any
+    }
+
+    fn load_entry(&mut self, load: &Load, entry: &FileEntry) -> Result<(), String> {
+        let limits = Limits { string_bytes: usize::MAX, encodings: self.shard.settings.encodings };
+        let of = |what: &dyn std::fmt::Display| {
+            let (path, key) = (load.options.path.display(), entry.key.escape_ascii());
+            format!("{path}: the key '{key}' at offset {}: {what}", entry.offset)
+        };
+        let value = entry.parse(limits).map_err(|error| of(&error))?;
+        let clock = self.shard.access_clock();
+        let access = match (clock.counting, entry.idle_seconds, entry.frequency) {
+            (Counting::Lru, Some(seconds), _) => clock.with_idle(seconds),
+            (Counting::Lfu { .. }, _, Some(frequency)) => clock.with_frequency(frequency),
+            _ => clock.fresh(),
+        };
+        let expire_at_ms = entry.expire_at_ms.map(|at| at.max(0) as u64);
+        let mut keys = self.shard.keyspace(DbIndex(entry.db as u16), false);
+        let moved = Moved { value, expire_at_ms, access };
+        if keys.load(&entry.key, moved, load.options.merge) {
+            Ok(())
+        } else {
+            Err(of(&format!("it is in database {} already", entry.db)))
+        }
+    }
+
+    // --- the end -----------------------------------------------------------------------------------------------
+
+    fn stop_by_signal(&mut self, io: &mut dyn NetIo) {
+        use crate::config::shutdown::{FORCE, NOSAVE, SAVE};
+        let setting = match signals::requested() {
+            Some(signals::Shutdown::Int) => id::SHUTDOWN_ON_SIGINT,
+            _ => id::SHUTDOWN_ON_SIGTERM,
+        };
+        let bits = self.config.choice_bits(setting);
+        let has = |bit: u32| bits & bit != 0;
+        let options = ShutdownOptions { save: has(SAVE), nosave: has(NOSAVE), force: has(FORCE) };
+        self.shut_down(io, None, options);
+    }
+
+    /// Ends the process, after a save if one is due. A client is answered only when that fails.
+    pub fn shut_down(&mut self, io: &mut dyn NetIo, token: Option<Token>, options: ShutdownOptions) {
+        let durable = self.shared.durable.clone();
+        if durable.stopping.swap(true, Ordering::AcqRel) {
+            if let Some(token) = token {
+                self.jobs.push(Job::End { token });
+            }
+            return;
+        }
+        // Redis: what is half loaded is not saved.
+        let save = (options.save || self.has_save_rules) && !options.nosave && !durable.is_loading();
+        if !save {
+            return self.stop(io);
+        }
+        durable.log(level::NOTICE, "Saving the final RDB snapshot before exiting.");
+        let paused_before = (
+            self.shared.pause_until_ms.load(Ordering::Relaxed),
+            self.shared.pause_all.load(Ordering::Relaxed),
+        );
+        // What would be written from here on would be acknowledged and lost.
+        self.pause_until(i64::MAX, false);
+        durable.cancel_save();
+        let shutdown = Shutdown { token, force: options.force, phase: Phase::Wait, saves: 0, paused_before };
+        self.begin_job(io, Job::Shutdown(shutdown));
+    }
+
+    fn step_shutdown(&mut self, io: &mut dyn NetIo, mut shutdown: Shutdown) -> Option<Job> {
+        let durable = self.shared.durable.clone();
+        if durable.abort_asked.swap(false, Ordering::AcqRel) {
+            durable.cancel_save();
+            durable.log(level::NOTICE, "Shutdown manually aborted.");
+            return self.give_up_shutdown(shutdown);
+        }
+        if let Phase::Saving(save) = &shutdown.phase {
+            match save.outcome() {
+                None => return Some(Job::Shutdown(shutdown)),
+                Some(Outcome::Saved { .. }) if durable.changes() == 0 || shutdown.saves >= SHUTDOWN_SAVES => {
+                    self.stop(io);
+                    return None;
+                }
+                // Something changed after it had begun, or FLUSHALL ended it.
+                Some(Outcome::Saved { .. } | Outcome::Cancelled) => shutdown.phase = Phase::Wait,
+                Some(Outcome::Failed(_)) if shutdown.force => {
+                    let text = "Error trying to save the DB, but forced to exit anyway.";
+                    durable.log(level::WARNING, text);
+                    self.stop(io);
+                    return None;
+                }
+                Some(Outcome::Failed(_)) => {
+                    durable.log(level::WARNING, "Error trying to save the DB, can't exit.");
+                    return self.give_up_shutdown(shutdown);
+                }
+            }
+        }
+        if let Ok(save) = self.start_save(None) {
+            shutdown.saves += 1;
+            shutdown.phase = Phase::Saving(save);
+        }
+        Some(Job::Shutdown(shutdown))
+    }
+
+    fn give_up_shutdown(&mut self, shutdown: Shutdown) -> Option<Job> {
+        let (until, all) = shutdown.paused_before;
+        self.shared.pause_until_ms.store(until, Ordering::Relaxed);
+        self.shared.pause_all.store(all, Ordering::Relaxed);
+        self.follow_pause();
+        let durable = self.shared.durable.clone();
+        durable.stopping.store(false, Ordering::Release);
+        signals::clear();
+        durable.tell();
+        match shutdown.token {
+            Some(token) => self.answer(token, Some(SHUTDOWN_FAILED)),
+            None => {
+                let text = "A signal asked to shut down, but there were errors: see above. Going on.";
+                durable.log(level::WARNING, text);
+                None
+            }
+        }
+    }
+
+    fn stop(&mut self, io: &mut dyn NetIo) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        (0..self.shared.shards).for_each(|core| io.wake(core));
+    }
+}

@@ -1,0 +1,282 @@
+//! Loading: one thread reads the file and deals its entries, unparsed, to the cores that own them.
+//!
+//! The cores take them in their turns and answer their clients meanwhile, most of them with -LOADING. A core that is
+//! behind holds the reader up, so no more than a few megabytes are in memory twice.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::{Durable, level};
+use crate::rdb::file::{FileEntry, FileReader, Record};
+use crate::shard::Placement;
+use crate::sys::clock;
+
+/// Batches a core may be behind.
+const BATCHES: usize = 8;
+const BATCH_KEYS: usize = 512;
+const BATCH_BYTES: usize = 128 * 1024;
+/// The log tells of progress at most this often.
+const REPORT_MS: u64 = 5000;
+
+/// What to do with a file.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    pub path: PathBuf,
+    pub check: bool,
+    pub databases: u32,
+    /// Empty the databases first.
+    pub flush: bool,
+    /// A key that is there already is replaced; otherwise it is an error.
+    pub merge: bool,
+    /// Entries whose deadline is earlier are left out.
+    pub now_ms: u64,
+}
+
+/// What a core gets to do.
+#[derive(Debug)]
+pub enum Batch {
+    Flush,
+    Entries(Vec<FileEntry>),
+    /// The source of a library.
+    Function(Vec<u8>),
+    End,
+}
+
+/// A load under way, or the last one.
+pub struct Load {
+    pub options: LoadOptions,
+    inboxes: Vec<Mutex<Option<Receiver<Batch>>>>,
+    unfinished: AtomicUsize,
+    failed: AtomicBool,
+    error: Mutex<Option<String>>,
+    ended: AtomicBool,
+    pub begun_s: u64,
+    pub begun_ms: u64,
+    pub total_bytes: u64,
+    pub loaded_bytes: AtomicU64,
+    pub keys_loaded: AtomicU64,
+    pub keys_expired: AtomicU64,
+}
+
+impl Load {
+    /// This core's inbox, for it to keep.
+    pub fn inbox(&self, core: usize) -> Option<Receiver<Batch>> {
+        self.inboxes[core].lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What is in it is not loaded; the first reason is kept.
+    pub fn fail(&self, error: String) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failed.store(true, Ordering::Release);
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Has it ended, and if it has failed, why?
+    pub fn outcome(&self) -> Option<Result<(), String>> {
+        self.ended.load(Ordering::Acquire).then(|| {
+            let error = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+            error.clone().map_or(Ok(()), Err)
+        })
+    }
+
+    /// A core has taken all.
+    pub fn core_ended(&self, durable: &Durable) {
+        if self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            durable.load_ended(self);
+        }
+    }
+}
+
+impl Durable {
+    /// Begins to load. From here on until the end the cores take batches and refuse most commands.
+    pub fn begin_load(
+        self: &Arc<Self>,
+        options: LoadOptions,
+        then: impl FnOnce(&Load) + Send + 'static,
+    ) -> std::io::Result<Arc<Load>> {
+        let file = File::open(&options.path)?;
+        let cores = self.dirty.len();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(BATCHES)).unzip();
+        let begun_ms = clock::realtime_ms();
+        let load = Arc::new(Load {
+            inboxes: receivers.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect(),
+            // The reader counts as one.
+            unfinished: AtomicUsize::new(cores + 1),
+            failed: AtomicBool::new(false),
+            error: Mutex::new(None),
+            ended: AtomicBool::new(false),
+            begun_s: begun_ms / 1000,
+            begun_ms,
+            total_bytes: file.metadata()?.len(),
+            loaded_bytes: AtomicU64::new(0),
+            keys_loaded: AtomicU64::new(0),
+            keys_expired: AtomicU64::new(0),
+            options,
+        });
+        let mut state = self.state();
+        state.load = Some(load.clone());
+        self.loading.store(true, Ordering::Release);
+        self.set_gate(&state);
+        drop(state);
+        let (durable, reading) = (self.clone(), load.clone());
+        std::thread::Builder::new().name("load".into()).spawn(move || {
+            let mut dealer = Dealer::new(&durable, &reading, senders);
+            if let Err(error) = dealer.deal(file) {
+                reading.fail(error);
+            }
+            dealer.end();
+            // Waits for the cores: what follows comes after the last entry.
+            reading.core_ended(&durable);
+            while reading.outcome().is_none() {
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+            }
+            then(&reading);
+        })?;
+        Ok(load)
+    }
+
+    fn load_ended(&self, load: &Load) {
+        let mut state = self.state();
+        state.keys_expired = load.keys_expired.load(Ordering::Relaxed);
+        state.keys_loaded = load.keys_loaded.load(Ordering::Relaxed);
+        self.loading.store(false, Ordering::Release);
+        self.set_gate(&state);
+        drop(state);
+        self.all_is_saved();
+        load.ended.store(true, Ordering::Release);
+        self.tell();
+    }
+}
+
+/// The reader's side.
+struct Dealer<'l> {
+    durable: &'l Durable,
+    load: &'l Load,
+    senders: Vec<Sender<Batch>>,
+    batches: Vec<(Vec<FileEntry>, usize)>,
+    placement: Placement,
+    reported_ms: u64,
+}
+
+impl<'l> Dealer<'l> {
+    fn new(durable: &'l Durable, load: &'l Load, senders: Vec<Sender<Batch>>) -> Dealer<'l> {
+        let batches = senders.iter().map(|_| Default::default()).collect();
+        let placement = Placement::new(senders.len());
+        Dealer { durable, load, senders, batches, placement, reported_ms: load.begun_ms }
+    }
+
+    fn deal(&mut self, file: File) -> Result<(), String> {
+        let path = &self.load.options.path;
+        let bad = |error: &dyn std::fmt::Display| of(path, error);
+        let mut reader = FileReader::new(file, self.load.options.check).map_err(|error| bad(&error))?;
+        if self.load.options.flush {
+            (0..self.senders.len()).for_each(|core| self.send(core, Batch::Flush));
+        }
+        loop {
+            if self.load.has_failed() {
+                return Ok(());
+            }
+            match reader.next_record().map_err(|error| bad(&error))? {
+                Record::Entry(entry) => self.entry(entry)?,
+                Record::Aux { name, value } => self.fact(&name, &value),
+                Record::Resize { .. } => {}
+                // Any core can take it over for all.
+                Record::Function(source) => self.send(0, Batch::Function(source)),
+                Record::Module { name, key } => {
+                    let key = key.map(|key| format!(" under the key '{}'", key.escape_ascii()));
+                    self.durable.log(
+                        level::WARNING,
+                        format!(
+                            "The file holds data of the module {name}{}: left out",
+                            key.unwrap_or_default()
+                        ),
+                    );
+                }
+                Record::End { .. } => return Ok(()),
+            }
+            self.load.loaded_bytes.store(reader.offset() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn fact(&self, name: &[u8], value: &[u8]) {
+        let value = value.escape_ascii();
+        match name {
+            b"redis-ver" => {
+                self.durable.log(level::NOTICE, format!("Loading RDB produced by version {value}"))
+            }
+            b"ctime" => {
+                let age = value.to_string().parse().map_or(0, |at| self.load.begun_s.saturating_sub(at));
+                self.durable.log(level::NOTICE, format!("RDB age {age} seconds"));
+            }
+            _ => {}
+        }
+    }
+
+    fn entry(&mut self, entry: FileEntry) -> Result<(), String> {
+        let options = &self.load.options;
+        if entry.db >= options.databases {
+            let error = format!(
+                "database {}, where there are {}: the key at offset {} has no place",
+                entry.db, options.databases, entry.offset
+            );
+            return Err(of(&options.path, &error));
+        }
+        if entry.expire_at_ms.is_some_and(|at| at < options.now_ms as i64) {
+            self.load.keys_expired.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
+        let core = self.placement.owner_of(&entry.key).index();
+        let (entries, bytes) = &mut self.batches[core];
+        *bytes += entry.key.len() + entry.value.len();
+        entries.push(entry);
+        if entries.len() >= BATCH_KEYS || *bytes >= BATCH_BYTES {
+            self.flush(core);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, core: usize) {
+        let (entries, _) = std::mem::take(&mut self.batches[core]);
+        if !entries.is_empty() {
+            self.send(core, Batch::Entries(entries));
+        }
+        self.report();
+    }
+
+    fn send(&self, core: usize, batch: Batch) {
+        // A core that is gone takes nothing: the process ends.
+        let _ = self.senders[core].send(batch);
+        if let Some(host) = self.durable.host.get() {
+            (host.wake)();
+        }
+    }
+
+    fn report(&mut self) {
+        let now_ms = clock::realtime_ms();
+        if now_ms.saturating_sub(self.reported_ms) < REPORT_MS {
+            return;
+        }
+        self.reported_ms = now_ms;
+        let (loaded, total) = (self.load.loaded_bytes.load(Ordering::Relaxed), self.load.total_bytes);
+        let (keys, percent) = (self.load.keys_loaded.load(Ordering::Relaxed), loaded * 100 / total.max(1));
+        self.durable.log(level::NOTICE, format!("Loading: {percent}% of the file, {keys} keys so far"));
+    }
+
+    fn end(&mut self) {
+        for core in 0..self.senders.len() {
+            self.flush(core);
+            self.send(core, Batch::End);
+        }
+    }
+}
+
+fn of(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,264 @@
+//! Snapshots on disk: written without fork, read back at the start.
+//!
+//! - [`save`]: a snapshot's way from the shards into a file.
+//! - [`load`]: a file's way to the owners of its keys.
+//! - [`check`]: what `coreshard check-rdb` says of a file.
+//! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
+//!
+//! ```text
+//!   shard 0 ── groups of keys, serialised ──┐                          ┌── entries, unparsed ──▶ shard 0
+//!   shard 1 ────────────────────────────────┼──▶ writer ──▶ file       │
+//!   shard 2 ────────────────────────────────┘        file ──▶ reader ──┴──────────────────────▶ shard 1
+//! ```
+//!
+//! INVARIANT: a file becomes visible under its name only when all of it is on disk; what was there before stays until
+//! then.
+
+pub mod check;
+pub mod load;
+pub mod save;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use load::Load;
+use save::{SaveJob, SaveOptions};
+
+use crate::config::{Config, id};
+use crate::sys::clock;
+
+/// After a failed save the next automatic one waits this long. Redis's number.
+const RETRY_SECONDS: u64 = 5;
+
+/// What the process that runs the cores lends to persistence.
+pub struct Host {
+    /// Gives every core a turn.
+    pub wake: Box<dyn Fn() + Send + Sync>,
+    /// Writes a line into the log: its level, its text.
+    pub log: fn(u8, &[u8]),
+}
+
+/// The levels of lines in the log.
+pub mod level {
+    pub const NOTICE: u8 = 2;
+    pub const WARNING: u8 = 3;
+}
+
+/// A save is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AlreadyRunning;
+
+/// How saving and loading stand.
+#[derive(Default)]
+pub struct State {
+    pub saving: Option<Arc<SaveJob>>,
+    /// BGSAVE SCHEDULE.
+    pub scheduled: bool,
+    /// Seconds since the epoch.
+    pub last_save_s: u64,
+    pub last_try_s: u64,
+    pub last_failed: bool,
+    /// How long the last save took.
+    pub last_took_s: Option<u64>,
+    pub saves: u64,
+    /// The load under way, or the last one.
+    pub load: Option<Arc<Load>>,
+    pub keys_expired: u64,
+    pub keys_loaded: u64,
+}
+
+/// One per process.
+pub struct Durable {
+    state: Mutex<State>,
+    host: OnceLock<Host>,
+    /// Raised when a save or a load has ended, or a shutdown is asked for.
+    news: AtomicU64,
+    /// Some commands may have to be refused: look closer.
+    gated: AtomicBool,
+    loading: AtomicBool,
+    /// Changes since the start, per shard.
+    dirty: Vec<AtomicU64>,
+    /// Of their sum, what is in the last file.
+    saved_dirty: AtomicU64,
+    /// A signal asked for the end.
+    pub stop_asked: AtomicBool,
+    /// SHUTDOWN ABORT.
+    pub abort_asked: AtomicBool,
+    /// A shutdown is under way.
+    pub stopping: AtomicBool,
+}
+
+impl Durable {
+    pub fn new(shards: usize) -> Durable {
+        let now_s = clock::realtime_ms() / 1000;
+        Durable {
+            state: Mutex::new(State { last_save_s: now_s, ..State::default() }),
+            host: OnceLock::new(),
+            news: AtomicU64::new(0),
+            gated: AtomicBool::new(false),
+            loading: AtomicBool::new(false),
+            dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            saved_dirty: AtomicU64::new(0),
+            stop_asked: AtomicBool::new(false),
+            abort_asked: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on there is a process around the cores. Without one nothing is saved by itself.
+    pub fn attach(&self, host: Host) {
+        // A second host in one process is not a thing.
+        let _ = self.host.set(host);
+    }
+
+    pub fn is_attached(&self) -> bool {
+        self.host.get().is_some()
+    }
+
+    pub fn log(&self, level: u8, text: impl AsRef<str>) {
+        if let Some(host) = self.host.get() {
+            (host.log)(level, text.as_ref().as_bytes());
+        }
+    }
+
+    /// How things stand.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that grows whenever there is something for a core to look at.
+    #[inline]
+    pub fn news(&self) -> u64 {
+        self.news.load(Ordering::Acquire)
+    }
+
+    /// Makes every core look.
+    pub fn tell(&self) {
+        self.news.fetch_add(1, Ordering::Release);
+        if let Some(host) = self.host.get() {
+            (host.wake)();
+        }
+    }
+
+    /// Must some commands be looked at closer before they run?
+    #[inline]
+    pub fn is_gated(&self) -> bool {
+        self.gated.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Acquire)
+    }
+
+    fn set_gate(&self, state: &State) {
+        self.gated.store(self.is_loading() || state.last_failed, Ordering::Relaxed);
+    }
+
+    // --- changes -----------------------------------------------------------------------------------------------
+
+    /// A shard's changes since the start.
+    #[inline]
+    pub fn set_dirty(&self, shard: usize, changes: u64) {
+        if self.dirty[shard].load(Ordering::Relaxed) != changes {
+            self.dirty[shard].store(changes, Ordering::Relaxed);
+        }
+    }
+
+    fn all_changes(&self) -> u64 {
+        self.dirty.iter().map(|changes| changes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Changes that are in no file.
+    pub fn changes(&self) -> u64 {
+        self.unsaved_of(self.all_changes())
+    }
+
+    /// The same of a sum that is known.
+    pub fn unsaved_of(&self, all: u64) -> u64 {
+        all.saturating_sub(self.saved_dirty.load(Ordering::Relaxed))
+    }
+
+    /// Is it time for a save, by the save points? Redis: not soon after one that failed.
+    pub fn is_save_due(&self, config: &Config) -> Option<String> {
+        let changes = self.changes();
+        if changes == 0 {
+            return None;
+        }
+        let now_s = clock::realtime_ms() / 1000;
+        let state = self.state();
+        if state.saving.is_some() || (state.last_failed && now_s <= state.last_try_s + RETRY_SECONDS) {
+            return None;
+        }
+        let since_s = now_s.saturating_sub(state.last_save_s);
+        let is_due =
+            |rule: &&crate::config::SaveRule| changes >= u64::from(rule.changes) && since_s > rule.seconds;
+        let rule = config.save_rules().iter().find(is_due)?;
+        Some(format!("{} changes in {} seconds. Saving...", rule.changes, rule.seconds))
+    }
+
+    // --- saving ------------------------------------------------------------------------------------------------
+
+    /// Begins a save: its writer waits for the shards' parts. The caller brings the shards to their serial point.
+    pub fn begin_save(self: &Arc<Self>, options: SaveOptions) -> Result<Arc<SaveJob>, AlreadyRunning> {
+        let mut state = self.state();
+        if state.saving.is_some() {
+            return Err(AlreadyRunning);
+        }
+        state.scheduled = false;
+        state.last_try_s = clock::realtime_ms() / 1000;
+        let job = SaveJob::begin(self.clone(), options, self.dirty.len());
+        if job.outcome().is_none() {
+            state.saving = Some(job.clone());
+        } else {
+            // It could not even begin.
+            state.last_failed = true;
+            self.set_gate(&state);
+            drop(state);
+            self.tell();
+        }
+        Ok(job)
+    }
+
+    /// Gives up the save under way. News tell when it has ended.
+    pub fn cancel_save(&self) -> bool {
+        match &self.state().saving {
+            Some(job) => {
+                job.cancel();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The writer has ended. `dirty` is what the file holds.
+    fn save_ended(&self, job: &SaveJob, failed: bool, cancelled: bool, dirty: u64) {
+        let mut state = self.state();
+        let now_s = clock::realtime_ms() / 1000;
+        state.saving = None;
+        if !cancelled {
+            state.last_failed = failed;
+            state.last_took_s = Some(now_s.saturating_sub(job.begun_s));
+            if !failed {
+                state.last_save_s = now_s;
+                state.saves += 1;
+                self.saved_dirty.store(dirty, Ordering::Relaxed);
+            }
+        }
+        self.set_gate(&state);
+        drop(state);
+        self.tell();
+    }
+
+    /// Everything there is was just read from a file.
+    fn all_is_saved(&self) {
+        self.saved_dirty.store(self.all_changes(), Ordering::Relaxed);
+    }
+}
+
+/// The snapshot's file as the configuration names it, whatever the working directory becomes.
+pub fn path_of(config: &Config) -> PathBuf {
+    let name = config.text(id::DBFILENAME);
+    std::env::current_dir().map_or_else(|_| name.into(), |folder| folder.join(name))
+}

@@ -1,0 +1,344 @@
+//! A snapshot of a shard as it was at one moment, while it goes on changing: no fork, and no copy but of what changes.
+//!
+//! Beginning raises an epoch ([`Table::begin_walk`]) and so takes no time. From then on background slices show the
+//! [`Sink`] one group of keys after the other, and every door for writes first shows it the segment that it is about to
+//! change ([`show_first`]). With no snapshot under way that is one branch.
+//!
+//! Databases that are swapped take their walk along and are shown under the number they had. A database that is flushed
+//! is set aside until the walk is through it; FLUSHALL ends the snapshot, as in Redis.
+//!
+//! A big value is shown as a whole, however long that takes: slices end between keys, never within one.
+
+use super::access::AccessClock;
+use super::db::Db;
+use super::keyspace::EntryView;
+use super::shard::Shard;
+use crate::types::raw::table::{Table, Walk};
+use crate::types::{DbIndex, ShardId, Value};
+
+/// What serialising an entry costs besides its bytes.
+const ENTRY_NS: u64 = 150;
+/// Compression included.
+const BYTE_NS: u64 = 4;
+
+/// What a shard tells of itself when its snapshot begins.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    pub shard: ShardId,
+    /// The databases that have keys: keys, and keys with a deadline.
+    pub dbs: Vec<(DbIndex, u64, u64)>,
+    /// Some hash may have fields with deadlines.
+    pub field_deadlines: bool,
+    /// Changes since the start.
+    pub dirty: u64,
+    pub clock: AccessClock,
+}
+
+/// Takes a snapshot's entries. Dropped before [`Sink::finish`], it has not had all.
+pub trait Sink: Send {
+    /// One entry. `ahead` is one that a write waits for: speed is better than a small size.
+    fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool);
+    /// Bytes that entries became so far.
+    fn bytes(&self) -> u64;
+    /// May the background go on? Writes do not ask.
+    fn has_room(&mut self) -> bool;
+    /// The snapshot is of no use any more.
+    fn is_cancelled(&self) -> bool;
+    /// That was all.
+    fn finish(self: Box<Self>);
+}
+
+/// Gives every shard the sink for its part of one snapshot.
+pub trait Source: Send + Sync {
+    fn begin(&self, beginning: Beginning) -> Box<dyn Sink>;
+}
+
+/// How far the walk through one table is, and which database's the table was when it began.
+pub struct Saving {
+    pub(super) as_db: DbIndex,
+    pub(super) walk: Walk,
+}
+
+/// The snapshot of a shard, if one is under way.
+#[derive(Default)]
+pub struct Snapshot {
+    sink: Option<Box<dyn Sink>>,
+    /// Flushed, and not yet shown.
+    set_aside: Vec<(Table<Value>, Saving)>,
+    /// FLUSHALL ran since somebody last looked.
+    pub flushed_all: bool,
+}
+
+impl Snapshot {
+    /// Is one under way?
+    pub fn is_on(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    fn show(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool) {
+        if let Some(sink) = &mut self.sink {
+            sink.entry(db, entry, ahead);
+        }
+    }
+}
+
+/// Before a change of a key with this hash: the snapshot sees what is there now.
+#[inline]
+pub(super) fn show_first(
+    table: &mut Table<Value>,
+    saving: &Option<Saving>,
+    snapshot: &mut Snapshot,
+    hash: u64,
+) {
+    if let Some(saving) = saving {
+        show_segment(table, saving, snapshot, hash);
+    }
+}
+
+#[cold]
+fn show_segment(table: &mut Table<Value>, saving: &Saving, snapshot: &mut Snapshot, hash: u64) {
+    if table.is_unsaved(hash) {
+        table.save_segment(&saving.walk, hash, &mut |entry| snapshot.show(saving.as_db, entry, true));
+    }
+}
+
+impl Db {
+    /// Empties the database; what it held is returned.
+    pub(super) fn empty(&mut self) -> Db {
+        let mut fresh = Db::new(self.table.hasher().clone());
+        std::mem::swap(self, &mut fresh);
+        fresh
+    }
+}
+
+impl Shard {
+    /// Begins a snapshot of this shard as it is now. One that is under way is given up.
+    pub fn begin_snapshot(&mut self, source: &dyn Source) {
+        self.end_snapshot();
+        let keys = |(index, db): (usize, &Db)| {
+            let table = &db.table;
+            (!table.is_empty())
+                .then(|| (DbIndex(index as u16), table.len() as u64, table.expires_count() as u64))
+        };
+        let sink = source.begin(Beginning {
+            shard: self.id,
+            dbs: self.dbs.iter().enumerate().filter_map(keys).collect(),
+            field_deadlines: self.dbs.iter().any(|db| !db.field_deadlines.is_empty()),
+            dirty: self.effects.dirty,
+            clock: self.access_clock(),
+        });
+        self.snapshot.sink = Some(sink);
+        for (index, db) in self.dbs.iter_mut().enumerate() {
+            if !db.table.is_empty() {
+                db.saving = Some(Saving { as_db: DbIndex(index as u16), walk: db.table.begin_walk() });
+            }
+        }
+    }
+
+    /// Gives up the snapshot under way, if there is one.
+    pub fn end_snapshot(&mut self) {
+        if self.snapshot.sink.take().is_none() {
+            return;
+        }
+        for db in &mut self.dbs {
+            db.table.end_walk();
+            db.saving = None;
+        }
+        for (mut table, _) in self.snapshot.set_aside.drain(..) {
+            self.graveyard.bury_table(table.take());
+        }
+    }
+
+    /// Is there something to show, and does the sink take it?
+    pub(super) fn can_save(&mut self) -> bool {
+        self.snapshot.sink.as_mut().is_some_and(|sink| sink.is_cancelled() || sink.has_room())
+    }
+
+    /// Empties a database's table into the graveyard, after the snapshot has seen it: at once, or set aside for it.
+    pub(super) fn bury_table_of(&mut self, index: DbIndex) {
+        let old = self.dbs[index.index()].empty();
+        match old.saving {
+            None => {
+                let mut table = old.table;
+                self.graveyard.bury_table(table.take());
+            }
+            Some(saving) => self.snapshot.set_aside.push((old.table, saving)),
+        }
+    }
+
+    /// Shows the snapshot's sink entries for about `budget_ns`. What that took, and whether there is more to do at once.
+    pub(super) fn save_some(&mut self, budget_ns: u64) -> (u64, bool) {
+        let mut spent_ns = 0;
+        while spent_ns < budget_ns {
+            let Some(sink) = &mut self.snapshot.sink else { return (spent_ns, false) };
+            if sink.is_cancelled() {
+                self.end_snapshot();
+                return (spent_ns, false);
+            }
+            if !sink.has_room() {
+                return (spent_ns, false);
+            }
+            let before = sink.bytes();
+            let (mut entries, mut through) = (0, false);
+            if let Some((table, saving)) = self.snapshot.set_aside.last_mut() {
+                let as_db = saving.as_db;
+                through = !table.save_group(&mut saving.walk, &mut |entry| {
+                    entries += 1;
+                    sink.entry(as_db, entry, false);
+                });
+                if through && let Some((mut table, _)) = self.snapshot.set_aside.pop() {
+                    self.graveyard.bury_table(table.take());
+                }
+            } else if let Some(db) = self.dbs.iter_mut().find(|db| db.saving.is_some()) {
+                let Db { table, saving, .. } = db;
+                if let Some(now) = saving {
+                    let as_db = now.as_db;
+                    through = !table.save_group(&mut now.walk, &mut |entry| {
+                        entries += 1;
+                        sink.entry(as_db, entry, false);
+                    });
+                }
+                if through {
+                    *saving = None;
+                }
+            } else if let Some(sink) = self.snapshot.sink.take() {
+                sink.finish();
+                return (spent_ns, false);
+            }
+            let bytes = self.snapshot.sink.as_ref().map_or(before, |sink| sink.bytes()) - before;
+            spent_ns += ENTRY_NS * (entries + 1 + u64::from(through)) + BYTE_NS * bytes;
+        }
+        (spent_ns, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::shard::memory::MemoryBoard;
+    use crate::shard::{Event, NewValue};
+    use crate::types::raw::table::{Hasher, Ttl, ValueRef};
+
+    type Seen = BTreeMap<(u16, Vec<u8>), i64>;
+
+    #[derive(Clone, Default)]
+    struct Record {
+        seen: Arc<Mutex<Seen>>,
+        finished: Arc<Mutex<bool>>,
+    }
+
+    impl Sink for Record {
+        fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, _: bool) {
+            let ValueRef::Int(value) = entry.value() else { panic!("integers only") };
+            let before = self.seen.lock().unwrap().insert((db.0, entry.key().to_vec()), value);
+            assert_eq!(before, None, "every key is shown once");
+        }
+        fn bytes(&self) -> u64 {
+            0
+        }
+        fn has_room(&mut self) -> bool {
+            true
+        }
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+        fn finish(self: Box<Self>) {
+            *self.finished.lock().unwrap() = true;
+        }
+    }
+
+    impl Source for Record {
+        fn begin(&self, _: Beginning) -> Box<dyn Sink> {
+            Box::new(self.clone())
+        }
+    }
+
+    fn shard(seed: u64) -> Shard {
+        Shard::new(ShardId(0), 4, Hasher::from_seed(seed), seed, MemoryBoard::new(1))
+    }
+
+    fn content(shard: &Shard) -> Seen {
+        let mut all = Seen::new();
+        for (index, db) in shard.dbs.iter().enumerate() {
+            for entry in db.table.iter() {
+                let ValueRef::Int(value) = entry.value() else { panic!("integers only") };
+                all.insert((index as u16, entry.key().to_vec()), value);
+            }
+        }
+        all
+    }
+
+    /// One random change through one of the doors.
+    fn change(shard: &mut Shard, rng: &mut fastrand::Rng, number: i64) {
+        let db = DbIndex(rng.u16(..4));
+        let key = format!("key:{}", rng.u32(..6000)).into_bytes();
+        match rng.u32(..1000) {
+            0 => shard.swap_dbs(db, DbIndex(rng.u16(..4))),
+            1 => drop(shard.flush(db, true)),
+            2..=99 => {
+                shard.now_ms += 1;
+                let now_ms = shard.now_ms;
+                shard.expire_slice(now_ms, 10);
+            }
+            100..=299 => drop(shard.keyspace(db, true).remove(&key, Event::DEL)),
+            300..=399 => {
+                if let Some(moved) = shard.keyspace(db, true).take(&key, Event::RENAME_FROM) {
+                    shard.keyspace(DbIndex(rng.u16(..4)), true).put(&key, moved, Event::RENAME_TO);
+                }
+            }
+            400..=499 => {
+                shard.keyspace(db, true).edit_with(&key, |edit| {
+                    edit.set(NewValue::Int(number));
+                    edit.commit(Event::SET);
+                });
+            }
+            500..=599 => {
+                let at = shard.now_ms + rng.u64(1..200);
+                shard.keyspace(db, true).set(&key, NewValue::Int(number), Ttl::Set(at), Event::SET);
+            }
+            600..=699 => drop(shard.keyspace(db, true).read(&key).is_some()),
+            _ => drop(shard.keyspace(db, true).set(&key, NewValue::Int(number), Ttl::Clear, Event::SET)),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_the_state_at_its_begin_whatever_happens_meanwhile() {
+        for seed in 0..12 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut shard = shard(seed);
+            shard.now_ms = 1_000_000;
+            for number in 0..20_000 {
+                change(&mut shard, &mut rng, number);
+            }
+            let record = Record::default();
+            let before = content(&shard);
+            shard.begin_snapshot(&record);
+            for number in 0..60_000 {
+                change(&mut shard, &mut rng, -number);
+                if rng.u32(..20) == 0 {
+                    shard.save_some(2000);
+                }
+            }
+            while shard.save_some(1_000_000).1 {}
+            assert!(*record.finished.lock().unwrap());
+            assert_eq!(*record.seen.lock().unwrap(), before, "seed {seed}");
+            shard.dbs.iter().for_each(|db| db.table.verify());
+        }
+    }
+
+    #[test]
+    fn flushing_everything_gives_the_snapshot_up() {
+        let mut shard = shard(1);
+        shard.keyspace(DbIndex(0), true).set(b"k", NewValue::Int(1), Ttl::Clear, Event::SET);
+        let record = Record::default();
+        shard.begin_snapshot(&record);
+        shard.flush(DbIndex(0), true);
+        shard.end_snapshot();
+        assert!(!shard.save_some(1_000_000).1);
+        assert!(!*record.finished.lock().unwrap());
+        assert!(!shard.snapshot.is_on());
+    }
+}
