@@ -21,13 +21,15 @@ pub enum Wanted {
 
 impl Wanted {
     fn of(count: i64) -> Result<Wanted, CommandError> {
-        match count {
-            i64::MIN => Err(CommandError::Line(
+        if count == i64::MIN {
+            return Err(CommandError::Line(
                 "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-            )),
-            ..0 => Ok(Wanted::Repeated(count.unsigned_abs())),
-            _ => Ok(Wanted::Different(usize::try_from(count).unwrap_or(usize::MAX))),
+            ));
         }
+        if count < 0 {
+            return Ok(Wanted::Repeated(count.unsigned_abs()));
+        }
+        Ok(Wanted::Different(usize::try_from(count).unwrap_or(usize::MAX)))
     }
 
     /// `[count]`
