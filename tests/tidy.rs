@@ -137,7 +137,7 @@ fn room_of(path: &str) -> Option<&str> {
 
 /// A file that is built for tests only: a unit test may drive its room from above, as the transactions do.
 fn is_test_file(path: &str) -> bool {
-    path.contains("/tests/") || path.ends_with("tests.rs") || path.ends_with("/testing.rs")
+    path.contains("/tests/") || path.contains("/testing/") || path.ends_with("tests.rs")
 }
 
 fn ladder(path: &str, code: &str) -> Vec<String> {

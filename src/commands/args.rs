@@ -66,6 +66,12 @@ impl<'a> Args<'a> {
         if range.contains(&value) { Ok(value) } else { Err(CommandError::OutOfRange) }
     }
 
+    /// The next argument as a number of at least 1, with the command's own error for whatever is none.
+    pub fn positive(&mut self, error: &'static str) -> Result<usize, CommandError> {
+        let number = parse_i64(self.take()?).and_then(|number| usize::try_from(number).ok());
+        number.filter(|number| *number > 0).ok_or(CommandError::Line(error))
+    }
+
     /// Refuses what was not read.
     pub fn finish(&self) -> Result<(), CommandError> {
         if self.is_done() { Ok(()) } else { Err(CommandError::Syntax) }

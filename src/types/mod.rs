@@ -2,6 +2,7 @@
 
 pub mod bitfield;
 pub mod collection;
+pub mod draw;
 pub mod encodings;
 pub mod geohash;
 pub mod glob;

@@ -485,12 +485,35 @@ fn random_fields() {
         assert_eq!(b.ask("HRANDFIELD h x"), "-ERR value is not an integer or out of range\r\n");
         assert_eq!(b.ask("HRANDFIELD h 1 nonsense"), "-ERR syntax error\r\n");
         assert_eq!(b.ask("HRANDFIELD h 1 WITHVALUES x"), "-ERR syntax error\r\n");
-        for count in ["-9223372036854775808", "-9223372036854775807"] {
-            assert_eq!(b.ask(&format!("HRANDFIELD h {count}")), "-ERR value is out of range\r\n");
-        }
+        let limits = "value must between -9223372036854775807 and 9223372036854775807";
+        assert_eq!(
+            b.ask("HRANDFIELD h -9223372036854775808"),
+            format!("-ERR value is out of range, {limits}\r\n")
+        );
+        assert_eq!(b.ask("HRANDFIELD h -9223372036854775807"), "-ERR value is out of range\r\n");
         assert_eq!(b.ask("HRANDFIELD h -9223372036854770000 WITHVALUES"), "-ERR value is out of range\r\n");
         b.client.protocol = crate::resp::Protocol::Resp3;
         assert!(b.ask("HRANDFIELD h 2 WITHVALUES").starts_with("*2\r\n*2\r\n$1\r\n"));
+    }
+}
+
+#[test]
+fn fields_that_are_due_are_not_drawn() {
+    let mut b = bench();
+    b.shard.settings.active_expire = false;
+    for field in 0..2000 {
+        b.ask(&format!("HSET h f{field} v"));
+    }
+    for field in 0..1000 {
+        b.ask(&format!("HPEXPIRE h 10 FIELDS 1 f{field}"));
+    }
+    b.shard.now_ms += 10;
+    for count in ["-900", "3", "900", "5000"] {
+        let reply = b.ask(&format!("HRANDFIELD h {count}"));
+        let fields: Vec<&str> = reply.split("\r\n").skip(2).step_by(2).collect();
+        let wanted: usize = count.trim_start_matches('-').parse().unwrap();
+        assert_eq!(fields.len(), wanted.min(1000));
+        assert!(fields.iter().all(|field| field[1..].parse::<usize>().is_ok_and(|number| number >= 1000)));
     }
 }
 

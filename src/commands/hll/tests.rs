@@ -1,6 +1,7 @@
 use super::ROWS;
 use crate::commands::strings;
-use crate::commands::testing::{Bench, replay};
+use crate::commands::testing::Bench;
+use crate::commands::testing::recording::replay;
 
 fn bench() -> Bench {
     Bench::new(&[strings::ROWS, ROWS])

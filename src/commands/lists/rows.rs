@@ -1,8 +1,9 @@
 //! The rows of the list family: its table of contents.
 
 use super::moves::{self, Blmove, Blmovem, Brpoplpush, Hops as _, Lmove, Lmovem, Rpoplpush};
-use super::pops::{self, Blmpop, Blpop, Brpop, Hops as _, Lmpop};
+use super::pops::{Blmpop, Blpop, Brpop, Lmpop};
 use super::{between, ends, read};
+use crate::commands::pop_first;
 use crate::commands::spec::{Access, Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Row, Run, Shape};
 
 const LOOK: Access = Access::RO.and(Access::ACCESS);
@@ -301,7 +302,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N+M) with N keys and M elements taken",
         args: &[NUMKEYS, Arg::key("key", 0).multiple(), END, COUNT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops { here: Some(pops::here::<Lmpop>), hops: Lmpop::HOPS, finish: pops::finish::<Lmpop> },
+        run: pop_first::run::<Lmpop>(),
         ..Row::BLANK
     },
     Row {
@@ -315,7 +316,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[Arg::key("key", 0).multiple(), TIMEOUT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops { here: Some(pops::here::<Blpop>), hops: Blpop::HOPS, finish: pops::finish::<Blpop> },
+        run: pop_first::run::<Blpop>(),
         ..Row::BLANK
     },
     Row {
@@ -329,7 +330,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[Arg::key("key", 0).multiple(), TIMEOUT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops { here: Some(pops::here::<Brpop>), hops: Brpop::HOPS, finish: pops::finish::<Brpop> },
+        run: pop_first::run::<Brpop>(),
         ..Row::BLANK
     },
     Row {
@@ -366,11 +367,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N+M) with N keys and M elements taken",
         args: &[TIMEOUT, NUMKEYS, Arg::key("key", 0).multiple(), END, COUNT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops {
-            here: Some(pops::here::<Blmpop>),
-            hops: Blmpop::HOPS,
-            finish: pops::finish::<Blmpop>,
-        },
+        run: pop_first::run::<Blmpop>(),
         ..Row::BLANK
     },
     Row {

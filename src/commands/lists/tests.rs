@@ -1,73 +1,24 @@
 use super::ROWS;
 use crate::commands::testing::Bench;
+use crate::commands::testing::recording::replay;
 use crate::commands::{keys, strings};
 
 fn bench() -> Bench {
     Bench::new(&[ROWS, strings::ROWS])
 }
 
-/// Undoes the escapes of the recording: `%xx` a byte, a lone `%` nothing, `%(n*c)` a character n times.
-fn unescape(text: &str) -> Vec<u8> {
-    if text == "%" {
-        return Vec::new();
-    }
-    let (mut out, mut rest) = (Vec::new(), text);
-    while let Some((plain, escaped)) = rest.split_once('%') {
-        out.extend(plain.bytes());
-        if let Some(run) = escaped.strip_prefix('(') {
-            let (run, after) = run.split_once(')').expect("a run ends");
-            let (count, unit) = run.split_once('*').expect("a count and a character");
-            out.extend(unit.as_bytes().repeat(count.parse().expect("a count")));
-            rest = after;
-        } else {
-            out.push(u8::from_str_radix(&escaped[..2], 16).expect("two digits"));
-            rest = &escaped[2..];
-        }
-    }
-    out.extend(rest.bytes());
-    out
-}
-
-/// Replays what Redis 7.0.15 was asked and compares every reply and event.
-///
-/// `> command`, `2 reply in RESP2`, `3 reply in RESP3 where it differs`, `! event key`.
-fn replay(mut bench: Bench, is_resp3: bool) {
-    let recording = include_str!("recorded.txt");
-    let mut wrong = Vec::new();
-    for case in recording.split("> ").skip(1) {
-        let mut lines = case.lines();
-        let command = lines.next().expect("a command");
-        let words: Vec<Vec<u8>> = command.split(' ').map(unescape).collect();
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let (mut wanted, mut wanted_events) = (Vec::new(), Vec::new());
-        for line in lines {
-            match line.split_at(2) {
-                ("2 ", reply) => wanted = unescape(reply),
-                ("3 ", reply) if is_resp3 => wanted = unescape(reply),
-                ("! ", event) => wanted_events.push(String::from_utf8_lossy(&unescape(event)).into_owned()),
-                _ => {}
-            }
-        }
-        let (got, events) = bench.run_noting(&words);
-        if got != wanted || events != wanted_events {
-            wrong.push(format!(
-                "{command:.100}\n  wanted {:.300} {wanted_events:?}\n  got    {:.300} {events:?}",
-                wanted.escape_ascii().to_string(),
-                got.escape_ascii().to_string()
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+fn replay_recorded(bench: Bench) {
+    replay(bench, include_str!("recorded.txt"), &[]);
 }
 
 #[test]
 fn replies_and_events_are_those_of_redis_in_resp2() {
-    replay(bench(), false);
+    replay_recorded(bench());
 }
 
 #[test]
 fn replies_and_events_are_those_of_redis_in_resp3() {
-    replay(bench().resp3(), true);
+    replay_recorded(bench().resp3());
 }
 
 #[test]
@@ -75,7 +26,7 @@ fn replies_do_not_depend_on_the_size_of_nodes() {
     for list_node in [0, 1, 2, 3, -1, -5] {
         let mut bench = bench();
         bench.shard.settings.encodings.list_node = list_node;
-        replay(bench, false);
+        replay_recorded(bench);
     }
 }
 

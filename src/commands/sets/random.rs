@@ -4,16 +4,14 @@ use std::collections::HashSet;
 
 use super::reply_member;
 use crate::commands::collection::{change, read};
+use crate::commands::draw::{Wanted, check_repeats, repeat};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
+use crate::types::draw::below;
 use crate::types::number::parse_i64;
 use crate::types::set::{Element, SetView};
 use crate::types::{Encodings, Set};
-
-/// SRANDMEMBER with a negative count writes that many members, whatever the set's size. Redis writes until its memory
-/// is gone.
-const REPEATED_MAX: i64 = 1 << 26;
 
 /// Of a set of which more than one in this many members are wanted, all are lined up and shuffled; of others, members
 /// are drawn until enough different ones were.
@@ -95,23 +93,24 @@ pub fn srandmember(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
-    let count = if args.is_done() { None } else { Some(count_of(args)?) };
+    let wanted = Wanted::take(args)?;
     let mut rng = ctx.shard.rng.fork();
     let random = &mut || rng.u64(..);
     let mut keys = ctx.keys();
-    match (read::<Set>(&mut keys, key)?, count) {
-        (None, None) => reply.null(),
-        (None | Some(_), Some(0)) | (None, Some(_)) => reply.array(0),
-        (Some(set), None) => match set.random(random) {
+    match (read::<Set>(&mut keys, key)?, wanted) {
+        (None, Wanted::One) => reply.null(),
+        (None, _) => reply.array(0),
+        (Some(set), Wanted::One) => match set.random(random) {
             Some(member) => reply_member(member, reply),
             None => reply.null(),
         },
-        (Some(set), Some(count)) if count < 0 => {
-            reply.array(count.unsigned_abs() as usize);
-            repeated(set, count.unsigned_abs() as usize, random, reply);
+        (Some(set), Wanted::Repeated(count)) => {
+            let count = check_repeats(count)?;
+            reply.array(count);
+            repeated(set, count, random, reply)?;
         }
-        (Some(set), Some(count)) => {
-            let count = set.len().min(usize::try_from(count).unwrap_or(usize::MAX));
+        (Some(set), Wanted::Different(count)) => {
+            let count = set.len().min(count);
             reply.array(count);
             different(set, count, random, reply);
         }
@@ -119,27 +118,23 @@ pub fn srandmember(
     Ok(Outcome::Done)
 }
 
-fn count_of(args: &mut Args<'_>) -> Result<i64, CommandError> {
-    let count = args.take()?;
-    args.finish()?;
-    match parse_i64(count).ok_or(CommandError::NotInteger)? {
-        i64::MIN => Err(CommandError::Line(
-            "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-        )),
-        count if count < -REPEATED_MAX => Err(CommandError::OutOfRange),
-        count => Ok(count),
-    }
-}
-
 /// Writes `count` random members, any of them as often as it comes.
-fn repeated(set: SetView<'_>, count: usize, random: &mut dyn FnMut() -> u64, reply: &mut Reply<'_>) {
+fn repeated(
+    set: SetView<'_>,
+    count: usize,
+    random: &mut dyn FnMut() -> u64,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
     match set {
         // Walking to a member costs more than lining all of them up once.
         SetView::Members(_) => {
             let all: Vec<Element<'_>> = set.iter().collect();
-            (0..count).for_each(|_| reply_member(all[below(all.len(), random)], reply));
+            repeat(count, reply, |reply| reply_member(all[below(random(), all.len())], reply))
         }
-        _ => (0..count).map_while(|_| set.random(random)).for_each(|member| reply_member(member, reply)),
+        _ => repeat(count, reply, |reply| {
+            let member = set.random(random).expect("a set that exists has members");
+            reply_member(member, reply);
+        }),
     }
 }
 
@@ -164,12 +159,8 @@ fn different(set: SetView<'_>, count: usize, random: &mut dyn FnMut() -> u64, re
     }
     let mut all: Vec<Element<'_>> = set.iter().collect();
     for at in 0..count {
-        let other = at + below(len - at, random);
+        let other = at + below(random(), len - at);
         all.swap(at, other);
         reply_member(all[at], reply);
     }
-}
-
-fn below(count: usize, random: &mut dyn FnMut() -> u64) -> usize {
-    ((u128::from(random()) * count as u128) >> 64) as usize
 }

@@ -1,4 +1,5 @@
 use super::ROWS;
+use crate::commands::testing::recording::replay;
 use crate::commands::testing::{Bench, NOW_MS};
 use crate::commands::{keys, strings};
 
@@ -6,80 +7,23 @@ fn bench() -> Bench {
     Bench::new(&[ROWS, strings::ROWS, keys::ROWS])
 }
 
-/// A reply in one line: line ends are spaces, and what is no visible character, and the percent sign, is `%xx`.
-fn show(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for &byte in bytes {
-        match byte {
-            b'\r' => {}
-            b'\n' => text.push(' '),
-            b'!'..=b'~' if byte != b'%' => text.push(byte as char),
-            _ => text.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    text.truncate(text.trim_end_matches(' ').len());
-    text
-}
-
-/// A word of a command: the inverse of [`show`]; a lone `%` is the empty word.
-fn word(text: &str) -> Vec<u8> {
-    if text == "%" {
-        return Vec::new();
-    }
-    let (mut out, mut rest) = (Vec::new(), text);
-    while let Some((plain, escaped)) = rest.split_once('%') {
-        out.extend(plain.bytes());
-        out.push(u8::from_str_radix(&escaped[..2], 16).expect("two digits"));
-        rest = &escaped[2..];
-    }
-    out.extend(rest.bytes());
-    out
-}
-
 /// What changes keys of streams and Redis 7.0 does not tell of.
-const UNTOLD: [&str; 4] = ["xack", "xclaim", "xautoclaim", "xreadgroup"];
+const UNTOLD: &[&str] = &["xack", "xclaim", "xautoclaim", "xreadgroup"];
 
-/// Replays what Redis 7.0.15 was asked, with nodes of ten entries, and compares every reply and event.
-///
-/// `> command`, `2 reply in RESP2`, `3 reply in RESP3 where it differs`, `! event key`. The number of radix-tree-nodes
-/// is ours: keys and one.
-fn replay(mut bench: Bench, is_resp3: bool) {
+/// What Redis 7.0.15 was asked, with nodes of ten entries. The number of radix-tree-nodes is ours: keys and one.
+fn replay_recorded(mut bench: Bench) {
     bench.shard.settings.encodings.stream_node_entries = 10;
-    let mut wrong = Vec::new();
-    for case in include_str!("recorded.txt").trim_start_matches("> ").split("\n> ") {
-        let mut lines = case.lines();
-        let command = lines.next().expect("a command");
-        let words: Vec<Vec<u8>> = command.split(' ').map(word).collect();
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let (mut wanted, mut wanted_events) = (String::new(), Vec::new());
-        for line in lines {
-            match line.split_at(2) {
-                ("2 ", reply) => wanted = reply.to_owned(),
-                ("3 ", reply) if is_resp3 => wanted = reply.to_owned(),
-                ("! ", event) => wanted_events.push(event.to_owned()),
-                _ => {}
-            }
-        }
-        let (got, mut events) = bench.run_noting(&words);
-        events.retain(|event| !UNTOLD.iter().any(|name| event.split(' ').next() == Some(name)));
-        if show(&got) != wanted || events != wanted_events {
-            wrong.push(format!(
-                "{command:.100}\n  wanted {wanted:.300} {wanted_events:?}\n  got    {:.300} {events:?}",
-                show(&got)
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    replay(bench, include_str!("recorded.txt"), UNTOLD);
 }
 
 #[test]
 fn replies_and_events_are_those_of_redis_in_resp2() {
-    replay(bench(), false);
+    replay_recorded(bench());
 }
 
 #[test]
 fn replies_and_events_are_those_of_redis_in_resp3() {
-    replay(bench().resp3(), true);
+    replay_recorded(bench().resp3());
 }
 
 #[test]

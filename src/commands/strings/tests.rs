@@ -1,5 +1,6 @@
 use super::ROWS;
-use crate::commands::testing::{Bench, NOW_MS, replay};
+use crate::commands::testing::recording::replay;
+use crate::commands::testing::{Bench, NOW_MS};
 use crate::types::Value;
 
 fn bench() -> Bench {

@@ -1,14 +1,12 @@
 //! Taking the ends: ZPOPMIN, ZPOPMAX, ZMPOP, and BZPOPMIN, BZPOPMAX, BZMPOP, which wait for something to take.
 //!
-//! Those with several keys take from the first key that there is. Over several shards the owners say first which of
-//! theirs there are, then the owner of the first takes.
+//! Those with several keys take from the first key that there is, see [`pop_first`](crate::commands::pop_first).
 
 use super::reply_member;
-use crate::commands::block::{Block, WaitFor, WhenOver, timeout_of_seconds};
 use crate::commands::collection::change;
-use crate::commands::spec::{FinishFn, Gathered, Hop, On};
-use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
-use crate::resp::{Argv, Output, Protocol, Reply, Request};
+use crate::commands::pop_first::{Form, Popped, Popper};
+use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::resp::{Protocol, Reply};
 use crate::shard::Event;
 use crate::types::number::parse_i64;
 use crate::types::{Kind, ZSet};
@@ -26,10 +24,17 @@ enum Shown {
     KeyPairs,
 }
 
+/// An end of the order of scores.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Lowest,
+    Highest,
+}
+
 /// Which end, and how many.
 #[derive(Clone, Copy)]
 struct Pop {
-    max: bool,
+    end: End,
     count: usize,
     shown: Shown,
 }
@@ -37,7 +42,8 @@ struct Pop {
 impl Pop {
     /// Takes from a key and writes the reply. False when there is no such key.
     fn run(self, ctx: &mut Ctx<'_>, key: &[u8], reply: &mut Reply<'_>) -> Result<bool, CommandError> {
-        let Pop { max, count, shown } = self;
+        let Pop { end, count, shown } = self;
+        let max = end == End::Highest;
         let popped = change::<ZSet, _>(&mut ctx.keys(), key, false, |zset, note| {
             let (len, count) = (zset.len(), count.min(zset.len()));
             match shown {
@@ -72,7 +78,7 @@ pub fn zpopmin(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    pop_one_key(ctx, args, false, reply)
+    pop_one_key(ctx, args, End::Lowest, reply)
 }
 
 pub fn zpopmax(
@@ -80,14 +86,14 @@ pub fn zpopmax(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    pop_one_key(ctx, args, true, reply)
+    pop_one_key(ctx, args, End::Highest, reply)
 }
 
 /// Redis: in RESP3 the reply has pairs only when a count was given.
 fn pop_one_key(
     ctx: &mut Ctx<'_>,
     args: &mut Args<'_>,
-    max: bool,
+    end: End,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
@@ -104,68 +110,36 @@ fn pop_one_key(
             return Err(CommandError::WrongType);
         }
         reply.array(0);
-    } else if !(Pop { max, count, shown }).run(ctx, key, reply)? {
+    } else if !(Pop { end, count, shown }).run(ctx, key, reply)? {
         reply.array(0);
     }
     Ok(Outcome::Done)
 }
 
-/// The arguments of ZMPOP after its name, and of BZMPOP after its timeout.
-struct MultiPop {
-    max: bool,
-    count: usize,
-    first: usize,
-    keys: usize,
-}
+impl Popped for ZSet {
+    const KIND: Kind = Kind::ZSet;
+    type End = End;
 
-impl MultiPop {
-    /// The number of keys is argument `at`.
-    fn of(argv: Argv<'_>, at: usize) -> Result<MultiPop, CommandError> {
-        let positive = |text: &[u8]| parse_i64(text).and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        let keys =
-            positive(argv.get(at)).ok_or(CommandError::Line("ERR numkeys should be greater than 0"))?;
-        let first = at + 1;
-        if keys >= argv.len() - first {
-            return Err(CommandError::Syntax);
-        }
-        let mut args = Args::new(argv, first + keys);
-        let max = if args.token("min") {
-            false
+    fn end_of(args: &mut Args<'_>) -> Result<End, CommandError> {
+        if args.token("min") {
+            Ok(End::Lowest)
         } else if args.token("max") {
-            true
+            Ok(End::Highest)
         } else {
-            return Err(CommandError::Syntax);
-        };
-        let mut count = None;
-        while !args.is_done() {
-            if count.is_none() && args.left() >= 2 && args.token("count") {
-                let read = positive(args.take()?);
-                count = Some(read.ok_or(CommandError::Line("ERR count should be greater than 0"))?);
-            } else {
-                return Err(CommandError::Syntax);
-            }
+            Err(CommandError::Syntax)
         }
-        Ok(MultiPop { max, count: count.unwrap_or(1), first, keys })
     }
 
-    fn pop(&self) -> Pop {
-        Pop { max: self.max, count: self.count, shown: Shown::KeyPairs }
+    fn pop(
+        ctx: &mut Ctx<'_>,
+        key: &[u8],
+        end: End,
+        count: Option<usize>,
+        reply: &mut Reply<'_>,
+    ) -> Result<bool, CommandError> {
+        let shown = if count.is_some() { Shown::KeyPairs } else { Shown::KeyFlat };
+        Pop { end, count: count.unwrap_or(1), shown }.run(ctx, key, reply)
     }
-}
-
-/// A command with several keys, as far as these commands differ.
-trait Several: 'static {
-    /// What is popped, where the keys begin and how many they are, and after which time it is given up.
-    fn read(argv: Argv<'_>) -> Result<Asked, CommandError>;
-    /// The same command for one of its keys.
-    fn narrow(argv: Argv<'_>, order: usize) -> Request;
-}
-
-struct Asked {
-    pop: Pop,
-    first: usize,
-    keys: usize,
-    timeout_ms: Option<u64>,
 }
 
 pub struct Zmpop;
@@ -173,153 +147,22 @@ pub struct Bzmpop;
 pub struct Bzpopmin;
 pub struct Bzpopmax;
 
-impl Several for Zmpop {
-    fn read(argv: Argv<'_>) -> Result<Asked, CommandError> {
-        let multi = MultiPop::of(argv, 1)?;
-        Ok(Asked { pop: multi.pop(), first: multi.first, keys: multi.keys, timeout_ms: None })
-    }
-
-    fn narrow(argv: Argv<'_>, order: usize) -> Request {
-        narrow_multi(argv, 1, order)
-    }
+impl Popper for Zmpop {
+    type From = ZSet;
+    const FORM: Form<End> = Form::Counted;
 }
 
-impl Several for Bzmpop {
-    fn read(argv: Argv<'_>) -> Result<Asked, CommandError> {
-        let multi = MultiPop::of(argv, 2)?;
-        let timeout_ms = Some(timeout_of_seconds(argv.get(1))?);
-        Ok(Asked { pop: multi.pop(), first: multi.first, keys: multi.keys, timeout_ms })
-    }
-
-    fn narrow(argv: Argv<'_>, order: usize) -> Request {
-        narrow_multi(argv, 2, order)
-    }
+impl Popper for Bzmpop {
+    type From = ZSet;
+    const FORM: Form<End> = Form::CountedAfterTimeout;
 }
 
-/// The number of keys is argument `at`.
-fn narrow_multi(argv: Argv<'_>, at: usize, order: usize) -> Request {
-    let keys = MultiPop::of(argv, at).map_or(1, |multi| multi.keys);
-    let before = (0..at).map(|index| argv.get(index));
-    let after = (at + 1 + keys..argv.len()).map(|index| argv.get(index));
-    before.chain([&b"1"[..], argv.get(at + 1 + order)]).chain(after).collect()
+impl Popper for Bzpopmin {
+    type From = ZSet;
+    const FORM: Form<End> = Form::One(End::Lowest);
 }
 
-fn read_popping_one(argv: Argv<'_>, max: bool) -> Result<Asked, CommandError> {
-    let timeout_ms = Some(timeout_of_seconds(argv.get(argv.len() - 1))?);
-    let pop = Pop { max, count: 1, shown: Shown::KeyFlat };
-    Ok(Asked { pop, first: 1, keys: argv.len() - 2, timeout_ms })
-}
-
-fn narrow_popping_one(argv: Argv<'_>, order: usize) -> Request {
-    [argv.get(0), argv.get(1 + order), argv.get(argv.len() - 1)].into_iter().collect()
-}
-
-impl Several for Bzpopmin {
-    fn read(argv: Argv<'_>) -> Result<Asked, CommandError> {
-        read_popping_one(argv, false)
-    }
-
-    fn narrow(argv: Argv<'_>, order: usize) -> Request {
-        narrow_popping_one(argv, order)
-    }
-}
-
-impl Several for Bzpopmax {
-    fn read(argv: Argv<'_>) -> Result<Asked, CommandError> {
-        read_popping_one(argv, true)
-    }
-
-    fn narrow(argv: Argv<'_>, order: usize) -> Request {
-        narrow_popping_one(argv, order)
-    }
-}
-
-impl Asked {
-    /// What is answered when no key is there.
-    fn nothing<S: Several>(&self, reply: &mut Reply<'_>) -> Outcome {
-        let Some(timeout_ms) = self.timeout_ms else {
-            reply.null_array();
-            return Outcome::Done;
-        };
-        Outcome::Block(Box::new(Block {
-            wait_for: WaitFor::Every,
-            kind: Kind::ZSet,
-            on_loss: None,
-            timeout_ms,
-            when_over: WhenOver::NullArray,
-            request: None,
-            narrow: Some(S::narrow),
-        }))
-    }
-}
-
-/// All keys are here.
-#[allow(private_bounds)]
-pub fn here<S: Several>(
-    ctx: &mut Ctx<'_>,
-    args: &mut Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
-    let argv = args.argv();
-    let asked = S::read(argv)?;
-    for index in asked.first..asked.first + asked.keys {
-        if asked.pop.run(ctx, argv.get(index), reply)? {
-            return Ok(Outcome::Done);
-        }
-    }
-    Ok(asked.nothing::<S>(reply))
-}
-
-#[allow(private_bounds)]
-pub const fn hops<S: Several>() -> &'static [Hop] {
-    const { &[Hop { on: On::Owners, run: look::<S> }, Hop { on: On::Chosen(first), run: pop_there::<S> }] }
-}
-
-/// The first of its keys that there is.
-fn look<S: Several>(
-    ctx: &mut Ctx<'_>,
-    argv: Argv<'_>,
-    mine: &[usize],
-    _: &mut Gathered,
-) -> Result<Part, CommandError> {
-    let asked = S::read(argv)?;
-    let mut keys = ctx.keys();
-    let there =
-        mine.iter().copied().find(|order| keys.find_to_write(argv.get(asked.first + order)).is_some());
-    Ok(there.map_or(Part::Nothing, |order| Part::Int(order as i64)))
-}
-
-fn first(_: Argv<'_>, got: &Gathered) -> Option<usize> {
-    let orders =
-        got.parts(0).filter_map(|part| if let Part::Int(order) = part { Some(*order) } else { None });
-    orders.min().map(|order| order as usize)
-}
-
-fn pop_there<S: Several>(
-    ctx: &mut Ctx<'_>,
-    argv: Argv<'_>,
-    mine: &[usize],
-    _: &mut Gathered,
-) -> Result<Part, CommandError> {
-    let asked = S::read(argv)?;
-    let (protocol, mut out) = (ctx.client.protocol, Output::default());
-    let mut popped = false;
-    for order in mine {
-        popped |= asked.pop.run(ctx, argv.get(asked.first + order), &mut Reply::new(&mut out, protocol))?;
-    }
-    // It may have expired since it was looked at.
-    Ok(if popped { Part::Output(out) } else { Part::Nothing })
-}
-
-#[allow(private_bounds)]
-pub const fn finish<S: Several>() -> FinishFn {
-    |argv, got, reply| {
-        if got.hops.len() == 2
-            && let Part::Output(out) = got.only(1)
-        {
-            reply.out.append(out);
-            return Ok(Outcome::Done);
-        }
-        Ok(S::read(argv)?.nothing::<S>(reply))
-    }
+impl Popper for Bzpopmax {
+    type From = ZSet;
+    const FORM: Form<End> = Form::One(End::Highest);
 }

@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::{reply_list, reply_member, reply_pair};
 use crate::commands::collection::read;
+use crate::commands::draw::{Wanted, check_repeats, repeat};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::types::ZSet;
+use crate::types::draw::Selection;
+use crate::types::listpack::Element;
 use crate::types::zset::ZView;
 
-/// Members that may be asked for with repetitions. Redis: no such limit; but it would be a reply of gigabytes.
-const REPEATED_MAX: u64 = 1 << 26;
 /// When at least this share of the members is asked for, all are walked over.
 const WALK_SHARE: usize = 3;
 
@@ -20,81 +21,56 @@ pub fn zrandmember(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
-    let wanted = Wanted::take(args)?;
+    let (wanted, with_scores) = Wanted::take_with(args, "withscores")?;
     // The source of randomness is lent apart from the keys.
     let mut rng = ctx.shard.rng.fork();
     let mut keys = ctx.keys();
     let zset = read::<ZSet>(&mut keys, key)?;
-    let Some(Wanted { count, with_scores }) = wanted else {
-        let member = zset.and_then(|zset| zset.get(rng.usize(..zset.len())));
-        match member {
+    match (zset, wanted) {
+        (None, Wanted::One) => reply.null(),
+        (None, _) => reply.array(0),
+        (Some(zset), Wanted::One) => match zset.get(rng.usize(..zset.len())) {
             Some((member, _)) => reply_member(member, reply),
             None => reply.null(),
-        }
-        return Ok(Outcome::Done);
-    };
-    let Some(zset) = zset.filter(|_| count != 0) else {
-        reply.array(0);
-        return Ok(Outcome::Done);
-    };
-    let len = zset.len();
-    if count < 0 {
-        let picks = count.unsigned_abs();
-        if picks > REPEATED_MAX {
-            return Err(CommandError::OutOfRange);
-        }
-        reply_list(picks as usize, with_scores, reply);
-        for _ in 0..picks {
-            if let Some((member, score)) = zset.get(rng.usize(..len)) {
+        },
+        (Some(zset), Wanted::Repeated(count)) => {
+            let count = check_repeats(count)?;
+            reply_list(count, with_scores, reply);
+            repeat(count, reply, |reply| {
+                let drawn = zset.get(rng.usize(..zset.len()));
+                let (member, score) = drawn.expect("the rank is below the length");
                 reply_pair(member, score, with_scores, reply);
-            }
+            })?;
         }
-        return Ok(Outcome::Done);
-    }
-    let count = usize::try_from(count).unwrap_or(usize::MAX).min(len);
-    reply_list(count, with_scores, reply);
-    if matches!(zset, ZView::Packed(_)) || count.saturating_mul(WALK_SHARE) > len {
-        // Each member is taken with the chance that makes every choice equally likely.
-        let mut missing = count;
-        for (at, (member, score)) in zset.all().enumerate() {
-            if missing > 0 && rng.usize(..len - at) < missing {
-                reply_pair(member, score, with_scores, reply);
-                missing -= 1;
-            }
-        }
-    } else {
-        let mut taken = HashSet::with_capacity(count);
-        while taken.len() < count {
-            let rank = rng.usize(..len);
-            if taken.insert(rank)
-                && let Some((member, score)) = zset.get(rank)
-            {
-                reply_pair(member, score, with_scores, reply);
-            }
+        (Some(zset), Wanted::Different(count)) => {
+            let count = count.min(zset.len());
+            reply_list(count, with_scores, reply);
+            let mut show = |(member, score)| reply_pair(member, score, with_scores, reply);
+            different(zset, count, &mut rng, &mut show);
         }
     }
     Ok(Outcome::Done)
 }
 
-/// How many, if a number is given.
-struct Wanted {
-    count: i64,
-    with_scores: bool,
-}
-
-impl Wanted {
-    fn take(args: &mut Args<'_>) -> Result<Option<Wanted>, CommandError> {
-        if args.is_done() {
-            return Ok(None);
+/// Shows `count` different members, not more than there are.
+fn different<'a>(
+    zset: ZView<'a>,
+    count: usize,
+    rng: &mut fastrand::Rng,
+    show: &mut dyn FnMut((Element<'a>, f64)),
+) {
+    let len = zset.len();
+    if matches!(zset, ZView::Packed(_)) || count.saturating_mul(WALK_SHARE) > len {
+        let mut selection = Selection::new(count, len);
+        return zset.all().filter(|_| selection.takes(rng.u64(..))).for_each(show);
+    }
+    let mut taken = HashSet::with_capacity(count);
+    while taken.len() < count {
+        let rank = rng.usize(..len);
+        if taken.insert(rank)
+            && let Some(drawn) = zset.get(rank)
+        {
+            show(drawn);
         }
-        let count = args.int_in(-i64::MAX..=i64::MAX)?;
-        let with_scores = !args.is_done();
-        if with_scores && !(args.token("withscores") && args.is_done()) {
-            return Err(CommandError::Syntax);
-        }
-        if with_scores && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
-            return Err(CommandError::OutOfRange);
-        }
-        Ok(Some(Wanted { count, with_scores }))
     }
 }

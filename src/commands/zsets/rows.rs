@@ -1,6 +1,7 @@
 //! The rows of the sorted set family: its table of contents.
 
 use super::{add, combine, pop, random, range, read, remove, scan};
+use crate::commands::pop_first;
 use crate::commands::spec::{Access, Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Row, Run, Shape};
 
 const READ: Access = Access::RO.and(Access::ACCESS);
@@ -622,11 +623,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + M log N) with K keys and M members taken out of N",
         args: &[NUMKEYS, Arg::key("key", 0).multiple(), WHERE, COUNT_OPTION],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops {
-            here: Some(pop::here::<pop::Zmpop>),
-            hops: pop::hops::<pop::Zmpop>(),
-            finish: pop::finish::<pop::Zmpop>(),
-        },
+        run: pop_first::run::<pop::Zmpop>(),
         ..Row::BLANK
     },
     Row {
@@ -645,11 +642,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + log N) with K keys and N members",
         args: &[Arg::key("key", 0).multiple(), Arg::new("timeout", ArgKind::Double)],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops {
-            here: Some(pop::here::<pop::Bzpopmin>),
-            hops: pop::hops::<pop::Bzpopmin>(),
-            finish: pop::finish::<pop::Bzpopmin>(),
-        },
+        run: pop_first::run::<pop::Bzpopmin>(),
         ..Row::BLANK
     },
     Row {
@@ -668,11 +661,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + log N) with K keys and N members",
         args: &[Arg::key("key", 0).multiple(), Arg::new("timeout", ArgKind::Double)],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops {
-            here: Some(pop::here::<pop::Bzpopmax>),
-            hops: pop::hops::<pop::Bzpopmax>(),
-            finish: pop::finish::<pop::Bzpopmax>(),
-        },
+        run: pop_first::run::<pop::Bzpopmax>(),
         ..Row::BLANK
     },
     Row {
@@ -697,11 +686,7 @@ pub const ROWS: &[Row] = &[
             COUNT_OPTION,
         ],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: Run::Hops {
-            here: Some(pop::here::<pop::Bzmpop>),
-            hops: pop::hops::<pop::Bzmpop>(),
-            finish: pop::finish::<pop::Bzmpop>(),
-        },
+        run: pop_first::run::<pop::Bzmpop>(),
         ..Row::BLANK
     },
     Row {

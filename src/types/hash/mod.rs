@@ -33,7 +33,7 @@ use big::{Big, Dying};
 pub use small::Form;
 use small::Small;
 pub use text::Text;
-pub use view::{HashView, below};
+pub use view::HashView;
 
 /// A value too long to lie in a table's entry. Shared so that replies may send it without copying.
 pub type LongValue = Arc<Vec<u8>>;

@@ -5,6 +5,7 @@ use super::super::raw::table::{EntryRef, Table};
 use super::big::text_of;
 use super::small::{deadline, deadline_of};
 use super::{Form, LongValue, Text};
+use crate::types::draw::below;
 
 /// A hash, to be read. Fields whose deadlines are not after the given time are not seen; 0 sees all.
 #[derive(Clone, Copy)]
@@ -82,7 +83,7 @@ impl<'a> HashView<'a> {
 
     /// May fields have expired? A cheap look at what has no deadlines.
     #[inline]
-    fn may_have_due(&self, now_ms: u64) -> bool {
+    pub fn may_have_due(&self, now_ms: u64) -> bool {
         match self.0 {
             Held::Small(form, _) => form == Form::Triples,
             Held::Big(table) => table.next_deadline().is_some_and(|at| at <= now_ms),
@@ -223,12 +224,6 @@ impl<'a> HashView<'a> {
             }
         }
     }
-}
-
-/// A number below `end`, from 64 random bits.
-#[inline]
-pub fn below(random: u64, end: usize) -> usize {
-    ((random as u128 * end as u128) >> 64) as usize
 }
 
 fn find<'a>(table: &'a Table<LongValue>, field: &[u8]) -> Option<EntryRef<'a, LongValue>> {

@@ -26,6 +26,7 @@ pub use view::{Iter, Needle, SetView};
 
 use smallvec::SmallVec;
 
+use super::draw::below;
 use super::intset::{IntSet, IntSetRef};
 use super::listpack::{Listpack, ListpackRef};
 use super::number::parse_i64;
@@ -169,13 +170,16 @@ impl Set {
     pub fn pop(&mut self, random: &mut dyn FnMut() -> u64) -> Option<MemberBuf> {
         match &mut self.form {
             Form::Ints(ints) => {
-                let index = below(ints.len(), random)?;
+                if ints.is_empty() {
+                    return None;
+                }
+                let index = below(random(), ints.len());
                 let value = ints.as_ref().get(index);
                 ints.remove_at(index);
                 Some(itoa::Buffer::new().format(value).as_bytes().into())
             }
             Form::Members(members) => {
-                let at = members.seek(below(members.len(), random)?)?;
+                let at = members.seek(below(random(), members.len()))?;
                 let member = members.as_ref().at(at)?.as_bytes(&mut itoa::Buffer::new()).into();
                 members.remove_at(at, 1);
                 Some(member)
@@ -233,11 +237,6 @@ impl Set {
 fn insert_into(table: &mut Table<()>, member: &[u8]) -> bool {
     let hash = table.hasher().hash(member);
     !table.replace(hash, member, TableValue::Bytes(b""), Ttl::Keep, Access::KeepOr(0)).existed
-}
-
-/// A random number below `count`; `None` for no count.
-fn below(count: usize, random: &mut dyn FnMut() -> u64) -> Option<usize> {
-    (count > 0).then(|| ((u128::from(random()) * count as u128) >> 64) as usize)
 }
 
 impl Clone for Set {

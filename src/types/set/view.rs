@@ -1,7 +1,7 @@
 //! Reading a set wherever it lives.
 
 use super::Element;
-use super::below;
+use crate::types::draw::below;
 use crate::types::intset::IntSetRef;
 use crate::types::listpack::{self, ListpackRef};
 use crate::types::number::parse_i64;
@@ -126,8 +126,10 @@ impl<'a> SetView<'a> {
     /// A random member, each as likely as any other.
     pub fn random(self, random: &mut dyn FnMut() -> u64) -> Option<Element<'a>> {
         match self {
-            SetView::Ints(ints) => below(ints.len(), random).map(|at| Element::Int(ints.get(at))),
-            SetView::Members(members) => members.get(below(members.len(), random)?),
+            SetView::Ints(ints) => {
+                (!ints.is_empty()).then(|| Element::Int(ints.get(below(random(), ints.len()))))
+            }
+            SetView::Members(members) => members.get(below(random(), members.len())),
             SetView::Table(table) => table.random_entry(random).map(|entry| Element::Bytes(entry.key())),
         }
     }

@@ -9,6 +9,7 @@ use super::bucket::bits;
 use super::entry::{self, EntryRef};
 use super::segment::{CURSOR_BITS, MAX_BUCKETS, Segment, Spot};
 use super::table::Table;
+use crate::types::draw::below;
 
 /// Hash positions of a cursor start here in the hash.
 const CURSOR_SHIFT: u32 = 64 - CURSOR_BITS;
@@ -188,7 +189,7 @@ impl<T> Table<T> {
     fn random_segment(&self, random: &mut dyn FnMut() -> u64, only_expiring: bool) -> *mut Segment {
         let places = self.heap.places();
         if only_expiring && !places.is_empty() {
-            return places[((random() as u128 * places.len() as u128) >> 64) as usize].1;
+            return places[below(random(), places.len())].1;
         }
         self.root(random())
     }

@@ -3,6 +3,8 @@
 //! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING by
 //! itself, so that a family's tests can look at keys without the families that own these commands.
 
+pub mod recording;
+
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::spec::Run;
 use crate::commands::{CommandError, CommandTable, Outcome, Row, keys};
@@ -113,60 +115,4 @@ impl Bench {
             other => panic!("the test asks for an unknown command {}", other.escape_ascii()),
         }
     }
-}
-
-/// Undoes the escapes of a recording: `%xx` a byte, a lone `%` nothing, `%*n*unit` a unit n times.
-fn unescape(text: &str) -> Vec<u8> {
-    if text == "%" {
-        return Vec::new();
-    }
-    if let Some((count, unit)) = text.strip_prefix("%*").and_then(|rest| rest.split_once('*')) {
-        return unit.as_bytes().repeat(count.parse().expect("a count"));
-    }
-    let mut bytes = text.bytes();
-    let mut out = Vec::new();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let mut digit =
-                || (bytes.next().expect("two digits") as char).to_digit(16).expect("a digit") as u8;
-            out.push(digit() << 4 | digit());
-        } else {
-            out.push(byte);
-        }
-    }
-    out
-}
-
-/// Replays what Redis was asked and compares every reply and event; the events of `silent` commands are not shown.
-///
-/// Strings are at most 1 MB long. `> command`, `2 reply in RESP2`, `3 reply in RESP3 where it differs`, `! event key`.
-pub fn replay(mut bench: Bench, recording: &str, silent: &[&str]) {
-    bench.shard.settings.max_bulk_bytes = 1 << 20;
-    let is_resp3 = bench.client.protocol == Protocol::Resp3;
-    let mut wrong = Vec::new();
-    for case in recording.split("> ").skip(1) {
-        let mut lines = case.lines();
-        let command = lines.next().expect("a command");
-        let words: Vec<Vec<u8>> = command.split(' ').map(unescape).collect();
-        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let (mut wanted, mut wanted_events) = (Vec::new(), Vec::new());
-        for line in lines {
-            match line.split_at(2) {
-                ("2 ", reply) => wanted = unescape(reply),
-                ("3 ", reply) if is_resp3 => wanted = unescape(reply),
-                ("! ", event) => wanted_events.push(String::from_utf8_lossy(&unescape(event)).into_owned()),
-                _ => {}
-            }
-        }
-        let (got, events) = bench.run_noting(&words);
-        let shows_events = !silent.contains(&command.split(' ').next().unwrap_or_default());
-        if got != wanted || (shows_events && events != wanted_events) {
-            wrong.push(format!(
-                "{command:.100}\n  wanted {:.300} {wanted_events:?}\n  got    {:.300} {events:?}",
-                wanted.escape_ascii().to_string(),
-                got.escape_ascii().to_string()
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
