@@ -1,6 +1,7 @@
 //! What a handler gets besides its arguments: its shard, its database and the time.
 
 use crate::resp::Protocol;
+use crate::shard::log::Log;
 use crate::shard::{Db, Keyspace, Shard};
 use crate::types::{ClientId, DbIndex, ShardId};
 
@@ -33,6 +34,14 @@ impl<'a> Ctx<'a> {
     #[inline]
     pub fn keys(&mut self) -> Keyspace<'_> {
         self.shard.keyspace(self.db, !self.client.no_touch)
+    }
+
+    /// Says what the log repeats in place of this request, see [`Log::say`]. Does nothing when there is no log.
+    #[inline]
+    pub fn say(&mut self, say: impl FnOnce(&mut Log, DbIndex)) {
+        if let Some(log) = &mut self.shard.log {
+            say(log, self.db);
+        }
     }
 
     /// The selected database.

@@ -21,6 +21,7 @@ pub mod keys_of;
 pub mod lists;
 pub mod part;
 pub mod pop_first;
+pub mod rebuild;
 pub mod sets;
 pub mod sort;
 pub mod spec;

@@ -35,6 +35,15 @@ pub struct Entry {
     pub is_blocking: bool,
     /// Runs a script.
     pub is_script: bool,
+    /// Redis 7.0 knows it: a log that holds it is read there.
+    pub is_common: bool,
+}
+
+/// Did Redis 7.0 have what came with this version?
+fn is_common(since: &str) -> bool {
+    let mut numbers = since.split('.').map(|number| number.parse::<u32>().unwrap_or(u32::MAX));
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) <= (7, 0)
 }
 
 /// Longest command name that is looked up; longer ones are unknown.
@@ -90,6 +99,7 @@ impl CommandTable {
             deny_oom: row.flags.has(Flags::DENYOOM),
             is_blocking: row.flags.has(Flags::BLOCKING),
             is_script: matches!(row.run, Run::Script),
+            is_common: is_common(row.since),
         });
         id
     }

@@ -27,6 +27,8 @@ pub struct Batch {
     pub tx: Vec<TxMessage>,
     /// Everything else.
     pub control: Vec<Control>,
+    /// What the batch tells of is in the sender's log up to this chunk.
+    pub logged: u64,
 }
 
 impl Batch {
@@ -44,6 +46,7 @@ impl Batch {
         self.replies.clear(KEEP_BYTES);
         self.tx.clear();
         self.control.clear();
+        self.logged = 0;
     }
 }
 

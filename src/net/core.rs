@@ -24,6 +24,7 @@ use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
 use super::durable::{Job, Loading};
+use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
 use super::shared::Shared;
@@ -99,6 +100,8 @@ pub struct Core {
     pub reload_asked: Option<(bool, bool, bool)>,
     /// The state of `Durable::news` when jobs were last looked at.
     pub news_seen: u64,
+    /// Replies that wait for the log.
+    pub log_gate: LogGate,
     /// A file is being loaded.
     pub loading: Option<Loading>,
     /// To be opened in the first turn.
@@ -190,6 +193,7 @@ impl Core {
         self.shard.notice(super::settings::notice_wants(&self.config));
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
+        self.log_gate.holds = self.config.choice(id::APPENDFSYNC) == "always";
         self.observe.apply(&self.config);
         self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -205,8 +209,10 @@ impl Core {
     /// Sends all batches of this turn.
     pub fn flush(&mut self, io: &mut dyn NetIo) -> bool {
         let mut any = false;
+        let logged = self.give_log();
         for to in 0..self.outgoing.len() {
-            if let Some(batch) = self.outgoing[to].take() {
+            if let Some(mut batch) = self.outgoing[to].take() {
+                batch.logged = logged;
                 self.port.send(to, batch);
                 any = true;
             }
@@ -482,6 +488,7 @@ impl Core {
             jobs: Vec::new(),
             reload_asked: None,
             news_seen: 0,
+            log_gate: LogGate::new(shared.shards),
             loading: None,
             listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
@@ -556,7 +563,7 @@ impl Handler for Core {
         // News, or the end, told just before this core announced its sleep rang no bell for it.
         let has_news = self.shared.durable.news() != self.news_seen;
         let is_over = self.shared.stop.load(Ordering::Acquire);
-        self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over
+        self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over || self.may_send_held()
     }
 
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {

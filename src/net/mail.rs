@@ -75,6 +75,7 @@ impl Core {
     }
 
     fn open(&mut self, io: &mut dyn NetIo, from: ShardId, mut batch: Box<Batch>) {
+        self.see_log_of(from, batch.logged);
         self.run_remote_commands(from, &batch);
         for message in batch.tx.drain(..) {
             self.take_tx_message(io, from, message);
@@ -282,8 +283,8 @@ impl Core {
     fn take_tx_message(&mut self, io: &mut dyn NetIo, from: ShardId, message: TxMessage) {
         let mut out = Vec::new();
         let event = match message {
-            TxMessage::Schedule { tx, client: _, intents, watched } => {
-                let accepted = self.queue.schedule(tx.id, from, intents);
+            TxMessage::Schedule { tx, client: _, intents, writers, watched } => {
+                let accepted = self.queue.schedule(tx.id, from, intents, writers);
                 if accepted && !watched.is_empty() && !self.queue.is_granted(tx.id) {
                     // What is before it may still change a watched key: compared when its turn has come.
                     let work = ShardWork::Compare { slot: tx.slot, watched };
@@ -302,8 +303,12 @@ impl Core {
                 self.run_queue();
                 None
             }
-            TxMessage::Release { tx } => {
-                self.queue.release(tx.id);
+            TxMessage::Release { tx, withdrawn } => {
+                if withdrawn {
+                    self.queue.release(tx.id);
+                } else {
+                    self.conclude(tx.id);
+                }
                 self.run_queue();
                 None
             }
@@ -370,20 +375,22 @@ impl Core {
             ShardWork::Tx { slot, client, work: Work::Wait { command, mine, ticket } } => {
                 self.block_ticket(origin, client, command, mine, ticket);
                 if conclude {
-                    self.queue.release(tx);
+                    self.conclude(tx);
                 }
                 self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part: Part::Nothing });
             }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();
+                self.log_enter(tx);
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+                self.log_leave();
                 self.ran_in_work(origin, client.id, done);
                 if self.shard.has_news() {
                     self.tell_news();
                 }
                 if conclude {
-                    self.queue.release(tx);
+                    self.conclude(tx);
                 }
                 let tx = TxRef { slot, id: tx };
                 self.post_one(origin, TxMessage::Ran { tx, part });
@@ -426,6 +433,15 @@ impl Core {
                     replies.end(token);
                 }
             }
+        }
+    }
+
+    /// A transaction is over on this shard: what it did takes its place in the log.
+    fn conclude(&mut self, tx: TxId) {
+        if let Some(writers) = self.queue.release(tx)
+            && let Some(log) = &mut self.shard.log
+        {
+            log.close(tx.0, writers);
         }
     }
 

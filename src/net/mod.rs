@@ -13,6 +13,7 @@ pub mod functions;
 pub mod http;
 pub mod info;
 pub mod limits;
+pub mod log;
 pub mod mail;
 pub mod multi;
 pub mod observe;

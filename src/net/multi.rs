@@ -417,6 +417,7 @@ impl Core {
     /// Runs a block whose keys are all here.
     fn exec_here(&mut self, io: &mut dyn NetIo, conn: ConnId, steps: Vec<Step>, reply: &mut Reply<'_>) {
         reply.array(steps.len());
+        self.log_begin_block();
         for step in steps {
             let mut out = Output::default();
             self.run_step(io, conn, &step, &mut out);
@@ -426,6 +427,7 @@ impl Core {
                 self.tell_news();
             }
         }
+        self.log_end_block();
         self.follow_up();
     }
 

@@ -8,13 +8,14 @@ use super::client::Stall;
 use super::core::Core;
 use crate::config::id;
 use crate::observe::slowlog::{REDACTED, is_secret};
-use crate::resp::Argv;
+use crate::resp::{Argv, Output};
 use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
 use crate::types::{DbIndex, ShardId};
 
 impl Core {
     /// Hands every client's replies to the engine: one send per client and turn.
     pub fn send_replies(&mut self, io: &mut dyn NetIo) {
+        self.send_held(io);
         let dirty = std::mem::take(&mut self.dirty);
         for conn in &dirty {
             self.send_to(io, *conn);
@@ -49,7 +50,14 @@ impl Core {
         client.bytes_out += length as u64;
         self.observe.net_out += length as u64;
         self.observe.writes += 1;
-        let mut out = client.out.take();
+        let out = client.out.take();
+        if let Some(out) = self.hold_until_logged(conn, out) {
+            self.hand_over(io, conn, out);
+        }
+    }
+
+    /// Gives replies to the engine.
+    pub(super) fn hand_over(&mut self, io: &mut dyn NetIo, conn: ConnId, mut out: Output) {
         if out.shared.is_empty() {
             io.send(conn, Chunk::Bytes(out.bytes));
         } else {

@@ -47,7 +47,8 @@ use crate::sys::clock;
 use crate::tx::Claim;
 use crate::tx::Route;
 use crate::tx::execute::{Did, run_admitted, run_work, write_error};
-use crate::tx::finish::finish;
+use crate::tx::finish::finish_command;
+use crate::tx::log::Repeat;
 use crate::tx::intents::Mode;
 use crate::tx::message::{Token, TxCommand, TxMessage, TxRef, Work};
 use crate::tx::multi::{Plan, Scripted};
@@ -154,13 +155,22 @@ impl Core {
             running.note(found.name(), argv.iter());
         }
         running.begin(self.now_ms, found.is_function());
+        match wide {
+            Some(tx) => self.log_enter(tx.id),
+            None => self.log_begin_block(),
+        }
         let mut host = ScriptHost::new(self, io, call, wide, gates);
         let end = cache.engine.run(chunk, &given, &mut host, out);
         running.end();
         if end == End::Stopped(Stop::Wider) {
             found.is_wide().store(true, Ordering::Relaxed);
         }
-        Ok(host.end(end))
+        let did = host.end(end);
+        match wide {
+            Some(_) => self.log_leave(),
+            None => self.log_end_block(),
+        }
+        Ok(did)
     }
 
     /// Does a request name a script that is known to need all shards?
@@ -502,7 +512,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 }
             }
         }
-        finish(shard);
+        finish_command(shard, Repeat::State);
         // Nobody is told what did not happen.
         let mut notices = shard.notices.take();
         notices.clear();

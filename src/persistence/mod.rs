@@ -14,6 +14,7 @@
 //! INVARIANT: a file becomes visible under its name only when all of it is on disk; what was there before stays until
 //! then.
 
+pub mod aof;
 pub mod check;
 pub mod load;
 pub mod save;
@@ -70,6 +71,8 @@ pub struct State {
 
 /// One per process.
 pub struct Durable {
+    /// The append-only file.
+    pub aof: aof::Aof,
     state: Mutex<State>,
     host: OnceLock<Host>,
     /// Raised when a save or a load has ended, or a shutdown is asked for.
@@ -93,6 +96,7 @@ impl Durable {
     pub fn new(shards: usize) -> Durable {
         let now_s = clock::realtime_ms() / 1000;
         Durable {
+            aof: aof::Aof::new(shards),
             state: Mutex::new(State { last_save_s: now_s, ..State::default() }),
             host: OnceLock::new(),
             news: AtomicU64::new(0),

@@ -259,6 +259,11 @@ impl Effects {
         self.pending.is_empty()
     }
 
+    /// What was recorded and not taken yet.
+    pub fn pending(&self) -> &[Effect] {
+        &self.pending
+    }
+
     /// Takes what was recorded.
     pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
         self.pending.drain(..)

@@ -12,6 +12,7 @@ pub mod expire;
 pub mod field_expiry;
 pub mod graveyard;
 pub mod keyspace;
+pub mod log;
 pub mod memory;
 pub mod notices;
 #[allow(clippy::module_inception)]

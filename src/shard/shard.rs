@@ -10,6 +10,7 @@ use super::evict::Pool;
 use super::expire::ExpiryLag;
 use super::graveyard::Graveyard;
 use super::keyspace::{Keyspace, kind_of};
+use super::log::Log;
 use super::memory::{Account, MemoryBoard};
 use super::notices::{NoticeWants, Notices};
 use super::snapshot::Snapshot;
@@ -96,6 +97,10 @@ pub struct Shard {
     pub waits: Waits,
     pub notices: Notices,
     pub tracking: Tracking,
+    /// What is to be repeated after a crash, if anything is.
+    pub log: Option<Box<Log>>,
+    /// Chunks that earlier logs gave away: numbers are never used again.
+    pub(super) log_chunks: u64,
     pub graveyard: Graveyard,
     pub snapshot: Snapshot,
     pub stats: KeyStats,
@@ -124,6 +129,8 @@ impl Shard {
             waits: Waits::default(),
             notices: Notices::default(),
             tracking: Tracking::default(),
+            log: None,
+            log_chunks: 0,
             graveyard: Graveyard::default(),
             snapshot: Snapshot::default(),
             stats: KeyStats::default(),

@@ -9,9 +9,12 @@
 //!
 //! A big value is shown as a whole, however long that takes: slices end between keys, never within one.
 
+use std::sync::Arc;
+
 use super::access::AccessClock;
 use super::db::Db;
 use super::keyspace::EntryView;
+use super::log::Rotation;
 use super::shard::Shard;
 use crate::types::raw::table::{Table, Walk};
 use crate::types::{DbIndex, ShardId, Value};
@@ -51,6 +54,10 @@ pub trait Sink: Send {
 /// Gives every shard the sink for its part of one snapshot.
 pub trait Source: Send + Sync {
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink>;
+    /// The log of what follows begins a new file here.
+    fn rotation(&self) -> Option<Arc<dyn Rotation>> {
+        None
+    }
 }
 
 /// How far the walk through one table is, and which database's the table was when it began.
@@ -115,6 +122,9 @@ impl Shard {
     /// Begins a snapshot of this shard as it is now. One that is under way is given up.
     pub fn begin_snapshot(&mut self, source: &dyn Source) {
         self.end_snapshot();
+        if let Some(rotation) = source.rotation() {
+            self.log_on().rotate(rotation);
+        }
         let keys = |(index, db): (usize, &Db)| {
             let table = &db.table;
             (!table.is_empty())

@@ -225,7 +225,8 @@ impl<P: Program> Coordinator<P> {
         let id = tx.id;
         let withdraw = |tx: &mut Tx<P>, out: &mut Vec<Addressed>| {
             for to in tx.accepted.drain(..) {
-                out.push(Addressed { to, message: TxMessage::Release { tx: TxRef { slot, id } } });
+                let tx = TxRef { slot, id };
+                out.push(Addressed { to, message: TxMessage::Release { tx, withdrawn: true } });
             }
         };
         if !tx.watched_unchanged {
@@ -299,7 +300,7 @@ impl<P: Program> Coordinator<P> {
                 if stage.last {
                     let busy = |shard: &ShardId| stage.works.iter().any(|(to, _)| to == shard);
                     for to in tx.accepted.drain(..).filter(|shard| !busy(shard)) {
-                        out.push(Addressed { to, message: TxMessage::Release { tx: reference } });
+                        out.push(Addressed { to, message: TxMessage::Release { tx: reference, withdrawn: false } });
                     }
                 }
                 let client = tx.client;
@@ -315,7 +316,7 @@ impl<P: Program> Coordinator<P> {
             }
             Next::Done => {
                 for to in tx.accepted.drain(..) {
-                    out.push(Addressed { to, message: TxMessage::Release { tx: reference } });
+                    out.push(Addressed { to, message: TxMessage::Release { tx: reference, withdrawn: false } });
                 }
                 Some(self.conclude(slot))
             }
@@ -339,9 +340,10 @@ fn schedule<P>(slot: u32, tx: &mut Tx<P>, counter: &AtomicU64, out: &mut Vec<Add
     tx.watched_unchanged = true;
     tx.waiting = tx.claims.len();
     let reference = TxRef { slot, id: tx.id };
+    let writers = tx.claims.iter().filter(|(_, claim)| claim.intents.may_write()).count() as u16;
     for (to, claim) in &tx.claims {
         let (intents, watched) = (claim.intents.clone(), claim.watched.clone());
-        let message = TxMessage::Schedule { tx: reference, client: tx.client, intents, watched };
+        let message = TxMessage::Schedule { tx: reference, client: tx.client, intents, writers, watched };
         out.push(Addressed { to: *to, message });
     }
 }

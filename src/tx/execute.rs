@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-use super::finish::finish;
+use super::finish::{finish, finish_command};
+use super::log::Repeat;
 use super::message::{TxCommand, Work};
 use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
@@ -99,7 +100,7 @@ pub fn run_admitted(
             unreachable!("routing sends {} to its core, not to a shard", entry.full_name)
         }
     };
-    finish(shard);
+    finish_command(shard, Repeat::Request { entry, db, argv });
     if let Some(core) = client.tracked_by
         && entry.row.flags.has(Flags::READONLY)
     {
@@ -283,7 +284,13 @@ pub fn run_work(
         track(shard, table.entry(command.row), reader, command.request.argv(), Some(mine));
     }
     let part = match work {
-        Work::Each { command, mine } => run_each(shard, table, client, &command, &mine),
+        Work::Each { command, mine } => {
+            let part = run_each(shard, table, client, &command, &mine);
+            if shard.log.is_some() {
+                log_each(shard, table.entry(command.row), &command, &mine);
+            }
+            part
+        }
         Work::Hop { command, hop, mine, mut got } => {
             let entry = table.entry(command.row);
             let Run::Hops { hops, .. } = entry.row.run else {
@@ -291,6 +298,7 @@ pub fn run_work(
             };
             let mut ctx = Ctx { shard, db: command.db, client };
             let part = (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got);
+            finish_command(shard, Repeat::State);
             // What was lent goes back: a later hop, or the finish, may want it too. What was shared stayed there.
             let was_lent = !got.hops.is_empty() && !matches!(hops[hop].on, On::EveryIf(_));
             match part {
@@ -303,7 +311,10 @@ pub fn run_work(
             let Run::AllShards { each, .. } = entry.row.run else {
                 unreachable!("only commands over all shards")
             };
-            each(&mut Ctx { shard, db: command.db, client }, command.request.argv())
+            let part = each(&mut Ctx { shard, db: command.db, client }, command.request.argv());
+            let repeat = Repeat::Request { entry, db: command.db, argv: command.request.argv() };
+            finish_command(shard, repeat);
+            part
         }
         Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
         Work::Nothing => Ok(Part::Nothing),
@@ -343,6 +354,16 @@ fn run_each(
         }
     }
     Ok(Part::Each { sum, elements })
+}
+
+/// Logs this shard's share of a command that ran key by key.
+#[cold]
+fn log_each(shard: &mut Shard, entry: &Entry, command: &TxCommand, mine: &[usize]) {
+    let Run::PerKey { stride, .. } = entry.row.run else { return };
+    let argv = command.request.argv();
+    let Ok(keys) = keys_of(entry.row, argv) else { return };
+    let begins: Vec<usize> = mine.iter().map(|&order| keys[order].index).collect();
+    finish_command(shard, Repeat::Pieces { entry, db: command.db, argv, begins: &begins, stride });
 }
 
 fn run_group(

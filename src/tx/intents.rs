@@ -39,6 +39,11 @@ impl IntentSet {
         }
     }
 
+    /// Is any of it exclusive?
+    pub fn may_write(&self) -> bool {
+        self.whole == Some(Mode::Exclusive) || self.keys.iter().any(|(_, mode)| *mode == Mode::Exclusive)
+    }
+
     /// Adds the whole shard.
     pub fn add_whole(&mut self, mode: Mode) {
         if self.whole != Some(Mode::Exclusive) {

@@ -196,16 +196,17 @@ impl Claim {
 
 /// A transaction's messages.
 pub enum TxMessage {
-    /// Take these intents, if the number is still good; and compare the watched keys.
-    Schedule { tx: TxRef, client: ClientView, intents: IntentSet, watched: Vec<WatchedKey> },
+    /// Take these intents, if the number is still good; and compare the watched keys. `writers` shards get exclusive
+    /// intents.
+    Schedule { tx: TxRef, client: ClientView, intents: IntentSet, writers: u16, watched: Vec<WatchedKey> },
     /// The answer.
     Scheduled { tx: TxRef, accepted: bool, watched_unchanged: bool },
     /// Do this; after the last work the intents are released.
     Run { tx: TxRef, client: ClientView, work: Work, conclude: bool },
     /// Done.
     Ran { tx: TxRef, part: Part },
-    /// Withdraw, or finish without further work.
-    Release { tx: TxRef },
+    /// Finish without further work; or nothing has run, and nothing will under this number.
+    Release { tx: TxRef, withdrawn: bool },
 }
 
 /// Something for a core, from a core.

@@ -5,6 +5,7 @@ pub mod execute;
 pub mod finish;
 pub mod grace;
 pub mod intents;
+pub mod log;
 pub mod message;
 pub mod multi;
 pub mod queue;

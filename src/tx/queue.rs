@@ -31,6 +31,8 @@ pub struct TxId(pub u64);
 struct Entry<W> {
     origin: ShardId,
     intents: IntentSet,
+    /// On how many shards it may write.
+    writers: u16,
     granted: bool,
     /// Work that arrived and waits for the transaction's place in the queue.
     armed: Option<Armed<W>>,
@@ -89,7 +91,7 @@ impl<W> Queue<W> {
 
     /// Schedules a transaction, or refuses it (see the invariant on order).
     #[must_use]
-    pub fn schedule(&mut self, tx: TxId, origin: ShardId, intents: IntentSet) -> bool {
+    pub fn schedule(&mut self, tx: TxId, origin: ShardId, intents: IntentSet, writers: u16) -> bool {
         if tx <= self.begun {
             return false;
         }
@@ -99,7 +101,8 @@ impl<W> Queue<W> {
             return false;
         }
         self.intents.add(&intents);
-        let fresh = self.entries.insert(tx, Entry { origin, intents, granted: !conflicts, armed: None });
+        let entry = Entry { origin, intents, writers, granted: !conflicts, armed: None };
+        let fresh = self.entries.insert(tx, entry);
         assert!(fresh.is_none(), "transaction numbers are unique");
         true
     }
@@ -114,7 +117,7 @@ impl<W> Queue<W> {
     pub fn schedule_behind(&mut self, tx: TxId, origin: ShardId, intents: IntentSet, armed: Armed<W>) {
         assert!(self.entries.last_key_value().is_none_or(|(last, _)| *last < tx), "the number is fresh");
         self.intents.add(&intents);
-        self.entries.insert(tx, Entry { origin, intents, granted: false, armed: Some(armed) });
+        self.entries.insert(tx, Entry { origin, intents, writers: 0, granted: false, armed: Some(armed) });
     }
 
     /// Gives a scheduled transaction its next work.
@@ -146,10 +149,11 @@ impl<W> Queue<W> {
     }
 
     /// Removes a transaction that has concluded or is withdrawn. Unknown numbers are ignored: this shard refused it.
-    pub fn release(&mut self, tx: TxId) {
-        if let Some(entry) = self.entries.remove(&tx) {
-            self.intents.remove(&entry.intents);
-        }
+    /// If it might have written here, the number of shards where it might.
+    pub fn release(&mut self, tx: TxId) -> Option<u16> {
+        let entry = self.entries.remove(&tx)?;
+        self.intents.remove(&entry.intents);
+        (entry.writers > 0 && entry.intents.may_write()).then_some(entry.writers)
     }
 }
 
@@ -169,9 +173,9 @@ mod tests {
     #[test]
     fn a_granted_transaction_overtakes_and_a_conflicting_one_waits() {
         let mut queue = Queue::default();
-        assert!(queue.schedule(TxId(1), ME, on(&[1])));
-        assert!(queue.schedule(TxId(2), ME, on(&[1])));
-        assert!(queue.schedule(TxId(3), ME, on(&[3])));
+        assert!(queue.schedule(TxId(1), ME, on(&[1]), 1));
+        assert!(queue.schedule(TxId(2), ME, on(&[1]), 1));
+        assert!(queue.schedule(TxId(3), ME, on(&[3]), 1));
         queue.arm(TxId(3), "c", true);
         queue.arm(TxId(2), "b", true);
         assert_eq!(queue.take_if_ready(TxId(2)), None);
@@ -189,26 +193,26 @@ mod tests {
     #[test]
     fn a_number_below_one_that_has_begun_is_refused() {
         let mut queue: Queue<()> = Queue::default();
-        assert!(queue.schedule(TxId(7), ME, on(&[1])));
+        assert!(queue.schedule(TxId(7), ME, on(&[1]), 1));
         queue.arm(TxId(7), (), true);
         assert!(queue.take_head().is_some());
         queue.release(TxId(7));
-        assert!(!queue.schedule(TxId(6), ME, on(&[2])));
+        assert!(!queue.schedule(TxId(6), ME, on(&[2]), 1));
     }
 
     #[test]
     fn a_number_below_a_conflicting_one_is_refused_and_below_others_is_not() {
         let mut queue: Queue<()> = Queue::default();
-        assert!(queue.schedule(TxId(7), ME, on(&[1])));
-        assert!(!queue.schedule(TxId(5), ME, on(&[1])));
-        assert!(queue.schedule(TxId(6), ME, on(&[2])));
+        assert!(queue.schedule(TxId(7), ME, on(&[1]), 1));
+        assert!(!queue.schedule(TxId(5), ME, on(&[1]), 1));
+        assert!(queue.schedule(TxId(6), ME, on(&[2]), 1));
     }
 
     #[test]
     fn a_transaction_of_several_hops_keeps_its_place() {
         let mut queue = Queue::default();
-        assert!(queue.schedule(TxId(1), ME, on(&[1])));
-        assert!(queue.schedule(TxId(2), ME, on(&[1])));
+        assert!(queue.schedule(TxId(1), ME, on(&[1]), 1));
+        assert!(queue.schedule(TxId(2), ME, on(&[1]), 1));
         queue.arm(TxId(1), 1, false);
         queue.arm(TxId(2), 2, true);
         assert_eq!(queue.take_head().unwrap().work, 1);

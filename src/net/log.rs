@@ -1,0 +1,131 @@
+//! A core and the append-only file: what its shard did goes to the writer at the end of a turn, and with
+//! `appendfsync always` replies wait for the disk.
+//!
+//! INVARIANT: a reply leaves only when everything that its shards had done before they gave it is on disk, reads included:
+//! nobody sees what a crash could take back. So a batch carries the number of its sender's last chunk, a core keeps the
+//! highest it has seen of every shard, and what it sends waits until the writer has come as far (group commit: the core
+//! goes on with other clients, and one sync answers them all).
+
+use std::collections::VecDeque;
+
+use super::core::Core;
+use crate::resp::Output;
+use crate::runtime::face::{ConnId, NetIo};
+use crate::tx::TxId;
+use crate::types::ShardId;
+
+/// Replies of one moment, until the log has come so far.
+struct Held {
+    /// Per shard, the chunk that must be on disk.
+    needs: Box<[u64]>,
+    replies: Vec<(ConnId, Output)>,
+}
+
+/// What a core keeps back.
+pub struct LogGate {
+    /// `appendfsync always`.
+    pub holds: bool,
+    /// Per shard, the last chunk that a reply of this core may tell of.
+    seen: Box<[u64]>,
+    held: VecDeque<Held>,
+}
+
+impl LogGate {
+    pub fn new(shards: usize) -> LogGate {
+        LogGate { holds: false, seen: vec![0; shards].into(), held: VecDeque::new() }
+    }
+}
+
+impl Core {
+    // --- what a shard did ---------------------------------------------------------------------------------------
+
+    /// What runs from here on is a part of a transaction.
+    #[inline]
+    pub(super) fn log_enter(&mut self, tx: TxId) {
+        if let Some(log) = &mut self.shard.log {
+            log.enter(tx.0);
+        }
+    }
+
+    /// No longer.
+    #[inline]
+    pub(super) fn log_leave(&mut self) {
+        if let Some(log) = &mut self.shard.log {
+            log.leave();
+        }
+    }
+
+    /// What runs from here on is one block.
+    #[inline]
+    pub(super) fn log_begin_block(&mut self) {
+        if let Some(log) = &mut self.shard.log {
+            log.begin_block();
+        }
+    }
+
+    /// No longer.
+    #[inline]
+    pub(super) fn log_end_block(&mut self) {
+        if let Some(log) = &mut self.shard.log {
+            log.end_block();
+        }
+    }
+
+    /// Gives the writer what the shard did. The number of the last chunk given.
+    #[inline]
+    pub(super) fn give_log(&mut self) -> u64 {
+        let Some(log) = &mut self.shard.log else { return 0 };
+        if let Some(chunk) = log.take_chunk() {
+            self.shared.durable.aof.give(self.me, chunk);
+        }
+        let last = log.last_chunk();
+        self.log_gate.seen[self.me.index()] = last;
+        last
+    }
+
+    // --- replies ------------------------------------------------------------------------------------------------
+
+    /// A batch tells of what is in its sender's log up to this chunk.
+    #[inline]
+    pub(super) fn see_log_of(&mut self, from: ShardId, chunk: u64) {
+        let seen = &mut self.log_gate.seen[from.index()];
+        *seen = (*seen).max(chunk);
+    }
+
+    /// Keeps replies back if what they tell of is not on disk; else returns them.
+    #[inline]
+    pub(super) fn hold_until_logged(&mut self, conn: ConnId, out: Output) -> Option<Output> {
+        if !self.log_gate.holds || self.shard.log.is_none() || self.is_on_disk(&self.log_gate.seen) {
+            return Some(out);
+        }
+        let LogGate { seen, held, .. } = &mut self.log_gate;
+        match held.back_mut() {
+            Some(last) if last.needs == *seen => last.replies.push((conn, out)),
+            _ => held.push_back(Held { needs: seen.clone(), replies: vec![(conn, out)] }),
+        }
+        None
+    }
+
+    fn is_on_disk(&self, needs: &[u64]) -> bool {
+        let aof = &self.shared.durable.aof;
+        needs.iter().enumerate().all(|(shard, &chunk)| aof.synced(ShardId(shard as u16)) >= chunk)
+    }
+
+    /// Could held replies leave?
+    pub(super) fn may_send_held(&self) -> bool {
+        self.log_gate.held.front().is_some_and(|first| self.shard.log.is_none() || self.is_on_disk(&first.needs))
+    }
+
+    /// Sends what is on disk now.
+    #[inline]
+    pub(super) fn send_held(&mut self, io: &mut dyn NetIo) {
+        while self.may_send_held() {
+            let first = self.log_gate.held.pop_front().expect("looked at just now");
+            for (conn, out) in first.replies {
+                if self.clients.get(conn).is_some() {
+                    self.hand_over(io, conn, out);
+                }
+            }
+        }
+    }
+}
