@@ -27,6 +27,7 @@ use load::Load;
 use save::{SaveJob, SaveOptions};
 
 use crate::config::{Config, id};
+use crate::rdb::Target;
 use crate::sys::clock;
 
 /// After a failed save the next automatic one waits this long. Redis's number.
@@ -258,6 +259,16 @@ impl Durable {
     /// Everything there is was just read from a file.
     fn all_is_saved(&self) {
         self.saved_dirty.store(self.all_changes(), Ordering::Relaxed);
+    }
+}
+
+/// For which Redis files are written.
+pub fn target_of(config: &Config) -> Target {
+    // The setting takes no version that cannot be written.
+    let chosen = |version| Target::exactly(version, clock::realtime_ms());
+    match config.choice_bits(id::RDB_WRITE_VERSION) {
+        0 => Target::FILE,
+        version => u16::try_from(version).ok().and_then(chosen).unwrap_or(Target::FILE),
     }
 }
 

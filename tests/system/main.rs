@@ -5,3 +5,4 @@ mod support;
 
 mod persistence;
 mod start;
+mod versions;
