@@ -3,6 +3,7 @@
 //! - [`save`]: a snapshot's way from the shards into a file.
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
+//! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
 //! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
@@ -16,8 +17,10 @@
 
 pub mod aof;
 pub mod check;
+pub mod convert;
 pub mod load;
 pub mod save;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -5,4 +5,5 @@ mod support;
 
 mod persistence;
 mod start;
+mod tools;
 mod versions;
