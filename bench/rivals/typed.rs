@@ -391,7 +391,14 @@ fn write(out: &mut Vec<u8>, rng: &mut Rng, ask: Ask, sizes: Sizes, number: u64) 
             let caller = rng.u64(0..CALLERS);
             let keys = ["limit", "stats", "lock"].map(|what| format!("{what}:{{{caller}}}"));
             let (now, call) = (1_000_000 + number, rng.u64(0..CALLS));
-            let args = [keys[0].clone(), keys[1].clone(), keys[2].clone(), "1000".into(), now.to_string(), call.to_string()];
+            let args = [
+                keys[0].clone(),
+                keys[1].clone(),
+                keys[2].clone(),
+                "1000".into(),
+                now.to_string(),
+                call.to_string(),
+            ];
             let sha = sha_of(TEN_COMMANDS);
             let mut request: Vec<&[u8]> = vec![b"EVALSHA", sha.as_bytes(), b"3"];
             request.extend(args.iter().map(String::as_bytes));

@@ -95,7 +95,8 @@ fn measure(
             return Err(io::Error::other(format!("{got} bytes were delivered, not {expected}")));
         }
         let deliveries = (published * subscribers as u64) as f64;
-        let mut record = |metric, value| recorder.record("publish", label, &running.name, round, metric, value);
+        let mut record =
+            |metric, value| recorder.record("publish", label, &running.name, round, metric, value);
         record(report::CPU_PER_DELIVERY, used.total_ns as f64 / 1e3 / deliveries)?;
         record(report::THROUGHPUT, deliveries / outcome.seconds)?;
         record(report::OTHERS, outcome.others_cpu_share)
