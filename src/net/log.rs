@@ -113,7 +113,10 @@ impl Core {
 
     /// Could held replies leave?
     pub(super) fn may_send_held(&self) -> bool {
-        self.log_gate.held.front().is_some_and(|first| self.shard.log.is_none() || self.is_on_disk(&first.needs))
+        self.log_gate
+            .held
+            .front()
+            .is_some_and(|first| self.shard.log.is_none() || self.is_on_disk(&first.needs))
     }
 
     /// Sends what is on disk now.

@@ -300,7 +300,10 @@ impl<P: Program> Coordinator<P> {
                 if stage.last {
                     let busy = |shard: &ShardId| stage.works.iter().any(|(to, _)| to == shard);
                     for to in tx.accepted.drain(..).filter(|shard| !busy(shard)) {
-                        out.push(Addressed { to, message: TxMessage::Release { tx: reference, withdrawn: false } });
+                        out.push(Addressed {
+                            to,
+                            message: TxMessage::Release { tx: reference, withdrawn: false },
+                        });
                     }
                 }
                 let client = tx.client;
@@ -316,7 +319,10 @@ impl<P: Program> Coordinator<P> {
             }
             Next::Done => {
                 for to in tx.accepted.drain(..) {
-                    out.push(Addressed { to, message: TxMessage::Release { tx: reference, withdrawn: false } });
+                    out.push(Addressed {
+                        to,
+                        message: TxMessage::Release { tx: reference, withdrawn: false },
+                    });
                 }
                 Some(self.conclude(slot))
             }

@@ -9,8 +9,8 @@
 
 use smallvec::SmallVec;
 
-use crate::commands::rebuild::rebuild;
 use crate::commands::Entry;
+use crate::commands::rebuild::rebuild;
 use crate::resp::{Argv, Span};
 use crate::shard::Shard;
 use crate::shard::effects::Class;
