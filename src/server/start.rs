@@ -16,6 +16,7 @@ use super::supervise::Service;
 use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
+use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::load::{Load, LoadOptions};
@@ -295,6 +296,7 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler
     }
