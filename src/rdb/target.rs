@@ -153,7 +153,9 @@ mod tests {
         }
         list.push(crate::types::list::End::Back, &[b'x'; 100_000], limit);
         let mut set = Set::default();
-        ["a", "b", "12"].iter().for_each(|member| drop(set.insert(member.as_bytes(), &Encodings::DEFAULT)));
+        for member in ["a", "b", "12"] {
+            set.insert(member.as_bytes(), &Encodings::DEFAULT);
+        }
         let mut zset = ZSet::default();
         zset.add(b"m", 1.5, &Encodings::DEFAULT).expect("a number");
         zset.add(b"n", -3.0, &Encodings::DEFAULT).expect("a number");

@@ -212,7 +212,9 @@ mod tests {
         };
         both(&|limits| {
             let mut set = Set::default();
-            [&b"a"[..], b"12", b"-4"].iter().for_each(|member| drop(set.insert(member, limits)));
+            for member in [&b"a"[..], b"12", b"-4"] {
+                set.insert(member, limits);
+            }
             Value::Set(Box::new(set))
         });
         both(&|limits| {
