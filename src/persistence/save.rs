@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
@@ -57,6 +57,8 @@ pub struct SaveOptions {
     pub used_bytes: u64,
     /// For which Redis.
     pub target: Target,
+    /// `rdb-key-save-delay`: each key takes so long, for tests.
+    pub key_delay_us: u64,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
 }
@@ -73,6 +75,7 @@ impl SaveOptions {
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
             target: super::target_of(config),
+            key_delay_us: super::delay_of(config, id::RDB_KEY_SAVE_DELAY),
             functions: Vec::new(),
         }
     }
@@ -304,6 +307,8 @@ impl Source for Arc<SaveJob> {
             writer: Writer::of(self.options.target),
             sent_bytes: 0,
             entries: 0,
+            begun: Instant::now(),
+            all_entries: 0,
         };
         part.send(Message::Begins(beginning));
         Box::new(part)
@@ -320,6 +325,8 @@ struct Part {
     writer: Writer,
     sent_bytes: u64,
     entries: u64,
+    begun: Instant,
+    all_entries: u64,
 }
 
 impl Part {
@@ -351,6 +358,7 @@ impl Sink for Part {
             self.writer.out.reserve(BUFFER_BYTES / 4);
         }
         self.entries += 1;
+        self.all_entries += 1;
         self.writer.plain_only = ahead || !self.job.options.compress;
         let options = &self.job.options;
         let access = match self.clock.counting {
@@ -370,7 +378,11 @@ impl Sink for Part {
     }
 
     fn has_room(&mut self) -> bool {
-        self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
+        // All shards together keep to the delay, as one process would.
+        let delay_us =
+            self.job.options.key_delay_us.saturating_mul(self.all_entries * self.job.shards as u64);
+        let is_delayed = delay_us > 0 && self.begun.elapsed() < Duration::from_micros(delay_us);
+        !is_delayed && self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
     }
 
     fn is_cancelled(&self) -> bool {
