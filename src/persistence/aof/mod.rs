@@ -1,6 +1,7 @@
 //! The append-only file: what the shards did, on disk in the order in which it may be repeated.
 
 pub mod manifest;
+pub mod merge;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
