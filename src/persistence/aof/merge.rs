@@ -58,6 +58,8 @@ impl Places {
 pub struct Merge {
     streams: Vec<Stream>,
     parts: HashMap<u64, Places, ahash::RandomState>,
+    /// Of what has not left.
+    waiting_bytes: u64,
     /// The database of the file's last command.
     selected: Option<DbIndex>,
     /// The second to be noted (`aof-timestamp-enabled`), and the one that was noted last.
@@ -70,6 +72,7 @@ impl Merge {
         Merge {
             streams: (0..shards).map(|_| Stream::default()).collect(),
             parts: HashMap::default(),
+            waiting_bytes: 0,
             selected: None,
             now_s: None,
             noted_s: 0,
@@ -102,8 +105,15 @@ impl Merge {
         self.begin_file();
     }
 
-    /// Takes what a shard gave.
-    pub fn take(&mut self, shard: ShardId, chunk: LogChunk) {
+    /// Bytes of commands that have not left.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    /// Takes what a shard gave. How many bytes that are.
+    pub fn take(&mut self, shard: ShardId, chunk: LogChunk) -> u64 {
+        let bytes = chunk.bytes();
+        self.waiting_bytes += bytes;
         let LogChunk { number, items } = chunk;
         let (index, count) = (shard.index(), items.len());
         for (nth, item) in items.into_iter().enumerate() {
@@ -115,6 +125,7 @@ impl Merge {
             }
             stream.items.push_back(Queued { item, ends_chunk: (nth + 1 == count).then_some(number) });
         }
+        bytes
     }
 
     /// Writes what may leave. Stops where a new file begins.
@@ -171,6 +182,7 @@ impl Merge {
         let stream = &mut self.streams[index];
         let Queued { item, ends_chunk } = stream.items.pop_front()?;
         stream.gone += 1;
+        self.waiting_bytes -= item.bytes();
         stream.blocked_on = None;
         stream.left = ends_chunk.unwrap_or(stream.left);
         Some(item)
