@@ -16,6 +16,7 @@ use super::supervise::Service;
 use super::{banner, listeners, log, registry, settings};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
+use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::aof::LogMode;
@@ -335,6 +336,7 @@ fn builder(
         if shared.durable.aof.state().mode == LogMode::On {
             handler.begin_log();
         }
+        handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler
     }
