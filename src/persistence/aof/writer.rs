@@ -220,7 +220,7 @@ impl Writer {
         self.postponed = None;
         let sleep_us = aof.flush_sleep_us.load(Ordering::Relaxed);
         if sleep_us > 0 {
-            std::thread::sleep(Duration::from_micros(sleep_us));
+            std::thread::park_timeout(Duration::from_micros(sleep_us));
         }
         let Some(target) = &mut self.target else { return true };
         let (written, error) = write_all(&target.file, &self.buffer);
