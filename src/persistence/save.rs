@@ -27,7 +27,8 @@ use super::{Durable, level};
 use crate::commands::rebuild::rebuild;
 use crate::config::{Config, id};
 use crate::rdb::file::{self, Access};
-use crate::rdb::format::{VERSION_FIELD_DEADLINES, VERSION_WRITTEN, opcode};
+use crate::rdb::format::opcode;
+use crate::rdb::target::{Losses, Target};
 use crate::rdb::write::Writer;
 use crate::shard::EntryView;
 use crate::shard::access::{AccessClock, Counting};
@@ -58,6 +59,8 @@ pub struct SaveOptions {
     pub counting_frequency: bool,
     /// What `maxmemory` counts, for the file's facts.
     pub used_bytes: u64,
+    /// For which Redis.
+    pub target: Target,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
     /// It is to be the base of the append-only file.
@@ -86,6 +89,7 @@ impl SaveOptions {
             counting_idle: policy.ends_with("-lru"),
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
+            target: super::target_of(config),
             functions: Vec::new(),
             base: None,
         }
@@ -101,6 +105,8 @@ impl SaveOptions {
         SaveOptions {
             path: temporary_base(),
             incremental_sync: config.flag(id::AOF_REWRITE_INCREMENTAL_FSYNC),
+            // The log is Redis 7.0's, and nothing may be missing in it, whatever `rdb-write-version` drops.
+            target: Target::DUMP,
             base: Some(base),
             ..SaveOptions::of(config, used_bytes)
         }
@@ -113,18 +119,18 @@ impl SaveOptions {
 
 /// A snapshot of nothing.
 pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
-    let mut out = header(&options, clock::realtime_ms() / 1000, &[]);
+    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[]);
     out.push(opcode::EOF);
     let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
 
-fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> Vec<u8> {
-    let mut writer = Writer::new();
-    let new = beginnings.iter().any(|beginning| beginning.field_deadlines);
-    file::write_header(&mut writer.out, if new { VERSION_FIELD_DEADLINES } else { VERSION_WRITTEN });
-    let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name, value);
+fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u8>, Losses) {
+    let mut writer = Writer::of(options.target);
+    let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
+    file::write_header(&mut writer.out, options.target.version_of_file(field_deadlines));
+    let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name.as_bytes(), value.as_bytes());
     aux("redis-ver", crate::REDIS_VERSION);
     aux("redis-bits", &usize::BITS.to_string());
     aux("ctime", &now_s.to_string());
@@ -136,7 +142,7 @@ fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> Vec<u8
         file::write_select(&mut writer, u32::from(db.0));
         file::write_resize(&mut writer, keys, expires);
     }
-    writer.out
+    (writer.out, writer.losses)
 }
 
 /// What stands before the entries of a base of commands.
@@ -198,6 +204,7 @@ pub struct SaveJob {
     pending_bytes: AtomicUsize,
     outcome: Mutex<Option<Outcome>>,
     pub begun_s: u64,
+    losses: Mutex<Losses>,
     pub keys_done: AtomicU64,
     pub keys_total: AtomicU64,
 }
@@ -215,6 +222,7 @@ impl SaveJob {
             pending_bytes: AtomicUsize::new(0),
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
+            losses: Mutex::default(),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
         });
@@ -261,6 +269,13 @@ impl SaveJob {
                         ),
                     },
                 );
+                let losses = *self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+                if losses.any() {
+                    let text = format!(
+                        "WARNING: rdb-write-version is too low for all there is. Not saved: {losses}"
+                    );
+                    durable.log(level::WARNING, text);
+                }
                 Outcome::Saved { dirty }
             }
             Ok(None) => {
@@ -350,6 +365,10 @@ impl SaveJob {
         Ok(Some(dirty))
     }
 
+    fn count_losses(&self, losses: Losses) {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).add(losses);
+    }
+
     /// Writes all but the end.
     fn fill(&self, out: &mut Out, receiver: &Receiver<Message>) -> io::Result<Option<u64>> {
         let mut beginnings = Vec::new();
@@ -401,7 +420,11 @@ impl SaveJob {
         let keys = sums(beginnings).values().map(|(keys, _)| keys).sum();
         self.keys_total.store(keys, Ordering::Relaxed);
         match self.options.is_rdb() {
-            true => header(&self.options, self.begun_s, beginnings),
+            true => {
+                let (out, losses) = header(&self.options, self.begun_s, beginnings);
+                self.count_losses(losses);
+                out
+            }
             false => header_of_commands(&self.options, self.begun_s),
         }
     }
@@ -428,7 +451,7 @@ impl Source for Arc<SaveJob> {
             clock: beginning.clock,
             sender: mine,
             db: None,
-            writer: Writer::new(),
+            writer: Writer::of(self.options.target),
             commands: Commands::default(),
             sent_bytes: 0,
             entries: 0,
@@ -522,6 +545,7 @@ impl Sink for Part {
 
     fn finish(mut self: Box<Self>) {
         self.flush();
+        self.job.count_losses(std::mem::take(&mut self.writer.losses));
         self.send(Message::Ends);
         self.sender = None;
     }
@@ -537,7 +561,7 @@ impl Drop for Part {
 }
 
 /// The file being written.
-struct Out {
+pub(super) struct Out {
     file: File,
     digest: Option<Digest<'static, u64, Table<16>>>,
     incremental_sync: bool,
@@ -545,11 +569,11 @@ struct Out {
 }
 
 impl Out {
-    fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
+    pub(super) fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
         Out { file, digest: checksum.then(|| CRC64.digest()), incremental_sync, unsynced_bytes: 0 }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
@@ -562,7 +586,7 @@ impl Out {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
         let sum = self.digest.as_ref().map_or(0, |digest| digest.clone().finalize());
         self.file.write_all(&sum.to_le_bytes())?;
