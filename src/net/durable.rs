@@ -546,8 +546,11 @@ impl Core {
     pub fn shut_down(&mut self, io: &mut dyn NetIo, token: Option<Token>, options: ShutdownOptions) {
         let durable = self.shared.durable.clone();
         // Redis: the log would be lost that was just asked for.
-        let first = durable.aof.state().mode == LogMode::WaitRewrite
-            && durable.state().saving.as_ref().is_some_and(|save| save.is_rewrite());
+        let first = durable.state().saving.as_ref().is_some_and(|save| save.is_rewrite());
+        let first = {
+            let aof = durable.aof.state();
+            aof.mode == LogMode::WaitRewrite && (first || aof.rewrite_scheduled)
+        };
         if first && !options.force {
             durable.log(level::WARNING, "Writing initial AOF, can't exit.");
             signals::clear();

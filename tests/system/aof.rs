@@ -357,6 +357,25 @@ fn flushing_everything_during_a_rewrite_loses_nothing_that_follows() {
     client.expect("DBSIZE", int(3));
 }
 
+#[test]
+fn the_process_does_not_end_before_the_first_log_is_complete() {
+    let dir = folder();
+    let path = dir.path().to_str().expect("the path is text").to_owned();
+    let mut server = Server::start_with(&Options::threads(2).with("dir", &path));
+    let mut client = server.client(Protocol::Resp2);
+    client.expect("DEBUG POPULATE 200000 k 100", ok());
+    let replies = client.pipeline(["CONFIG SET appendonly yes", "SHUTDOWN"]);
+    assert_eq!(replies, [ok(), err("ERR Errors trying to SHUTDOWN. Check logs.")]);
+    assert!(server.log().contains("Writing initial AOF, can't exit."));
+    wait_for_rewrite(&mut client);
+    client.expect("SET last 1", ok());
+    client.send("SHUTDOWN");
+    client.expect_closed();
+    assert_eq!(server.wait_for_exit(PATIENCE).code(), Some(0));
+    let Some((_redis, mut redis)) = in_redis(dir.path()) else { return };
+    redis.expect("DBSIZE", int(200_001));
+}
+
 /// How long files of a process may become. It is told by an error, not by a signal.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
