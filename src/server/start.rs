@@ -19,6 +19,8 @@ use crate::net::core::Parts;
 use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
+use crate::persistence::aof::LogMode;
+use crate::persistence::aof::manifest::{Folder, Manifest};
 use crate::persistence::load::{Load, LoadOptions};
 use crate::persistence::{self, Host};
 use crate::runtime::engine::{self, Choice, Wanted};
@@ -111,11 +113,12 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     banner::listening(&config, &shared);
     service.write_pid_file();
     watch_for_signals(stop_fd, shared.clone());
-    load(&config, &shared, &waker)?;
+    begin_persistence(&config, &shared, &waker)?;
     let build = builder(&config, &shared, sockets);
     engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
     signals::shutdown_in_progress(true);
     end_of_saving(&shared);
+    shared.durable.close_log();
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         // It is in nobody's way when it stays.
         let _ = std::fs::remove_file(path);
@@ -193,6 +196,22 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     cores[0].extend(listeners::open_unix(config)?);
     cores[0].extend(listeners::open_metrics(config)?);
     Ok(cores)
+}
+
+/// Loads what is on disk, and begins to log. What is logged is loaded from the log alone.
+fn begin_persistence(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
+    let folder = Folder::of(config);
+    let manifest = Manifest::read(&folder)?.unwrap_or_default();
+    if !config.flag(id::APPENDONLY) {
+        shared.durable.open_log(config, manifest)?;
+        return load(config, shared, waker);
+    }
+    if manifest.is_empty() && !folder.single_file().exists() {
+        shared.durable.open_log(config, manifest)?;
+        shared.ready.one_more();
+        return Ok(());
+    }
+    bail!("appendonly is on and there is a log in {}: this version cannot load it", folder.path.display());
 }
 
 /// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
@@ -301,6 +320,9 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        if shared.durable.aof.state().mode == LogMode::On {
+            handler.begin_log();
+        }
         handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler
