@@ -127,6 +127,9 @@ pub struct Core {
     pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
+    /// How long one client's pipeline may run before the others have their turn. Without end unless set: the
+    /// simulation goes by no clock.
+    pub visit_cycles: u64,
     pub stats: Vec<CommandStats>,
     pub observe: crate::observe::CoreObserve,
 }
@@ -154,6 +157,8 @@ impl Core {
     fn begin_turn(&mut self) {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
+        self.follow_log_switch();
+        self.coordinator.awaits_release = self.log_gate.holds && self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
@@ -194,6 +199,9 @@ impl Core {
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
         self.log_gate.holds = self.config.choice(id::APPENDFSYNC) == "always";
+        if self.me == ShardId(0) {
+            self.shared.durable.aof.configure(&self.config);
+        }
         self.observe.apply(&self.config);
         self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -421,6 +429,7 @@ impl Core {
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
             self.save_deadline_ns(),
+            self.job_deadline_ns(),
             self.blocked.deadline_ms().map(|at| {
                 self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
             }),
@@ -504,6 +513,7 @@ impl Core {
             next_cron_ns: 0,
             ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
+            visit_cycles: u64::MAX,
             observe: crate::observe::CoreObserve::default(),
             shared,
         };

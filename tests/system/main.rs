@@ -3,5 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aof;
 mod persistence;
 mod start;
+mod tools;
+mod versions;

@@ -64,7 +64,9 @@ fn silent_clients_are_closed_after_the_timeout() {
             let mut silent = s.client();
             let id = silent.call("CLIENT ID").int();
             // Asked by a new client each time: on a busy machine one that stays could be the silent one itself.
-            wait_until("the silent client is closed", SOON, || field_of(&mut s.client(), id, "addr").is_none());
+            wait_until("the silent client is closed", SOON, || {
+                field_of(&mut s.client(), id, "addr").is_none()
+            });
             assert!(begun.elapsed() >= Duration::from_secs(1), "closed after {:?}", begun.elapsed());
             silent.expect_closed();
         },
