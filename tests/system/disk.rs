@@ -24,7 +24,14 @@ fn saved(folder: &Path) -> (Server, Client, Vec<u8>) {
 }
 
 /// Saves in both ways, which must fail; the last snapshot is what it was, and nothing else is there but `others`.
-fn cannot_save(folder: &Path, server: &Server, client: &mut Client, before: &[u8], said: &str, others: usize) {
+fn cannot_save(
+    folder: &Path,
+    server: &Server,
+    client: &mut Client,
+    before: &[u8],
+    said: &str,
+    others: usize,
+) {
     for command in ["SAVE", "BGSAVE"] {
         let reply = client.call(command);
         assert!(reply.is_error() == (command == "SAVE"), "{command}: {reply}");
@@ -94,7 +101,11 @@ fn what_cannot_be_renamed_goes() {
         wait_until("it has failed", PATIENCE, || info(&mut client, "rdb_bgsave_in_progress") == "0");
         assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
         client.expect_error("SET k w", "MISCONF");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("it is there").count(), 1, "the temporary file goes");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("it is there").count(),
+            1,
+            "the temporary file goes"
+        );
     }
     assert!(server.log().contains("renaming to"), "{}", server.log());
     std::fs::remove_dir(&place).expect("it is empty");
