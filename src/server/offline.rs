@@ -16,6 +16,8 @@ use crate::sys::process;
 
 /// How often it is looked whether the server has come so far.
 const LOOK: Duration = Duration::from_millis(10);
+/// One that answers no more is given up after so many looks.
+const END_LOOKS: usize = 500;
 /// Databases that a log or a snapshot may speak of.
 const DATABASES: &str = "256";
 /// Of the server's log so much is shown when it fails.
@@ -215,7 +217,15 @@ impl Helper {
     }
 
     fn call(&mut self, words: &[&[u8]]) -> Result<Answer> {
-        self.client.call(words).map_err(|error| anyhow!("{error}: {}", last_lines(&self.log)))
+        self.client.call(words).map_err(|error| {
+            // What ended the connection is said when it has ended too.
+            let ended = (0..END_LOOKS).any(|_| {
+                std::thread::park_timeout(LOOK);
+                !matches!(self.child.try_wait(), Ok(None))
+            });
+            let what = if ended { "a server of its own has ended".to_owned() } else { error };
+            anyhow!("{what}: {}", last_lines(&self.log))
+        })
     }
 
     fn expect_ok(&mut self, words: &[&[u8]]) -> Result<()> {
