@@ -21,7 +21,7 @@ use crate::persistence::{AlreadyRunning, level, path_of};
 use crate::rdb::Limits;
 use crate::rdb::file::FileEntry;
 use crate::resp::{Output, Reply};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::shard::Moved;
 use crate::shard::access::Counting;
 use crate::sys::{clock, signals};
@@ -105,7 +105,10 @@ impl Core {
 
     /// Why a command may not run while the data set is loaded, or cannot be saved.
     #[cold]
-    pub fn durable_refusal(&self, entry: &Entry) -> Option<CommandError> {
+    pub fn durable_refusal(&mut self, conn: ConnId, entry: &Entry) -> Option<CommandError> {
+        if self.clients.at(conn.index).kind == ListenerKind::Loader {
+            return None;
+        }
         let durable = &self.shared.durable;
         if durable.is_loading() && !entry.row.flags.has(Flags::LOADING) {
             return Some(LOADING);
@@ -185,7 +188,7 @@ impl Core {
             self.news_seen = news;
             self.step_jobs(io);
         }
-        self.shared.durable.is_loading() && self.load_some()
+        self.shared.durable.is_loading() && self.load_some(io)
     }
 
     /// Redis: with save points, FLUSHALL writes the empty data set at once.
@@ -303,6 +306,7 @@ impl Core {
             flush,
             merge,
             now_ms: clock::realtime_ms(),
+            log: None,
         };
         let path = options.path.clone();
         let loaded = durable.begin_load(options, |_| {});
@@ -310,10 +314,13 @@ impl Core {
     }
 
     /// Takes its share of a file that is loaded. True when there was some.
-    fn load_some(&mut self) -> bool {
+    fn load_some(&mut self, io: &mut dyn NetIo) -> bool {
         if self.loading.is_none() {
             let load = self.shared.durable.state().load.clone();
             self.loading = load.and_then(|load| Some((load.clone(), load.inbox(self.me.index())?)));
+            if self.loading.as_ref().is_some_and(|(load, _)| load.options.log.is_some()) {
+                self.begin_replay();
+            }
         }
         let Some((load, inbox)) = self.loading.take() else { return false };
         let mut any = false;
@@ -342,7 +349,14 @@ impl Core {
                         }
                     }
                 }
+                Ok(Batch::Commands(commands)) => self.replay(&commands),
+                Ok(Batch::Connection(stream)) => self.adopt_loader(io, stream),
+                // The loader waits until nobody has this any more.
+                Ok(Batch::Reach(reached)) => drop(reached),
                 Ok(Batch::End) => {
+                    if self.replay.is_on {
+                        self.end_replay();
+                    }
                     self.shared.durable.set_dirty(self.me.index(), self.shard.effects.dirty);
                     load.core_ended(&self.shared.durable);
                     return true;

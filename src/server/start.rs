@@ -18,6 +18,9 @@ use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
+use crate::persistence::aof::find;
+use crate::persistence::aof::manifest::Folder;
+use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Load, LoadOptions};
 use crate::persistence::{self, Host, check};
 use crate::runtime::engine::{self, Choice, Wanted};
@@ -212,9 +215,11 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     Ok(cores)
 }
 
-/// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
+/// Begins to load the log or the last snapshot, if there is one. The cores serve meanwhile.
 fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
-    let path = persistence::path_of(config);
+    let log = if config.flag(id::APPENDONLY) { find_log(config, shared)? } else { None };
+    let is_log = log.is_some();
+    let path = if is_log { Folder::of(config).path } else { persistence::path_of(config) };
     if !path.exists() {
         shared.ready.one_more();
         return Ok(());
@@ -225,6 +230,7 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
         flush: false,
         merge: false,
         now_ms: clock::realtime_ms(),
+        log,
         path: path.clone(),
     };
     let (process, waker) = (shared.clone(), waker.clone());
@@ -233,8 +239,12 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             let seconds = clock::realtime_ms().saturating_sub(load.begun_ms) as f64 / 1000.0;
             let (keys, expired) =
                 (load.keys_loaded.load(Ordering::Relaxed), load.keys_expired.load(Ordering::Relaxed));
-            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
-            log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            if is_log {
+                log::notice(format!("DB loaded from append only file: {seconds:.3} seconds"));
+            } else {
+                log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+                log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            }
             process.ready.one_more();
         }
         _ => {
@@ -245,6 +255,12 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
     };
     shared.durable.begin_load(options, then).with_context(|| format!("loading {}", path.display()))?;
     Ok(())
+}
+
+/// The log that `appendonly` says to load, if there is one.
+fn find_log(config: &Config, shared: &Shared) -> Result<Option<LogOptions>> {
+    let found = find::find(&Folder::of(config), &shared.durable).map_err(anyhow::Error::msg)?;
+    Ok(found.map(|found| LogOptions::of(config, found, registry::table())))
 }
 
 /// How long the end waits for a save that was called off.

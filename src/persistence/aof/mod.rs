@@ -1,6 +1,9 @@
 //! The append-only file: what the shards did, on disk in the order in which it may be repeated.
 
+pub mod find;
 pub mod manifest;
+pub mod read;
+pub mod replay;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
