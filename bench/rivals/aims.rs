@@ -38,6 +38,8 @@ pub fn of(scenario: &str, cell: &str, metric: Metric) -> Option<Aim> {
         "cores" if metric == report::THROUGHPUT || metric == report::EFFICIENCY => {
             Some(Aim::RatioAtLeast(if says("P=16") { 1.5 } else { 1.2 }))
         }
+        "types" if metric == report::CPU_PER_OP && says("EVALSHA") => Some(Aim::RatioAtMost(0.8)),
+        "publish" if metric == report::CPU_PER_DELIVERY => Some(Aim::RatioAtMost(0.7)),
         "types" if metric == report::CPU_PER_OP => {
             Some(Aim::RatioAtMost(if says("P=16") { 0.7 } else { 0.9 }))
         }

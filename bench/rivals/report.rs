@@ -42,6 +42,7 @@ const fn plain(name: &'static str, unit: &'static str) -> Metric {
 }
 
 pub const CPU_PER_OP: Metric = less("server CPU per operation", "us", true);
+pub const CPU_PER_DELIVERY: Metric = less("server CPU per delivery", "us", true);
 pub const SYSTEM_PER_OP: Metric = less("of it in the kernel", "us", false);
 pub const THROUGHPUT: Metric = more("throughput", "ops/s", true);
 pub const EFFICIENCY: Metric = more("throughput per CPU of server and load together", "ops/s", true);

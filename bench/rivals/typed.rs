@@ -13,7 +13,7 @@ use fastrand::Rng;
 use crate::collections::{self, Kind, item, member, score};
 use crate::fill;
 use crate::shape::Shape;
-use crate::tape::Tape;
+use crate::tape::{self, Tape};
 use crate::wire::{self, Client, Errors};
 
 /// How large the data are.
@@ -36,6 +36,10 @@ const COUNTED: u64 = 5_000;
 /// XACK runs so many entries behind XREADGROUP: more than are ever in flight.
 const UNACKED: u64 = 2_000;
 const PAGE: u64 = 10;
+const SCRIPT_VALUE_BYTES: usize = 64;
+/// Callers of the rate limiter, and calls that one of them may have in its window.
+const CALLERS: u64 = 10_000;
+const CALLS: u64 = 20;
 /// Points lie in a square of so many degrees; with this radius about ninety of them are near.
 const WEST_SOUTH: (f64, f64) = (5.0, 40.0);
 const DEGREES: f64 = 10.0;
@@ -54,6 +58,7 @@ pub enum Data {
     Bitmap,
     Points,
     Numbers,
+    Scripts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +89,8 @@ pub enum Ask {
     BitCount,
     GeoSearch,
     Sort,
+    EvalGet,
+    EvalTen,
 }
 
 /// A row for each pipeline.
@@ -103,7 +110,7 @@ const fn counted(name: &'static str, data: Data, ask: Ask, per_second: u64) -> W
     Workload { name, data, ask, length: Length::Requests(per_second) }
 }
 
-pub const ALL: [Workload; 23] = [
+pub const ALL: [Workload; 25] = [
     by_clock("HSET of 5 fields", Data::Hashes(5), Ask::HSet(5)),
     by_clock("HGETALL of 5 fields", Data::Hashes(5), Ask::HGetAll(5)),
     by_clock("HSET of 50 fields", Data::Hashes(50), Ask::HSet(50)),
@@ -127,7 +134,28 @@ pub const ALL: [Workload; 23] = [
     counted("BITCOUNT of 1 MB", Data::Bitmap, Ask::BitCount, 2_000),
     counted("GEOSEARCH of 10,000 points", Data::Points, Ask::GeoSearch, 2_000),
     counted("SORT of 10,000", Data::Numbers, Ask::Sort, 150),
+    by_clock("EVALSHA of one GET", Data::Scripts, Ask::EvalGet),
+    by_clock("EVALSHA of ten commands", Data::Scripts, Ask::EvalTen),
 ];
+
+/// What the two scripts are. The second is a rate limiter with a sliding window, then a lock that is taken, and
+/// deleted by the holder.
+const ONE_GET: &str = "return redis.call('get', KEYS[1])";
+const TEN_COMMANDS: &str = "\
+redis.call('zremrangebyscore', KEYS[1], '-inf', ARGV[1]) \
+local before = redis.call('zcard', KEYS[1]) \
+redis.call('zadd', KEYS[1], ARGV[2], ARGV[3]) \
+redis.call('pexpire', KEYS[1], 60000) \
+redis.call('hincrby', KEYS[2], 'calls', 1) \
+redis.call('hset', KEYS[2], 'last', ARGV[2]) \
+redis.call('set', KEYS[3], ARGV[3], 'nx', 'px', 60000) \
+if redis.call('get', KEYS[3]) == ARGV[3] then redis.call('del', KEYS[3]) end \
+return before + redis.call('hlen', KEYS[2])";
+
+fn sha_of(script: &str) -> String {
+    use sha1::{Digest, Sha1};
+    Sha1::digest(script.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// Fewer say nothing about a mean.
 const REQUESTS_MIN: u64 = 256;
@@ -216,6 +244,12 @@ impl Data {
                 args.extend([longitude, latitude, member(number).to_vec()]);
             }),
             Data::Numbers => Kind::Numbers.fill(client, "numbers", 0..MIDDLING),
+            Data::Scripts => {
+                for script in [ONE_GET, TEN_COMMANDS] {
+                    client.must(&["SCRIPT", "LOAD", script])?;
+                }
+                fill::keys(client, 0, sizes.keys, SCRIPT_VALUE_BYTES, fill::DEEP)
+            }
         }
     }
 }
@@ -349,6 +383,27 @@ fn write(out: &mut Vec<u8>, rng: &mut Rng, ask: Ask, sizes: Sizes, number: u64) 
             wire::encode(out, &args);
         }
         Ask::Sort => wire::encode(out, &[b"SORT", b"numbers"]),
+        Ask::EvalGet => {
+            let key = tape::key(rng.u64(0..sizes.keys));
+            wire::encode(out, &[b"EVALSHA", sha_of(ONE_GET).as_bytes(), b"1", &key]);
+        }
+        Ask::EvalTen => {
+            let caller = rng.u64(0..CALLERS);
+            let keys = ["limit", "stats", "lock"].map(|what| format!("{what}:{{{caller}}}"));
+            let (now, call) = (1_000_000 + number, rng.u64(0..CALLS));
+            let args = [
+                keys[0].clone(),
+                keys[1].clone(),
+                keys[2].clone(),
+                "1000".into(),
+                now.to_string(),
+                call.to_string(),
+            ];
+            let sha = sha_of(TEN_COMMANDS);
+            let mut request: Vec<&[u8]> = vec![b"EVALSHA", sha.as_bytes(), b"3"];
+            request.extend(args.iter().map(String::as_bytes));
+            wire::encode(out, &request);
+        }
     }
 }
 
@@ -370,6 +425,8 @@ fn replies(ask: Ask, sizes: Sizes) -> Vec<Shape> {
         Ask::BitCount => Shape::Integer(bits(), bits()),
         Ask::GeoSearch => Shape::Items(1, MIDDLING as i64 / 10),
         Ask::Sort => Shape::items(MIDDLING as i64),
+        Ask::EvalGet => Shape::Bulk,
+        Ask::EvalTen => Shape::Integer(2, CALLS as i64 + 2),
     }]
 }
 

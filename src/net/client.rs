@@ -30,6 +30,8 @@ pub enum Stall {
     Output,
     /// Until its command, which may wait for keys, is answered.
     Blocked,
+    /// Until the others have had their turn.
+    Visited,
 }
 
 /// CLIENT REPLY.
@@ -354,7 +356,7 @@ impl Client {
     pub fn is_owed(&self) -> bool {
         self.outstanding > 0
             || !self.pending.is_empty()
-            || matches!(self.stall, Stall::Credit | Stall::Output)
+            || matches!(self.stall, Stall::Credit | Stall::Output | Stall::Visited)
     }
 
     /// What it costs, in bytes: itself, its buffers, and what it has queued, watched and said.

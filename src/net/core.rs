@@ -129,6 +129,9 @@ pub struct Core {
     pub ahead: super::dispatch::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
+    /// How long one client's pipeline may run before the others have their turn. Without end unless set: the
+    /// simulation goes by no clock.
+    pub visit_cycles: u64,
     pub stats: Vec<CommandStats>,
     pub observe: crate::observe::CoreObserve,
 }
@@ -512,6 +515,7 @@ impl Core {
             next_cron_ns: 0,
             ahead: super::dispatch::Ahead::default(),
             clock_mark: 0,
+            visit_cycles: u64::MAX,
             observe: crate::observe::CoreObserve::default(),
             shared,
         };

@@ -37,6 +37,9 @@ const DEBUG_NOT_ALLOWED: CommandError = CommandError::Line(
      local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
 
+/// How long one client's pipeline may run before the others have their turn (nanoseconds). What a client sends at once
+/// may be milliseconds of work.
+pub const VISIT_NS: u64 = 250_000;
 /// Bytes that must be there for it to be worth parsing ahead.
 const PIPELINE_LEAST_BYTES: usize = 64;
 /// Requests parsed ahead at a time: enough to hide memory behind each other, few enough to stay in the first cache.
@@ -237,6 +240,7 @@ impl Core {
     /// Runs the requests at the start of `bytes`; returns how many bytes they took.
     fn run_requests(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) -> usize {
         self.start_clock();
+        let end_of_visit = self.clock_mark.saturating_add(self.visit_cycles);
         let client = self.clients.at(conn.index);
         let mut parser = std::mem::take(&mut client.parser);
         if client.out.bytes.capacity() == 0 {
@@ -255,7 +259,7 @@ impl Core {
             let limits = if known { &self.limits } else { &self.limits_unauthenticated };
             if bytes[at] == b'*' && bytes.len() - at >= PIPELINE_LEAST_BYTES {
                 ahead.look(&mut parser, bytes, at, limits, self.table, db, &self.shard);
-                if let Some(after) = self.run_ahead(io, conn, &ahead, bytes, at) {
+                if let Some(after) = self.run_ahead(io, conn, &ahead, bytes, at, end_of_visit) {
                     at = after;
                     if at < ahead.end {
                         // What was not begun is parsed again.
@@ -271,7 +275,12 @@ impl Core {
                     let argv = parser.argv(&bytes[at..]);
                     let row = self.table.find(argv.get(0));
                     match self.request(io, conn, row, argv) {
-                        Flow::Taken => at += consumed,
+                        Flow::Taken => {
+                            at += consumed;
+                            if at < bytes.len() {
+                                self.is_over(conn, end_of_visit);
+                            }
+                        }
                         Flow::Later => {
                             parser.reset();
                             break;
@@ -311,13 +320,17 @@ impl Core {
         ahead: &Ahead,
         bytes: &[u8],
         from: usize,
+        end_of_visit: u64,
     ) -> Option<usize> {
         if ahead.requests.is_empty() {
             return None;
         }
         let mut at = from;
         for request in &ahead.requests {
-            if at > from && self.clients.get(conn).is_none_or(|client| client.is_stalled()) {
+            if at > from
+                && (self.clients.get(conn).is_none_or(|client| client.is_stalled())
+                    || self.is_over(conn, end_of_visit))
+            {
                 return Some(at);
             }
             let argv = Argv { buf: &bytes[at..], spans: &ahead.spans[request.spans.0..request.spans.1] };
@@ -327,6 +340,22 @@ impl Core {
             }
         }
         Some(at)
+    }
+
+    /// Has a client's pipeline run for so long that the others go first? Then it is stalled until they had their turn.
+    #[inline]
+    fn is_over(&mut self, conn: ConnId, end_of_visit: u64) -> bool {
+        self.clock_mark > end_of_visit && self.end_visit(conn)
+    }
+
+    #[cold]
+    fn end_visit(&mut self, conn: ConnId) -> bool {
+        let Some(client) = self.clients.get(conn) else { return true };
+        if !client.is_stalled() {
+            client.stall = Stall::Visited;
+            self.ready.push_back(conn);
+        }
+        true
     }
 
     /// One request: the gates in Redis's order, then on its way.

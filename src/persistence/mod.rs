@@ -3,6 +3,7 @@
 //! - [`save`]: a snapshot's way from the shards into a file.
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
+//! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
 //! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
@@ -16,8 +17,10 @@
 
 pub mod aof;
 pub mod check;
+pub mod convert;
 pub mod load;
 pub mod save;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +30,7 @@ use load::Load;
 use save::{SaveJob, SaveOptions};
 
 use crate::config::{Config, id};
+use crate::rdb::Target;
 use crate::sys::clock;
 
 /// After a failed save the next automatic one waits this long. Redis's number.
@@ -258,6 +262,16 @@ impl Durable {
     /// Everything there is was just read from a file.
     fn all_is_saved(&self) {
         self.saved_dirty.store(self.all_changes(), Ordering::Relaxed);
+    }
+}
+
+/// For which Redis files are written.
+pub fn target_of(config: &Config) -> Target {
+    // The setting takes no version that cannot be written.
+    let chosen = |version| Target::exactly(version, clock::realtime_ms());
+    match config.choice_bits(id::RDB_WRITE_VERSION) {
+        0 => Target::FILE,
+        version => u16::try_from(version).ok().and_then(chosen).unwrap_or(Target::FILE),
     }
 }
 

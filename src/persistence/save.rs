@@ -24,7 +24,8 @@ use crc::{CRC_64_REDIS, Crc, Digest, Table};
 use super::{Durable, level};
 use crate::config::{Config, id};
 use crate::rdb::file::{self, Access};
-use crate::rdb::format::{VERSION_FIELD_DEADLINES, VERSION_WRITTEN, opcode};
+use crate::rdb::format::opcode;
+use crate::rdb::target::{Losses, Target};
 use crate::rdb::write::Writer;
 use crate::shard::EntryView;
 use crate::shard::access::{AccessClock, Counting};
@@ -54,6 +55,8 @@ pub struct SaveOptions {
     pub counting_frequency: bool,
     /// What `maxmemory` counts, for the file's facts.
     pub used_bytes: u64,
+    /// For which Redis.
+    pub target: Target,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
 }
@@ -69,6 +72,7 @@ impl SaveOptions {
             counting_idle: policy.ends_with("-lru"),
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
+            target: super::target_of(config),
             functions: Vec::new(),
         }
     }
@@ -101,6 +105,7 @@ pub struct SaveJob {
     pending_bytes: AtomicUsize,
     outcome: Mutex<Option<Outcome>>,
     pub begun_s: u64,
+    losses: Mutex<Losses>,
     pub keys_done: AtomicU64,
     pub keys_total: AtomicU64,
 }
@@ -116,6 +121,7 @@ impl SaveJob {
             pending_bytes: AtomicUsize::new(0),
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
+            losses: Mutex::default(),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
         });
@@ -153,6 +159,13 @@ impl SaveJob {
         let outcome = match written {
             Ok(Some(dirty)) => {
                 durable.log(level::NOTICE, "DB saved on disk");
+                let losses = *self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+                if losses.any() {
+                    let text = format!(
+                        "WARNING: rdb-write-version is too low for all there is. Not saved: {losses}"
+                    );
+                    durable.log(level::WARNING, text);
+                }
                 Outcome::Saved { dirty }
             }
             Ok(None) => {
@@ -200,6 +213,10 @@ impl SaveJob {
         Ok(Some(dirty))
     }
 
+    fn count_losses(&self, losses: Losses) {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).add(losses);
+    }
+
     /// Writes all but the end.
     fn fill(&self, out: &mut Out, receiver: &Receiver<Message>) -> io::Result<Option<u64>> {
         let mut beginnings = Vec::new();
@@ -245,10 +262,12 @@ impl SaveJob {
     }
 
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
-        let mut writer = Writer::new();
-        let new = beginnings.iter().any(|beginning| beginning.field_deadlines);
-        file::write_header(&mut writer.out, if new { VERSION_FIELD_DEADLINES } else { VERSION_WRITTEN });
-        let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name, value);
+        let target = self.options.target;
+        let mut writer = Writer::of(target);
+        let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
+        file::write_header(&mut writer.out, target.version_of_file(field_deadlines));
+        let mut aux =
+            |name: &str, value: &str| file::write_aux(&mut writer, name.as_bytes(), value.as_bytes());
         aux("redis-ver", crate::REDIS_VERSION);
         aux("redis-bits", &usize::BITS.to_string());
         aux("ctime", &self.begun_s.to_string());
@@ -256,6 +275,7 @@ impl SaveJob {
         aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
         aux("aof-base", "0");
         self.options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
+        self.count_losses(writer.losses);
         let mut dbs = std::collections::BTreeMap::<DbIndex, (u64, u64)>::new();
         for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
             let sum = dbs.entry(*db).or_default();
@@ -281,7 +301,7 @@ impl Source for Arc<SaveJob> {
             clock: beginning.clock,
             sender: mine,
             db: None,
-            writer: Writer::new(),
+            writer: Writer::of(self.options.target),
             sent_bytes: 0,
             entries: 0,
         };
@@ -359,6 +379,7 @@ impl Sink for Part {
 
     fn finish(mut self: Box<Self>) {
         self.flush();
+        self.job.count_losses(std::mem::take(&mut self.writer.losses));
         self.send(Message::Ends);
         self.sender = None;
     }
@@ -374,7 +395,7 @@ impl Drop for Part {
 }
 
 /// The file being written.
-struct Out {
+pub(super) struct Out {
     file: File,
     digest: Option<Digest<'static, u64, Table<16>>>,
     incremental_sync: bool,
@@ -382,11 +403,11 @@ struct Out {
 }
 
 impl Out {
-    fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
+    pub(super) fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
         Out { file, digest: checksum.then(|| CRC64.digest()), incremental_sync, unsynced_bytes: 0 }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
@@ -399,7 +420,7 @@ impl Out {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
         let sum = self.digest.as_ref().map_or(0, |digest| digest.clone().finalize());
         self.file.write_all(&sum.to_le_bytes())?;

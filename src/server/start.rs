@@ -13,16 +13,17 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cores::Cores;
 use super::supervise::Service;
-use super::{banner, listeners, log, registry, settings};
+use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
+use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::aof::find;
 use crate::persistence::aof::manifest::Folder;
 use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Load, LoadOptions};
-use crate::persistence::{self, Host, check};
+use crate::persistence::{self, Host};
 use crate::runtime::engine::{self, Choice, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
@@ -45,10 +46,8 @@ pub fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    if let [command, files @ ..] = &args[..]
-        && command == "check-rdb"
-    {
-        return check_rdb(files);
+    if let Some(done) = tools::run(&args) {
+        return done;
     }
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
@@ -61,22 +60,6 @@ fn run() -> Result<ExitCode> {
         Action::Serve => return prepare(startup),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `coreshard check-rdb <file> ...`.
-fn check_rdb(files: &[std::ffi::OsString]) -> Result<ExitCode> {
-    ensure!(!files.is_empty(), "check-rdb: which file?");
-    let mut code = ExitCode::SUCCESS;
-    for file in files {
-        match check::check(std::path::Path::new(file), clock::realtime_ms()) {
-            Ok(report) => println!("{report}"),
-            Err(error) => {
-                eprintln!("{error}");
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    Ok(code)
 }
 
 /// Everything up to the log; from there on errors are logged.
@@ -329,6 +312,7 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler
     }

@@ -107,6 +107,14 @@ pub fn cycles_to_ns(cycles: u64) -> u64 {
     }
 }
 
+/// So many cycles are about that many nanoseconds.
+pub fn cycles_of_ns(ns: u64) -> u64 {
+    match SCALE.get().and_then(|scale| scale.ns_per_cycle_fp) {
+        Some(fp) => ((u128::from(ns) << 32) / u128::from(fp.max(1))) as u64,
+        None => ns,
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn raw_counter() -> u64 {

@@ -157,3 +157,36 @@ fn clients_that_leave_amid_big_replies() {
         witness.expect(&["STRLEN", &far], 8 << 20);
     });
 }
+
+#[test]
+fn a_pipeline_of_slow_commands_lets_others_in_between() {
+    with_server(
+        |_| Options::threads(1),
+        |s| {
+            let mut c = s.client();
+            let mut other = s.client();
+            c.expect("SETRANGE bits 4194303 x", int(4_194_304));
+            let mut slow: Vec<u8> = Vec::new();
+            for _ in 0..100 {
+                slow.extend(encode(&["BITCOUNT", "bits"]));
+            }
+            slow.extend(encode(&["SET", "done", "1"]));
+            // Were all of it one turn, its first answer would come when everything is done. The other client may be
+            // late itself on a busy machine, so it tries again.
+            wait_until("somebody is served in between", Duration::from_secs(60), || {
+                c.expect("DEL done", int(0));
+                c.send_raw(&slow);
+                c.expect_next(int(4));
+                let in_between = other.call("GET done") == nil();
+                for _ in 1..100 {
+                    c.expect_next(int(4));
+                }
+                c.expect_next(ok());
+                in_between || {
+                    c.expect("DEL done", int(1));
+                    false
+                }
+            });
+        },
+    );
+}

@@ -6,6 +6,7 @@ mod cpu;
 mod equal;
 mod expiry;
 mod memory;
+mod publish;
 mod remote;
 mod stall;
 mod startup;
@@ -34,7 +35,7 @@ pub struct Scenario {
     pub run: fn(&mut Bench) -> io::Result<()>,
 }
 
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 13] = [
     Scenario { name: "cpu", about: "server CPU per operation on one core, GET SET and 1:10", run: cpu::cpu },
     Scenario { name: "multi", about: "the same for MSET and MGET of 10 keys", run: cpu::multi },
     Scenario { name: "cores", about: "two shards and the load on the same two cores", run: cores::run },
@@ -61,6 +62,11 @@ pub const ALL: [Scenario; 12] = [
         name: "type-stall",
         about: "worst stall while large collections are read, copied, sorted, deleted",
         run: type_stall::run,
+    },
+    Scenario {
+        name: "publish",
+        about: "server CPU per delivered message, 1 to 1,000 subscribers",
+        run: publish::run,
     },
     Scenario { name: "equal", about: "p99 and p99.9 at equal offered load", run: equal::run },
 ];
