@@ -1,5 +1,6 @@
 //! The append-only file: what the shards did, on disk in the order in which it may be repeated.
 
+pub mod check;
 pub mod find;
 pub mod manifest;
 pub mod read;

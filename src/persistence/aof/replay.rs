@@ -124,12 +124,23 @@ pub(in crate::persistence) struct Replay<'d, 'l> {
     /// The commands of the block that was begun, and where it began.
     block: Option<(u64, Commands)>,
     connection: Option<Connection>,
+    /// Cores were given commands since all were waited for.
+    is_ahead: bool,
 }
 
 impl<'d, 'l> Replay<'d, 'l> {
     pub(in crate::persistence) fn new(dealer: &'d mut Dealer<'l>, options: &'l LogOptions) -> Replay<'d, 'l> {
         let batches = (0..dealer.placement.shards()).map(|_| Commands::default()).collect();
-        Replay { dealer, options, bytes_before: 0, db: DbIndex(0), batches, block: None, connection: None }
+        Replay {
+            dealer,
+            options,
+            bytes_before: 0,
+            db: DbIndex(0),
+            batches,
+            block: None,
+            connection: None,
+            is_ahead: true,
+        }
     }
 
     /// Loads all files.
@@ -208,6 +219,7 @@ impl<'d, 'l> Replay<'d, 'l> {
         let opened = opened.try_clone().map_err(|error| worded(error.to_string()))?;
         let reader = FileReader::new(opened, self.dealer.load.options.check)
             .map_err(|error| worded(error.to_string()))?;
+        self.is_ahead = true;
         let at = self.dealer.deal(reader, &file.path, self.bytes_before).map_err(worded)?;
         (0..self.batches.len()).for_each(|core| self.dealer.flush(core));
         if file.is_single {
@@ -390,6 +402,7 @@ impl<'d, 'l> Replay<'d, 'l> {
     fn flush(&mut self, core: usize) {
         let commands = std::mem::take(&mut self.batches[core]);
         if !commands.list.is_empty() {
+            self.is_ahead = true;
             self.dealer.send(core, Batch::Commands(commands));
             self.dealer.report();
         }
@@ -402,6 +415,9 @@ impl<'d, 'l> Replay<'d, 'l> {
     /// Waits until all cores have done what they were given.
     fn reach(&mut self) {
         self.flush_all();
+        if !std::mem::take(&mut self.is_ahead) {
+            return;
+        }
         let (sender, reached) = unbounded();
         for core in 0..self.batches.len() {
             self.dealer.send(core, Batch::Reach(sender.clone()));
