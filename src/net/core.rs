@@ -23,7 +23,7 @@ use super::blocked::{Blocked, EndOfWait};
 use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
-use super::durable::{Job, Loading};
+use super::durable::{Asked, Job, Loading};
 use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
@@ -97,7 +97,7 @@ pub struct Core {
     /// What waits for a save or a load to end.
     pub jobs: Vec<Job>,
     /// A broadcast's merge began it: the client whose it is follows.
-    pub reload_asked: Option<(bool, bool, bool)>,
+    pub reload_asked: Option<Asked>,
     /// The state of `Durable::news` when jobs were last looked at.
     pub news_seen: u64,
     /// Replies that wait for the log.
@@ -159,6 +159,8 @@ impl Core {
     fn begin_turn(&mut self) {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
+        self.follow_log_switch();
+        self.coordinator.awaits_release = self.log_gate.holds && self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
@@ -199,6 +201,9 @@ impl Core {
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
         self.log_gate.holds = self.config.choice(id::APPENDFSYNC) == "always";
+        if self.me == ShardId(0) {
+            self.shared.durable.aof.configure(&self.config);
+        }
         self.observe.apply(&self.config);
         self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -431,6 +436,7 @@ impl Core {
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
             self.save_deadline_ns(),
+            self.job_deadline_ns(),
             self.blocked.deadline_ms().map(|at| {
                 self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
             }),

@@ -6,6 +6,7 @@
 
 use std::os::unix::net::UnixStream;
 
+use super::client::{Client, Stall};
 use super::core::Core;
 use crate::persistence::aof::replay::complaint;
 use crate::persistence::level;
@@ -32,6 +33,16 @@ pub fn replaying(settings: Settings) -> Settings {
 }
 
 impl Core {
+    /// Is nothing under way here that was begun before the load?
+    pub(super) fn is_at_rest(&self) -> bool {
+        let waits = |client: &Client| matches!(client.stall, Stall::Blocked | Stall::Transaction);
+        self.coordinator.running() == 0
+            && !self.coordinator.is_entering()
+            && self.queue.is_idle()
+            && self.own_mail.is_empty()
+            && self.clients.iter().all(|client| client.outstanding == 0 || waits(client))
+    }
+
     /// From here on until the end of the load this core's shard is what the log says.
     pub(super) fn begin_replay(&mut self) {
         self.give_log();
@@ -46,6 +57,9 @@ impl Core {
 
     /// All is loaded.
     pub(super) fn end_replay(&mut self) {
+        if !self.replay.is_on {
+            return;
+        }
         self.replay.is_on = false;
         // Redis: what a log repeats is in no statistics.
         let before = std::mem::take(&mut self.replay.stats);

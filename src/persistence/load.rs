@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::aof::replay::{LogOptions, Replay};
 use super::{Durable, level};
@@ -53,7 +53,11 @@ pub enum Batch {
     Commands(Commands),
     /// The reader's own connection, on which it sends the commands of a log that are no single core's.
     Connection(UnixStream),
-    /// To be told when all before it is done.
+    /// Is nothing under way here?
+    Rest(Sender<bool>),
+    /// A log follows: the shard is what it says.
+    Replay,
+    /// To be dropped when all before it is done.
     Reach(Sender<()>),
     End,
 }
@@ -107,10 +111,12 @@ impl Load {
 }
 
 impl Durable {
-    /// Begins to load. From here on until the end the cores take batches and refuse most commands.
+    /// Begins to load. From here on until the end the cores take batches and refuse most commands. `loaded` is called when
+    /// everything is loaded and nothing is served yet, unless that failed; `then` at the end.
     pub fn begin_load(
         self: &Arc<Self>,
         options: LoadOptions,
+        loaded: impl FnOnce() -> Result<(), String> + Send + 'static,
         then: impl FnOnce(&Load) + Send + 'static,
     ) -> std::io::Result<Arc<Load>> {
         let total_bytes = match &options.log {
@@ -144,6 +150,14 @@ impl Durable {
         std::thread::Builder::new().name("load".into()).spawn(move || {
             let mut dealer = Dealer::new(&durable, &reading, senders);
             if let Err(error) = dealer.deal_all() {
+                reading.fail(error);
+            }
+            if !reading.has_failed() {
+                dealer.reach();
+            }
+            if !reading.has_failed()
+                && let Err(error) = loaded()
+            {
                 reading.fail(error);
             }
             dealer.end();
@@ -190,9 +204,6 @@ impl<'l> Dealer<'l> {
     fn deal_all(&mut self) -> Result<(), String> {
         let options = &self.load.options;
         if let Some(log) = &options.log {
-            if options.flush {
-                self.flush_all();
-            }
             return Replay::new(self, log).run();
         }
         let file = File::open(&options.path).map_err(|error| of(&options.path, &error))?;
@@ -203,7 +214,7 @@ impl<'l> Dealer<'l> {
         self.deal(reader, &options.path, 0).map(drop)
     }
 
-    fn flush_all(&self) {
+    pub(super) fn flush_all(&self) {
         (0..self.senders.len()).for_each(|core| self.send(core, Batch::Flush));
     }
 
@@ -303,6 +314,42 @@ impl<'l> Dealer<'l> {
         let (loaded, total) = (self.load.loaded_bytes.load(Ordering::Relaxed), self.load.total_bytes);
         let (keys, percent) = (self.load.keys_loaded.load(Ordering::Relaxed), loaded * 100 / total.max(1));
         self.durable.log(level::NOTICE, format!("Loading: {percent}% of the file, {keys} keys so far"));
+    }
+
+    /// Waits until all cores have done what they were given.
+    pub(super) fn reach(&mut self) {
+        let (sender, reached) = unbounded();
+        for core in 0..self.senders.len() {
+            self.flush(core);
+            self.send(core, Batch::Reach(sender.clone()));
+        }
+        drop(sender);
+        // A core that is gone is not waited for.
+        while reached.recv().is_ok() {}
+    }
+
+    /// Waits until nothing is under way on any core: from then on their shards are what the log says. What they have
+    /// logged themselves is in the files then.
+    pub(super) fn begin_replay(&mut self) {
+        let cores = 0..self.senders.len();
+        // What began before the load goes on until it is done, and nothing new begins.
+        for core in cores.clone() {
+            loop {
+                let (sender, answer) = unbounded();
+                self.send(core, Batch::Rest(sender));
+                if !matches!(answer.recv(), Ok(false)) {
+                    break;
+                }
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
+            }
+        }
+        cores.for_each(|core| self.send(core, Batch::Replay));
+        self.reach();
+        if self.load.options.log.as_ref().is_some_and(|log| log.is_written) {
+            let (sender, flushed) = bounded(0);
+            self.durable.aof.tell(super::aof::Message::Flush(sender));
+            let _ = flushed.recv();
+        }
     }
 
     fn end(&mut self) {

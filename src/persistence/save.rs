@@ -11,6 +11,7 @@
 //! are taken in any case: a core never waits for a disk. So the memory of a snapshot is what is written to while the
 //! disk is behind, at most a copy of the data.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,9 @@ use std::time::Duration;
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
+use super::aof::rewrite::temporary_base;
 use super::{Durable, level};
+use crate::commands::rebuild::rebuild;
 use crate::config::{Config, id};
 use crate::rdb::file::{self, Access};
 use crate::rdb::format::opcode;
@@ -29,6 +32,7 @@ use crate::rdb::target::{Losses, Target};
 use crate::rdb::write::Writer;
 use crate::shard::EntryView;
 use crate::shard::access::{AccessClock, Counting};
+use crate::shard::log::{Commands, Rotation, put_select};
 use crate::shard::snapshot::{Beginning, Sink, Source};
 use crate::sys::{clock, process};
 use crate::types::DbIndex;
@@ -59,6 +63,19 @@ pub struct SaveOptions {
     pub target: Target,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// It is to be the base of the append-only file.
+    pub base: Option<Base>,
+}
+
+/// How a base of the append-only file is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Base {
+    /// As a snapshot; else as commands.
+    pub rdb: bool,
+    /// Shards log what follows.
+    pub logged: bool,
+    /// `aof-timestamp-enabled`
+    pub timestamp: bool,
 }
 
 impl SaveOptions {
@@ -74,8 +91,82 @@ impl SaveOptions {
             used_bytes,
             target: super::target_of(config),
             functions: Vec::new(),
+            base: None,
         }
     }
+
+    /// For the base of the append-only file.
+    pub fn of_base(config: &Config, used_bytes: u64) -> SaveOptions {
+        let base = Base {
+            rdb: config.flag(id::AOF_USE_RDB_PREAMBLE),
+            logged: false,
+            timestamp: config.flag(id::AOF_TIMESTAMP_ENABLED),
+        };
+        SaveOptions {
+            path: temporary_base(),
+            incremental_sync: config.flag(id::AOF_REWRITE_INCREMENTAL_FSYNC),
+            // The log is Redis 7.0's, and nothing may be missing in it, whatever `rdb-write-version` drops.
+            target: Target::DUMP,
+            base: Some(base),
+            ..SaveOptions::of(config, used_bytes)
+        }
+    }
+
+    fn is_rdb(&self) -> bool {
+        self.base.is_none_or(|base| base.rdb)
+    }
+}
+
+/// A snapshot of nothing.
+pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
+    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[]);
+    out.push(opcode::EOF);
+    let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u8>, Losses) {
+    let mut writer = Writer::of(options.target);
+    let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
+    file::write_header(&mut writer.out, options.target.version_of_file(field_deadlines));
+    let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name.as_bytes(), value.as_bytes());
+    aux("redis-ver", crate::REDIS_VERSION);
+    aux("redis-bits", &usize::BITS.to_string());
+    aux("ctime", &now_s.to_string());
+    aux("used-mem", &options.used_bytes.to_string());
+    aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
+    aux("aof-base", if options.base.is_some() { "1" } else { "0" });
+    options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
+    for (db, (keys, expires)) in sums(beginnings) {
+        file::write_select(&mut writer, u32::from(db.0));
+        file::write_resize(&mut writer, keys, expires);
+    }
+    (writer.out, writer.losses)
+}
+
+/// What stands before the entries of a base of commands.
+fn header_of_commands(options: &SaveOptions, now_s: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    if options.base.is_some_and(|base| base.timestamp) {
+        out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+    }
+    for source in &options.functions {
+        let mut commands = Commands::default();
+        commands.push(DbIndex(0), [b"FUNCTION" as &[u8], b"LOAD", source].into_iter());
+        out.append(&mut commands.bytes);
+    }
+    out
+}
+
+/// Keys, and keys with a deadline, per database.
+fn sums(beginnings: &[Beginning]) -> BTreeMap<DbIndex, (u64, u64)> {
+    let mut dbs = BTreeMap::<DbIndex, (u64, u64)>::new();
+    for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
+        let sum = dbs.entry(*db).or_default();
+        *sum = (sum.0 + keys, sum.1 + expires);
+    }
+    dbs
 }
 
 /// How a save ended.
@@ -95,8 +186,16 @@ enum Message {
     Ends,
 }
 
+impl std::fmt::Debug for SaveJob {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "SaveJob {}", self.number)
+    }
+}
+
 /// A save under way.
 pub struct SaveJob {
+    /// Counts saves, from 1.
+    pub number: u64,
     options: SaveOptions,
     shards: usize,
     /// Until every shard has begun.
@@ -113,7 +212,9 @@ pub struct SaveJob {
 impl SaveJob {
     pub(super) fn begin(durable: Arc<Durable>, options: SaveOptions, shards: usize) -> Arc<SaveJob> {
         let (sender, receiver) = channel();
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
         let job = Arc::new(SaveJob {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             options,
             shards,
             sender: Mutex::new((Some(sender), 0)),
@@ -143,7 +244,7 @@ impl SaveJob {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn cancel(&self) {
+    pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
@@ -151,14 +252,23 @@ impl SaveJob {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    fn run(&self, durable: &Durable, receiver: &Receiver<Message>) {
-        let temporary = self.options.path.with_file_name(format!("temp-{}.rdb", process::pid()));
+    fn run(self: &Arc<Self>, durable: &Durable, receiver: &Receiver<Message>) {
+        let temporary = self.temporary();
         let written = self.write(&temporary, receiver);
         // Whoever still serialises may stop.
         self.cancel();
         let outcome = match written {
             Ok(Some(dirty)) => {
-                durable.log(level::NOTICE, "DB saved on disk");
+                durable.log(
+                    level::NOTICE,
+                    match self.options.base {
+                        None => "DB saved on disk".to_owned(),
+                        Some(_) => format!(
+                            "Successfully created the temporary AOF base file {}",
+                            temporary.display()
+                        ),
+                    },
+                );
                 let losses = *self.losses.lock().unwrap_or_else(PoisonError::into_inner);
                 if losses.any() {
                     let text = format!(
@@ -169,7 +279,8 @@ impl SaveJob {
                 Outcome::Saved { dirty }
             }
             Ok(None) => {
-                durable.log(level::NOTICE, "Background saving was called off");
+                let what = if self.options.base.is_some() { "AOF rewrite" } else { "saving" };
+                durable.log(level::NOTICE, format!("Background {what} was called off"));
                 Outcome::Cancelled
             }
             Err(error) => {
@@ -188,7 +299,42 @@ impl SaveJob {
         let (failed, cancelled) =
             (matches!(outcome, Outcome::Failed(_)), matches!(outcome, Outcome::Cancelled));
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        durable.save_ended(self, failed, cancelled, dirty);
+        if self.options.base.is_some() {
+            durable.aof.tell(super::aof::Message::Rewritten(Arc::clone(self)));
+        } else {
+            durable.save_ended(self, failed, cancelled, dirty);
+        }
+    }
+
+    /// Where it is written until it is complete.
+    pub fn temporary(&self) -> PathBuf {
+        match self.options.base {
+            Some(_) => self.options.path.clone(),
+            None => self.options.path.with_file_name(format!("temp-{}.rdb", process::pid())),
+        }
+    }
+
+    /// Is it a rewrite of the append-only file?
+    pub fn is_rewrite(&self) -> bool {
+        self.options.base.is_some()
+    }
+
+    /// Does the log of what follows begin a new file?
+    pub fn is_logged(&self) -> bool {
+        self.options.base.is_some_and(|base| base.logged)
+    }
+
+    /// A snapshot, or commands?
+    pub fn is_rdb(&self) -> bool {
+        self.options.is_rdb()
+    }
+
+    /// Has it been called off, or failed?
+    pub fn is_of_no_use(&self) -> bool {
+        match self.outcome() {
+            Some(outcome) => !matches!(outcome, Outcome::Saved { .. }),
+            None => self.is_cancelled(),
+        }
     }
 
     /// Writes the file. `None` when it was called off; else the sum of changes in it.
@@ -196,15 +342,21 @@ impl SaveJob {
         let of = |what: &str, path: &Path, error: io::Error| format!("{what} {}: {error}", path.display());
         let path = &self.options.path;
         let file = File::create(temporary).map_err(|error| of("creating", temporary, error))?;
-        let mut out = Out::new(file, self.options.checksum, self.options.incremental_sync);
+        let checksum = self.options.checksum && self.options.is_rdb();
+        let mut out = Out::new(file, checksum, self.options.incremental_sync);
         let dirty = match self.fill(&mut out, receiver) {
             Ok(Some(dirty)) => dirty,
             Ok(None) => return Ok(None),
             Err(error) => return Err(of("writing", temporary, error)),
         };
-        out.end().map_err(|error| of("writing", temporary, error))?;
+        let ended = if self.options.is_rdb() { out.end() } else { out.file.sync_all() };
+        ended.map_err(|error| of("writing", temporary, error))?;
         if self.is_cancelled() {
             return Ok(None);
+        }
+        if self.options.base.is_some() {
+            // The log's writer names it.
+            return Ok(Some(dirty));
         }
         fs::rename(temporary, path).map_err(|error| of("renaming to", path, error))?;
         let folder = path.parent().unwrap_or(Path::new("."));
@@ -252,7 +404,10 @@ impl SaveJob {
     fn bytes(&self, out: &mut Out, now: &mut Option<DbIndex>, db: DbIndex, bytes: &[u8]) -> io::Result<()> {
         if *now != Some(db) {
             let mut writer = Writer::new();
-            file::write_select(&mut writer, u32::from(db.0));
+            match self.options.is_rdb() {
+                true => file::write_select(&mut writer, u32::from(db.0)),
+                false => put_select(&mut writer.out, db),
+            }
             out.write(&writer.out)?;
             *now = Some(db);
         }
@@ -262,35 +417,30 @@ impl SaveJob {
     }
 
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
-        let target = self.options.target;
-        let mut writer = Writer::of(target);
-        let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
-        file::write_header(&mut writer.out, target.version_of_file(field_deadlines));
-        let mut aux =
-            |name: &str, value: &str| file::write_aux(&mut writer, name.as_bytes(), value.as_bytes());
-        aux("redis-ver", crate::REDIS_VERSION);
-        aux("redis-bits", &usize::BITS.to_string());
-        aux("ctime", &self.begun_s.to_string());
-        aux("used-mem", &self.options.used_bytes.to_string());
-        aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
-        aux("aof-base", "0");
-        self.options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
-        self.count_losses(writer.losses);
-        let mut dbs = std::collections::BTreeMap::<DbIndex, (u64, u64)>::new();
-        for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
-            let sum = dbs.entry(*db).or_default();
-            *sum = (sum.0 + keys, sum.1 + expires);
+        let keys = sums(beginnings).values().map(|(keys, _)| keys).sum();
+        self.keys_total.store(keys, Ordering::Relaxed);
+        match self.options.is_rdb() {
+            true => {
+                let (out, losses) = header(&self.options, self.begun_s, beginnings);
+                self.count_losses(losses);
+                out
+            }
+            false => header_of_commands(&self.options, self.begun_s),
         }
-        self.keys_total.store(dbs.values().map(|(keys, _)| keys).sum(), Ordering::Relaxed);
-        for (db, (keys, expires)) in dbs {
-            file::write_select(&mut writer, u32::from(db.0));
-            file::write_resize(&mut writer, keys, expires);
-        }
-        writer.out
+    }
+}
+
+impl Rotation for SaveJob {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 
 impl Source for Arc<SaveJob> {
+    fn rotation(&self) -> Option<Arc<dyn Rotation>> {
+        (self.is_logged() && !self.is_cancelled()).then(|| Arc::clone(self) as Arc<dyn Rotation>)
+    }
+
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink> {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.1 += 1;
@@ -302,6 +452,7 @@ impl Source for Arc<SaveJob> {
             sender: mine,
             db: None,
             writer: Writer::of(self.options.target),
+            commands: Commands::default(),
             sent_bytes: 0,
             entries: 0,
         };
@@ -318,6 +469,8 @@ struct Part {
     /// Whose entries are in the buffer.
     db: Option<DbIndex>,
     writer: Writer,
+    /// The buffer of a base of commands.
+    commands: Commands,
     sent_bytes: u64,
     entries: u64,
 }
@@ -330,9 +483,16 @@ impl Part {
         }
     }
 
+    fn buffered(&self) -> usize {
+        self.writer.out.len() + self.commands.bytes.len()
+    }
+
     fn flush(&mut self) {
         let Some(db) = self.db.take() else { return };
-        let bytes = std::mem::take(&mut self.writer.out);
+        let bytes = match self.job.options.is_rdb() {
+            true => std::mem::take(&mut self.writer.out),
+            false => std::mem::take(&mut self.commands).bytes,
+        };
         self.sent_bytes += bytes.len() as u64;
         self.job.pending_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         self.job.keys_done.fetch_add(std::mem::take(&mut self.entries), Ordering::Relaxed);
@@ -345,12 +505,18 @@ impl Sink for Part {
         if self.job.is_cancelled() {
             return;
         }
-        if self.db != Some(db) || self.writer.out.len() >= BUFFER_BYTES {
+        if self.db != Some(db) || self.buffered() >= BUFFER_BYTES {
             self.flush();
             self.db = Some(db);
-            self.writer.out.reserve(BUFFER_BYTES / 4);
         }
         self.entries += 1;
+        if !self.job.options.is_rdb() {
+            let commands = &mut self.commands;
+            return rebuild(entry.key(), Some(entry), &mut |args| commands.push(db, args.iter().copied()));
+        }
+        if self.writer.out.is_empty() {
+            self.writer.out.reserve(BUFFER_BYTES / 4);
+        }
         self.writer.plain_only = ahead || !self.job.options.compress;
         let options = &self.job.options;
         let access = match self.clock.counting {
@@ -366,7 +532,7 @@ impl Sink for Part {
     }
 
     fn bytes(&self) -> u64 {
-        self.sent_bytes + self.writer.out.len() as u64
+        self.sent_bytes + self.buffered() as u64
     }
 
     fn has_room(&mut self) -> bool {

@@ -19,8 +19,9 @@ use crate::net::core::Parts;
 use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
-use crate::persistence::aof::find;
-use crate::persistence::aof::manifest::Folder;
+use crate::persistence::aof::LogMode;
+use crate::persistence::aof::find::find;
+use crate::persistence::aof::manifest::{Folder, Manifest};
 use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Load, LoadOptions};
 use crate::persistence::{self, Host};
@@ -114,11 +115,12 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     banner::listening(&config, &shared);
     service.write_pid_file();
     watch_for_signals(stop_fd, shared.clone());
-    load(&config, &shared, &waker)?;
+    begin_persistence(&config, &shared, &waker)?;
     let build = builder(&config, &shared, sockets);
     engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
     signals::shutdown_in_progress(true);
     end_of_saving(&shared);
+    shared.durable.close_log();
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         // It is in nobody's way when it stays.
         let _ = std::fs::remove_file(path);
@@ -198,21 +200,49 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     Ok(cores)
 }
 
-/// Begins to load the log or the last snapshot, if there is one. The cores serve meanwhile.
-fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
-    let log = if config.flag(id::APPENDONLY) { find_log(config, shared)? } else { None };
-    let is_log = log.is_some();
-    let path = if is_log { Folder::of(config).path } else { persistence::path_of(config) };
-    if !path.exists() {
+/// Loads what is on disk, and begins to log. What is logged is loaded from the log alone.
+fn begin_persistence(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
+    let folder = Folder::of(config);
+    if !config.flag(id::APPENDONLY) {
+        let manifest = Manifest::read(&folder)?.unwrap_or_default();
+        shared.durable.open_log(config, manifest)?;
+        let path = persistence::path_of(config);
+        if path.exists() {
+            return load(config, shared, waker, path, None);
+        }
         shared.ready.one_more();
         return Ok(());
     }
+    match find(&folder, &shared.durable).map_err(anyhow::Error::msg)? {
+        None => {
+            shared.durable.open_log(config, Manifest::default())?;
+            shared.ready.one_more();
+            Ok(())
+        }
+        Some(found) => {
+            let log = LogOptions::of(config, found, registry::table());
+            load(config, shared, waker, folder.path, Some(log))
+        }
+    }
+}
+
+/// Begins to load a snapshot or a log. The cores serve meanwhile.
+fn load(
+    config: &Config,
+    shared: &Arc<Shared>,
+    waker: &Waker,
+    path: std::path::PathBuf,
+    log: Option<LogOptions>,
+) -> Result<()> {
+    let is_log = log.is_some();
+    let manifest = log.as_ref().map(|log| log.manifest.clone());
     let options = LoadOptions {
         check: config.flag(id::RDBCHECKSUM),
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
-        now_ms: clock::realtime_ms(),
+        // A log says itself what has expired.
+        now_ms: if is_log { 0 } else { clock::realtime_ms() },
         log,
         path: path.clone(),
     };
@@ -236,14 +266,17 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             waker.wake_all();
         }
     };
-    shared.durable.begin_load(options, then).with_context(|| format!("loading {}", path.display()))?;
+    let (process, settings) = (shared.clone(), shared.config());
+    // What is loaded goes on where it ends.
+    let loaded = move || match manifest {
+        Some(manifest) => process.durable.open_log(&settings, manifest).map_err(|error| error.to_string()),
+        None => Ok(()),
+    };
+    shared
+        .durable
+        .begin_load(options, loaded, then)
+        .with_context(|| format!("loading {}", path.display()))?;
     Ok(())
-}
-
-/// The log that `appendonly` says to load, if there is one.
-fn find_log(config: &Config, shared: &Shared) -> Result<Option<LogOptions>> {
-    let found = find::find(&Folder::of(config), &shared.durable).map_err(anyhow::Error::msg)?;
-    Ok(found.map(|found| LogOptions::of(config, found, registry::table())))
 }
 
 /// How long the end waits for a save that was called off.
@@ -312,6 +345,9 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        if shared.durable.aof.state().mode == LogMode::On {
+            handler.begin_log();
+        }
         handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler

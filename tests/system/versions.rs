@@ -42,7 +42,7 @@ fn contents(client: &mut Client, groups: bool) -> BTreeMap<String, (Value, Optio
     all
 }
 
-fn same<V: PartialEq + std::fmt::Debug>(left: &BTreeMap<String, V>, right: &BTreeMap<String, V>) {
+pub fn same<V: PartialEq + std::fmt::Debug>(left: &BTreeMap<String, V>, right: &BTreeMap<String, V>) {
     assert!(left.keys().eq(right.keys()), "other keys: {:?} and {:?}", left.keys(), right.keys());
     for (key, value) in left {
         assert_eq!(value, &right[key], "{key}");

@@ -13,6 +13,7 @@ use crate::persistence::{Durable, level};
 pub struct Found {
     pub files: Vec<LogFile>,
     pub total_bytes: u64,
+    pub manifest: Manifest,
 }
 
 /// Finds the log of a folder; `None` when there is none. A log of Redis before 7, one file beside the folder, is taken
@@ -44,7 +45,7 @@ pub fn find(folder: &Folder, durable: &Durable) -> Result<Option<Found>, String>
     }
     let files = files_of(folder, &manifest);
     let total_bytes = files.iter().try_fold(0, |sum, file| Ok::<_, String>(sum + length_of(file)?))?;
-    Ok(Some(Found { files, total_bytes }))
+    Ok(Some(Found { files, total_bytes, manifest }))
 }
 
 /// The files that a manifest names, in their order.

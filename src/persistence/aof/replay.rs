@@ -16,10 +16,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::unbounded;
 use smallvec::SmallVec;
 
 use super::find::Found;
+use super::manifest::Manifest;
 use super::read::{LogReader, Next, ReadError};
 use crate::commands::context::ClientView;
 use crate::commands::spec::{Flags, Run};
@@ -59,6 +59,9 @@ pub struct LogFile {
 pub struct LogOptions {
     pub files: Vec<LogFile>,
     pub total_bytes: u64,
+    pub manifest: Manifest,
+    /// The process's log is being written: it is to be in the files, and in rest, before they are read.
+    pub is_written: bool,
     /// `aof-load-truncated`.
     pub load_truncated: bool,
     /// `aof-load-corrupt-tail-max-size`.
@@ -71,6 +74,8 @@ impl LogOptions {
         LogOptions {
             files: found.files,
             total_bytes: found.total_bytes,
+            manifest: found.manifest,
+            is_written: false,
             load_truncated: config.flag(id::AOF_LOAD_TRUNCATED),
             corrupt_tail_bytes: config.memory(id::AOF_LOAD_CORRUPT_TAIL_MAX_SIZE),
             table,
@@ -145,6 +150,10 @@ impl<'d, 'l> Replay<'d, 'l> {
 
     /// Loads all files.
     pub(in crate::persistence) fn run(mut self) -> Result<(), String> {
+        self.dealer.begin_replay();
+        if self.dealer.load.options.flush {
+            self.dealer.flush_all();
+        }
         let files = &self.options.files;
         for (number, file) in files.iter().enumerate() {
             let begun_ms = clock::realtime_ms();
@@ -418,13 +427,7 @@ impl<'d, 'l> Replay<'d, 'l> {
         if !std::mem::take(&mut self.is_ahead) {
             return;
         }
-        let (sender, reached) = unbounded();
-        for core in 0..self.batches.len() {
-            self.dealer.send(core, Batch::Reach(sender.clone()));
-        }
-        drop(sender);
-        // A core that is gone is not waited for.
-        while reached.recv().is_ok() {}
+        self.dealer.reach();
     }
 
     /// Has a command done as if a client had sent it.

@@ -7,11 +7,14 @@
 use std::time::Duration;
 
 use super::{digest, object};
+use std::sync::atomic::Ordering;
+
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run};
 use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
 use crate::config::{id, number::memory};
 use crate::net::dispatch::{After, Bound};
+use crate::net::durable::Asked;
 use crate::net::{Asker, Core};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
@@ -48,6 +51,7 @@ enum Word {
     Digest,
     DigestValue,
     Reload,
+    LoadLog,
     Refused(&'static str),
 }
 
@@ -78,12 +82,13 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("sdslen", 3, 3, Word::OfKey(sdslen)),
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
+    ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
     ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
     ("digest-value", 2, usize::MAX, Word::DigestValue),
     ("reload", 2, usize::MAX, Word::Reload),
-    ("loadaof", 2, usize::MAX, Word::Refused(NO_LOG)),
+    ("loadaof", 2, usize::MAX, Word::LoadLog),
     ("restart", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("crash-and-recover", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("change-repl-id", 2, usize::MAX, Word::Refused(NO_REPLICATION)),
@@ -110,6 +115,7 @@ fn each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Res
             write_part(core, asker, |core, reply| run(core, asker.db, argv.get(2), reply))
         }
         Word::Reload => reload_options(argv).map(|_| Part::Nothing),
+        Word::LoadLog => Ok(Part::Nothing),
         Word::Here(_) | Word::OfKey(_) => Ok(Part::Nothing),
         Word::Everywhere(run) => {
             run(core, asker, argv)?;
@@ -166,7 +172,12 @@ fn merge(
             }
         }
         Word::Reload => {
-            core.reload_asked = Some(reload_options(argv)?);
+            let (save, flush, merge) = reload_options(argv)?;
+            core.reload_asked = Some(Asked::Snapshot { save, flush, merge });
+            return Ok(After::Later);
+        }
+        Word::LoadLog => {
+            core.reload_asked = Some(Asked::Log);
             return Ok(After::Later);
         }
         Word::Everywhere(_) => reply.ok(),
@@ -374,6 +385,19 @@ fn packed_threshold(
             "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
         ));
     }
+    reply.ok();
+    Ok(())
+}
+
+/// Makes the writer of the append-only file slow.
+fn aof_flush_sleep(
+    core: &mut Core,
+    _: Asker,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
+    let us = parse_i64(argv.get(2)).ok_or(CommandError::NotInteger)?;
+    core.shared.durable.aof.flush_sleep_us.store(us.max(0) as u64, Ordering::Relaxed);
     reply.ok();
     Ok(())
 }
