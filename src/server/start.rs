@@ -241,6 +241,7 @@ fn load(
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
+        key_delay_us: persistence::delay_of(config, id::KEY_LOAD_DELAY),
         // A log says itself what has expired.
         now_ms: if is_log { 0 } else { clock::realtime_ms() },
         log,
@@ -255,7 +256,13 @@ fn load(
             if is_log {
                 log::notice(format!("DB loaded from append only file: {seconds:.3} seconds"));
             } else {
-                log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+                let empty = match load.keys_empty.load(Ordering::Relaxed) {
+                    0 => String::new(),
+                    empty => format!(", empty keys skipped: {empty}"),
+                };
+                log::notice(format!(
+                    "Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}."
+                ));
                 log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
             }
             process.ready.one_more();

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aof;
 mod aof_load;
 mod persistence;
 mod start;

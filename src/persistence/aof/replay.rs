@@ -280,6 +280,7 @@ impl<'d, 'l> Replay<'d, 'l> {
     fn commands(&mut self, name: &str, mut reader: LogReader<File>) -> Result<(), Halt> {
         // Where the last record that counts ended.
         let mut good = reader.ends_at();
+        let delay_us = self.dealer.load.options.key_delay_us;
         loop {
             if self.dealer.load.has_failed() {
                 return Ok(());
@@ -295,7 +296,12 @@ impl<'d, 'l> Replay<'d, 'l> {
                     return Err(Halt::Short { keep });
                 }
                 Ok(Next::End) => return Ok(()),
-                Ok(Next::Command) => self.request(name, reader.begins_at(), reader.argv())?,
+                Ok(Next::Command) => {
+                    if delay_us > 0 {
+                        std::thread::park_timeout(std::time::Duration::from_micros(delay_us));
+                    }
+                    self.request(name, reader.begins_at(), reader.argv())?;
+                }
                 Err(ReadError::Short) => return Err(Halt::Short { keep }),
                 Err(ReadError::Format) => return Err(Halt::Format { keep }),
                 Err(ReadError::Io(error)) => {
