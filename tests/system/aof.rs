@@ -234,7 +234,7 @@ fn the_log_is_switched_on_and_off_under_writes() {
     redis.expect("GET unlogged", nil());
     for (writer, logged) in logged.iter().enumerate() {
         for name in names_of(writer) {
-            redis.expect(&["GET", &name], bulk(&logged.to_string()));
+            redis.expect(&["GET", &name], bulk(logged.to_string()));
         }
     }
 }
@@ -273,6 +273,21 @@ fn waitaof_waits_for_the_disk() {
     let refused = err("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
     // Closing syncs: it may be faster.
     assert!(reply == refused || reply == array([int(1), int(0)]), "{reply}");
+}
+
+#[test]
+fn who_has_closed_its_half_gets_replies_that_waited_for_the_disk() {
+    let dir = folder();
+    let server = Server::start_with(&logging(dir.path(), 3, "always"));
+    for _ in 0..20 {
+        let mut client = server.client(Protocol::Resp2);
+        client.send_raw("SET k v\r\nMSET a 1 b 2 c 3\r\nGET k\r\n");
+        client.half_close();
+        client.expect_next(ok());
+        client.expect_next(ok());
+        client.expect_next(bulk("v"));
+        client.expect_closed();
+    }
 }
 
 #[test]
