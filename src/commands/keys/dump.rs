@@ -1,6 +1,7 @@
 //! DUMP and RESTORE.
 
 use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::rdb::payload::restore_unchecked;
 use crate::rdb::{Limits, RdbError, dump_value, restore_value};
 use crate::resp::Reply;
 use crate::shard::access::{AccessClock, Counting};
@@ -83,7 +84,8 @@ pub fn restore(
     }
     let settings = &ctx.shard.settings;
     let limits = Limits { string_bytes: settings.max_bulk_bytes, encodings: settings.encodings };
-    let value = restore_value(payload, limits).map_err(|error| match error {
+    let restore = if settings.skip_checksums { restore_unchecked } else { restore_value };
+    let value = restore(payload, limits).map_err(|error| match error {
         RdbError::TooNew(_) | RdbError::Checksum => CommandError::BadDumpFooter,
         _ => CommandError::BadDump,
     })?;
