@@ -33,6 +33,6 @@ mod zset;
 mod tests;
 
 pub use error::RdbError;
-pub use payload::{dump_value, restore_value};
+pub use payload::{dump_value, payload_version, restore_value};
 pub use read::{Limits, Reader};
 pub use write::Writer;

@@ -22,10 +22,13 @@ pub struct Commands {
     /// The databases of the first and the last command. The first one's SELECT is left to whoever puts these commands
     /// behind others.
     pub dbs: Option<(DbIndex, DbIndex)>,
+    /// Where commands of all shards together stand among these, see [`Commands::stages`]: the bytes, the count and the
+    /// database of the last command before.
+    cuts: Vec<(Mark, Option<DbIndex>)>,
 }
 
 /// A place among commands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mark {
     bytes: usize,
     count: u32,
@@ -52,6 +55,9 @@ pub fn put_select(out: &mut Vec<u8>, db: DbIndex) {
     let mut digits = itoa::Buffer::new();
     put(out, [b"SELECT", digits.format(db.0).as_bytes()].into_iter());
 }
+
+/// Fields in one HDEL for what has expired.
+const FIELDS_PER_COMMAND: usize = 64;
 
 /// `MULTI`.
 pub const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
@@ -80,16 +86,43 @@ impl Commands {
     }
 
     fn come_to(&mut self, first: DbIndex, last: DbIndex) {
+        let is_cut = self.cuts.last().is_some_and(|(mark, _)| mark.bytes == self.bytes.len());
         let begun = match self.dbs {
             None => first,
             Some((begun, at)) => {
-                if at != first {
+                if at != first || is_cut {
                     put_select(&mut self.bytes, first);
                 }
                 begun
             }
         };
         self.dbs = Some((begun, last));
+    }
+
+    /// What follows stands behind a command of all shards together, or is one.
+    pub fn cut(&mut self) {
+        self.cuts.push((self.mark(), self.dbs.map(|(_, last)| last)));
+    }
+
+    /// The commands in pieces. When a transaction has commands for all shards together (FLUSHALL), then all of its parts
+    /// have equally many pieces, and what the first pieces of all parts do is done before what the second ones do.
+    pub fn stages(&self) -> impl Iterator<Item = Commands> {
+        let end = (self.mark(), self.dbs.map(|(_, last)| last));
+        let mut begin = Mark { bytes: 0, count: 0 };
+        self.cuts.iter().copied().chain([end]).map(move |(mark, last)| {
+            let bytes = self.bytes[begin.bytes..mark.bytes].to_vec();
+            // Behind a cut every piece begins with a SELECT of its own.
+            let first = if begin.bytes == 0 { self.dbs.map(|(first, _)| first) } else { last };
+            let dbs = first.zip(last).filter(|_| !bytes.is_empty());
+            let count = mark.count - begin.count;
+            begin = mark;
+            Commands { bytes, count, dbs, cuts: Vec::new() }
+        })
+    }
+
+    /// Are there several pieces?
+    pub fn is_cut(&self) -> bool {
+        !self.cuts.is_empty()
     }
 
     pub fn mark(&self) -> Mark {
@@ -130,13 +163,34 @@ pub struct LogChunk {
     pub items: Vec<Item>,
 }
 
+/// How a command is repeated whose handler said no commands.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Unsaid {
+    /// By its request, if that means the same whenever and wherever it runs.
+    #[default]
+    Request,
+    /// By the values of the keys that it changed.
+    State,
+    /// Not at all: what it changed is not kept.
+    Nothing,
+}
+
+/// What a handler said.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// What had happened before the command could run: fields whose time had come are gone.
+    pub before: Commands,
+    pub commands: Commands,
+    pub unsaid: Unsaid,
+    /// The commands are one shard's word for all, and every shard has come to them.
+    pub for_all: bool,
+}
+
 /// A shard's log.
 #[derive(Debug, Default)]
 pub struct Log {
     /// The command that runs, as its handler wants it repeated.
-    said: Commands,
-    /// Its handler wants the keys' values written down instead.
-    say_state: bool,
+    said: Said,
     /// The transaction whose work runs.
     open: Option<u64>,
     /// What runs is one block with what ran since then (a script, EXEC), and how deep blocks are nested.
@@ -153,28 +207,57 @@ impl Log {
     /// Says what repeats the command that runs, or a part of it. A handler that says anything says everything: the
     /// request itself is then not logged.
     pub fn say(&mut self, db: DbIndex, args: &[&[u8]]) {
-        self.said.push(db, args.iter().copied());
+        self.said.commands.push(db, args.iter().copied());
     }
 
     /// The same for arguments without end.
     pub fn say_all<'a>(&mut self, db: DbIndex, args: impl ExactSizeIterator<Item = &'a [u8]>) {
-        self.said.push(db, args);
+        self.said.commands.push(db, args);
     }
 
     /// The command that runs cannot be repeated as it stands (other servers do not know it, it depends on chance or on
     /// time): the values of the keys that it changed are to be written down.
     pub fn say_state(&mut self) {
-        self.say_state = true;
+        self.said.unsaid = Unsaid::State;
+    }
+
+    /// The command that runs changed nothing that is worth repeating.
+    pub fn say_nothing(&mut self) {
+        self.said.unsaid = Unsaid::Nothing;
+    }
+
+    /// The command runs on every shard, and this one says it for all of them if `this_one`; the others must call this
+    /// too.
+    pub fn say_for_all<'a>(
+        &mut self,
+        this_one: bool,
+        db: DbIndex,
+        args: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        self.said.for_all = true;
+        if this_one {
+            self.said.commands.push(db, args);
+        }
+    }
+
+    /// Fields of a hash have expired: whoever reads the log deletes none by the clock.
+    pub fn say_expired_fields(&mut self, db: DbIndex, key: &[u8], fields: &[Vec<u8>]) {
+        for fields in fields.chunks(FIELDS_PER_COMMAND) {
+            let args: Vec<&[u8]> =
+                [&b"HDEL"[..], key].into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
+            self.said.before.push(db, args.into_iter());
+        }
     }
 
     /// Was anything said?
     pub fn has_said(&self) -> bool {
-        !self.said.is_empty()
+        let Said { before, commands, unsaid, for_all } = &self.said;
+        *for_all || *unsaid != Unsaid::Request || !commands.is_empty() || !before.is_empty()
     }
 
     /// Takes what was said.
-    pub fn take_said(&mut self) -> (Commands, bool) {
-        (std::mem::take(&mut self.said), std::mem::take(&mut self.say_state))
+    pub fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     // --- for the end of a command ---------------------------------------------------------------------------------
@@ -188,6 +271,24 @@ impl Log {
     pub fn append(&mut self, commands: &Commands) {
         if !commands.is_empty() {
             self.current().append(commands);
+        }
+    }
+
+    /// Adds commands that are repeated as one where they belong now.
+    pub fn append_block(&mut self, commands: &Commands) {
+        if commands.count > 1 {
+            self.begin_block();
+            self.append(commands);
+            self.end_block();
+        } else {
+            self.append(commands);
+        }
+    }
+
+    /// What follows stands behind a command of all shards together, or is one. Matters within transactions only.
+    pub fn cut(&mut self) {
+        if self.open.is_some() {
+            self.current().cut();
         }
     }
 
@@ -283,5 +384,35 @@ impl Shard {
             self.log_chunks = log.last_chunk();
             self.effects.unfollow();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_with_commands_for_all_shards_comes_in_pieces() {
+        let mut log = Log::default();
+        log.enter(1);
+        log.push(DbIndex(3), [&b"a"[..]].into_iter());
+        log.cut();
+        log.push(DbIndex(3), [&b"b"[..]].into_iter());
+        log.cut();
+        log.cut();
+        log.push(DbIndex(3), [&b"c"[..]].into_iter());
+        log.push(DbIndex(4), [&b"d"[..]].into_iter());
+        log.leave();
+        log.close(1, 1);
+        let chunk = log.take_chunk().unwrap();
+        let [Item::Part { commands, .. }] = &chunk.items[..] else { panic!("one part") };
+        let stages: Vec<Commands> = commands.stages().collect();
+        let shown = |stage: &Commands| (String::from_utf8_lossy(&stage.bytes).replace("\r\n", " "), stage.dbs);
+        let dbs = |first, last| Some((DbIndex(first), DbIndex(last)));
+        assert_eq!(shown(&stages[0]), ("*1 $1 a ".into(), dbs(3, 3)));
+        assert_eq!(shown(&stages[1]), ("*2 $6 SELECT $1 3 *1 $1 b ".into(), dbs(3, 3)));
+        assert_eq!(shown(&stages[2]), (String::new(), None));
+        assert_eq!(stages[3].dbs, dbs(4, 4), "it begins with a SELECT, whatever it is");
+        assert_eq!(stages.iter().map(|stage| stage.count).collect::<Vec<_>>(), [1, 1, 0, 2]);
     }
 }
