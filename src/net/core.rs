@@ -157,6 +157,8 @@ impl Core {
     fn begin_turn(&mut self) {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
+        self.follow_log_switch();
+        self.coordinator.awaits_release = self.log_gate.holds && self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
@@ -197,6 +199,9 @@ impl Core {
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
         self.log_gate.holds = self.config.choice(id::APPENDFSYNC) == "always";
+        if self.me == ShardId(0) {
+            self.shared.durable.aof.configure(&self.config);
+        }
         self.observe.apply(&self.config);
         self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
@@ -424,6 +429,7 @@ impl Core {
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
             self.save_deadline_ns(),
+            self.job_deadline_ns(),
             self.blocked.deadline_ms().map(|at| {
                 self.now_ns.saturating_add(at.saturating_sub(self.now_ms).saturating_mul(1_000_000))
             }),

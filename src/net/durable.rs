@@ -15,9 +15,10 @@ use crate::commands::context::ClientView;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, Entry};
 use crate::config::id;
+use crate::persistence::aof::LogMode;
 use crate::persistence::load::{Batch, Load, LoadOptions};
 use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
-use crate::persistence::{AlreadyRunning, level, path_of};
+use crate::persistence::{AlreadyRunning, Durable, level, path_of};
 use crate::rdb::Limits;
 use crate::rdb::file::FileEntry;
 use crate::resp::{Output, Reply};
@@ -38,6 +39,8 @@ const SAVE_FAILED: CommandError = CommandError::Line("ERR");
 const LOAD_FAILED: CommandError =
     CommandError::Line("ERR Error trying to load the RDB dump, check server logs.");
 const SHUTDOWN_FAILED: CommandError = CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs.");
+pub const SWITCHED_OFF: CommandError =
+    CommandError::Line("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the dataset in memory");
 
 /// Batches of a file that a core takes in one turn.
@@ -51,7 +54,17 @@ const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
 pub enum Job {
     Save {
         token: Token,
-        save: Arc<SaveJob>,
+        /// Until no other is under way: none.
+        save: Option<Arc<SaveJob>>,
+    },
+    /// WAITAOF.
+    Synced {
+        token: Token,
+        /// Per shard, the last chunk of its log that is to be on disk.
+        needs: Box<[u64]>,
+        /// How many files and replicas must have it.
+        wanted: (i64, i64),
+        deadline_ns: Option<u64>,
     },
     Reload {
         token: Token,
@@ -97,6 +110,11 @@ pub struct Shutdown {
     paused_before: (i64, bool),
 }
 
+/// Is it neither loading nor ending?
+fn durable_is_serving(durable: &Durable) -> bool {
+    durable.is_attached() && !durable.is_loading() && !durable.stopping.load(Ordering::Relaxed)
+}
+
 /// A file's batches for this core.
 pub type Loading = (Arc<Load>, Receiver<Batch>);
 
@@ -112,7 +130,20 @@ impl Core {
         }
         // Redis: PING tells of it too.
         let told = entry.is_write || entry.full_name == "ping";
-        (told && self.cannot_save()).then_some(CommandError::CannotSave)
+        match () {
+            () if !told => None,
+            () if self.cannot_save() => Some(CommandError::CannotSave),
+            () => self.cannot_log().map(CommandError::CannotLog),
+        }
+    }
+
+    /// Why the append-only file cannot be written, if there is one: the system's number, 0 when it is too slow.
+    pub fn cannot_log(&self) -> Option<i32> {
+        let aof = &self.shared.durable.aof;
+        if !self.shared.durable.is_gated() || aof.state().mode == LogMode::Off {
+            return None;
+        }
+        aof.error().or_else(|| aof.is_behind().then_some(0))
     }
 
     /// Did the last save fail, and are writes to be refused for it?
@@ -135,6 +166,38 @@ impl Core {
             functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
             ..SaveOptions::of(&self.config, self.shared.memory.total())
         };
+        self.begin_save(client, options)
+    }
+
+    /// Begins a rewrite of the append-only file. Clients are as with [`Core::start_save`].
+    pub fn start_rewrite(
+        &mut self,
+        client: Option<(Token, ClientView, &'static str)>,
+    ) -> Result<Arc<SaveJob>, AlreadyRunning> {
+        let libraries = self.shared.scripts.libraries.all();
+        let mut options = SaveOptions {
+            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            ..SaveOptions::of_base(&self.config, self.shared.memory.total())
+        };
+        {
+            let aof = self.shared.durable.aof.state();
+            if aof.closing {
+                return Err(AlreadyRunning);
+            }
+            if let Some(base) = &mut options.base {
+                base.logged = aof.mode != LogMode::Off;
+            }
+        }
+        let job = self.begin_save(client, options)?;
+        self.shared.durable.log(level::NOTICE, "Background append only file rewriting started");
+        Ok(job)
+    }
+
+    fn begin_save(
+        &mut self,
+        client: Option<(Token, ClientView, &'static str)>,
+        options: SaveOptions,
+    ) -> Result<Arc<SaveJob>, AlreadyRunning> {
         let job = self.shared.durable.begin_save(options)?;
         if self.shared.shards == 1 {
             self.shard.begin_snapshot(&job);
@@ -154,7 +217,13 @@ impl Core {
     /// Tells others how much this shard has changed, and saves when it is time.
     pub fn durable_cron(&mut self) {
         let durable = self.shared.durable.clone();
-        if !durable.is_attached() || durable.is_loading() || durable.stopping.load(Ordering::Relaxed) {
+        if !durable_is_serving(&durable) {
+            return;
+        }
+        if self.me == ShardId(0) {
+            self.tell_log_events();
+        }
+        if self.rewrite_if_due() {
             return;
         }
         let scheduled = {
@@ -173,6 +242,58 @@ impl Core {
         }
     }
 
+    /// Rewrites the append-only file if somebody asked for it earlier, or it has grown. True when that began.
+    fn rewrite_if_due(&mut self) -> bool {
+        let durable = self.shared.durable.clone();
+        if durable.is_saving() {
+            return false;
+        }
+        let now_s = clock::realtime_ms() / 1000;
+        let log = |text: String| durable.log(level::WARNING, text);
+        let mut aof = durable.aof.state();
+        let growth = || {
+            let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            let (now, base) = (of(&durable.aof.current_bytes), of(&durable.aof.base_bytes).max(1));
+            let percent = self.config.integer(id::AUTO_AOF_REWRITE_PERCENTAGE) as u64;
+            let growth = (u128::from(now) * 100 / u128::from(base)).saturating_sub(100);
+            let is_large = now > self.config.memory(id::AUTO_AOF_REWRITE_MIN_SIZE);
+            (percent > 0 && is_large && growth >= u128::from(percent)).then_some(growth)
+        };
+        if aof.closing {
+            return false;
+        }
+        if aof.rewrite_scheduled {
+            if aof.is_limited(now_s, log) {
+                return false;
+            }
+        } else if aof.mode == LogMode::On
+            && let Some(growth) = growth()
+            && !aof.is_limited(now_s, log)
+        {
+            durable.log(level::NOTICE, format!("Starting automatic rewriting of AOF on {growth}% growth"));
+        } else {
+            return false;
+        }
+        drop(aof);
+        self.start_rewrite(None).is_ok()
+    }
+
+    /// What the log's threads have measured becomes events of LATENCY.
+    fn tell_log_events(&mut self) {
+        for (name, at_s, ms) in self.shared.durable.aof.take_events() {
+            self.observe.latency.add(name, at_s, ms);
+        }
+    }
+
+    /// When a job is to be looked at although there is no news.
+    pub(super) fn job_deadline_ns(&self) -> Option<u64> {
+        let of = |job: &Job| match job {
+            Job::Synced { deadline_ns, .. } => *deadline_ns,
+            _ => None,
+        };
+        self.jobs.iter().filter_map(of).min()
+    }
+
     /// Once a turn: changes are counted, and what threads have finished is followed up.
     #[inline]
     pub fn durable_turn(&mut self, io: &mut dyn NetIo) -> bool {
@@ -183,6 +304,12 @@ impl Core {
         let news = self.shared.durable.news();
         if news != self.news_seen {
             self.news_seen = news;
+            self.step_jobs(io);
+            let may_begin = durable_is_serving(&self.shared.durable);
+            if self.me == ShardId(0) && may_begin {
+                self.rewrite_if_due();
+            }
+        } else if self.job_deadline_ns().is_some_and(|at| at <= self.now_ns) {
             self.step_jobs(io);
         }
         self.shared.durable.is_loading() && self.load_some()
@@ -219,11 +346,32 @@ impl Core {
 
     fn step_job(&mut self, io: &mut dyn NetIo, job: Job) -> Option<Job> {
         match job {
-            Job::Save { token, save } => match save.outcome() {
-                None => Some(Job::Save { token, save }),
+            Job::Save { token, save: None } => Some(Job::Save { token, save: self.start_save(None).ok() }),
+            Job::Save { token, save: Some(save) } => match save.outcome() {
+                None => Some(Job::Save { token, save: Some(save) }),
                 Some(Outcome::Saved { .. }) => self.answer(token, None),
                 Some(Outcome::Cancelled | Outcome::Failed(_)) => self.answer(token, Some(SAVE_FAILED)),
             },
+            Job::Synced { token, needs, wanted, deadline_ns } => {
+                let conn = ConnId { index: token.index, generation: token.generation };
+                let is_gone = self.clients.get(conn).is_none();
+                let local = i64::from(self.is_synced(&needs));
+                // Redis: when the log is switched off, nobody waits for it.
+                let is_off = wanted.0 > 0 && self.shared.durable.aof.state().mode == LogMode::Off;
+                let is_over = deadline_ns.is_some_and(|at| at <= self.now_ns);
+                if !is_gone && !is_over && !is_off && (local < wanted.0 || wanted.1 > 0) {
+                    return Some(Job::Synced { token, needs, wanted, deadline_ns });
+                }
+                self.shared.durable.aof.waiters.fetch_sub(1, Ordering::SeqCst);
+                match is_off && !is_over {
+                    true => self.answer(token, Some(SWITCHED_OFF)),
+                    false => self.answer_with(token, |reply| {
+                        reply.array(2);
+                        reply.int(local);
+                        reply.int(0);
+                    }),
+                }
+            }
             Job::Reload { token, phase, flush, merge } => {
                 let phase = match phase {
                     Phase::Wait => match self.start_save(None) {
@@ -260,17 +408,20 @@ impl Core {
 
     /// Answers a client whose job is done.
     fn answer(&mut self, token: Token, error: Option<CommandError>) -> Option<Job> {
-        let conn = ConnId { index: token.index, generation: token.generation };
         if let Some(error) = &error {
             self.observe.count_error(error);
         }
+        self.answer_with(token, |reply| match error {
+            None => reply.ok(),
+            Some(error) => write_error(&error, reply),
+        })
+    }
+
+    fn answer_with(&mut self, token: Token, write: impl FnOnce(&mut Reply<'_>)) -> Option<Job> {
+        let conn = ConnId { index: token.index, generation: token.generation };
         let client = self.clients.get(conn)?;
         let mut output = Output::default();
-        let mut reply = Reply::new(&mut output, client.protocol);
-        match error {
-            None => reply.ok(),
-            Some(error) => write_error(&error, &mut reply),
-        }
+        write(&mut Reply::new(&mut output, client.protocol));
         client.stall = Stall::None;
         self.deliver(token, &mut output);
         self.ready.push_back(conn);

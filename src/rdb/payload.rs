@@ -22,7 +22,7 @@ static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 /// Serialises a value.
 pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {
     let mut writer = Writer::new();
-    let of = kind_of(&value);
+    let of = kind_of(&value, writer.target);
     writer.byte(of);
     write_value(&mut writer, &value);
     seal(writer.out, version_of(of))

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::cores::Cores;
-use super::{log, settings};
+use super::log;
 use crate::config::{Config, id};
 use crate::net::Shared;
 use crate::runtime::engine::Choice;
@@ -29,7 +29,6 @@ pub fn starting(config: &Config, file: Option<&Path>, choice: &Choice, cores: &C
         cores.why
     ));
     log::notice(memory(config, cores));
-    settings::warn_of_persistence(config);
     warn_of_backlog(config);
 }
 

@@ -9,5 +9,6 @@ pub mod registry;
 pub mod settings;
 pub mod start;
 mod supervise;
+mod tools;
 
 pub use start::main;

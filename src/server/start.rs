@@ -13,14 +13,16 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cores::Cores;
 use super::supervise::Service;
-use super::{banner, listeners, log, registry, settings};
+use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
 use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
+use crate::persistence::aof::LogMode;
+use crate::persistence::aof::manifest::{Folder, Manifest};
 use crate::persistence::load::{Load, LoadOptions};
-use crate::persistence::{self, Host, check};
+use crate::persistence::{self, Host};
 use crate::runtime::engine::{self, Choice, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
@@ -43,10 +45,8 @@ pub fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    if let [command, files @ ..] = &args[..]
-        && command == "check-rdb"
-    {
-        return check_rdb(files);
+    if let Some(done) = tools::run(&args) {
+        return done;
     }
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
@@ -59,22 +59,6 @@ fn run() -> Result<ExitCode> {
         Action::Serve => return prepare(startup),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `coreshard check-rdb <file> ...`.
-fn check_rdb(files: &[std::ffi::OsString]) -> Result<ExitCode> {
-    ensure!(!files.is_empty(), "check-rdb: which file?");
-    let mut code = ExitCode::SUCCESS;
-    for file in files {
-        match check::check(std::path::Path::new(file), clock::realtime_ms()) {
-            Ok(report) => println!("{report}"),
-            Err(error) => {
-                eprintln!("{error}");
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    Ok(code)
 }
 
 /// Everything up to the log; from there on errors are logged.
@@ -129,11 +113,12 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     banner::listening(&config, &shared);
     service.write_pid_file();
     watch_for_signals(stop_fd, shared.clone());
-    load(&config, &shared, &waker)?;
+    begin_persistence(&config, &shared, &waker)?;
     let build = builder(&config, &shared, sockets);
     engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
     signals::shutdown_in_progress(true);
     end_of_saving(&shared);
+    shared.durable.close_log();
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         // It is in nobody's way when it stays.
         let _ = std::fs::remove_file(path);
@@ -211,6 +196,22 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     cores[0].extend(listeners::open_unix(config)?);
     cores[0].extend(listeners::open_metrics(config)?);
     Ok(cores)
+}
+
+/// Loads what is on disk, and begins to log. What is logged is loaded from the log alone.
+fn begin_persistence(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
+    let folder = Folder::of(config);
+    let manifest = Manifest::read(&folder)?.unwrap_or_default();
+    if !config.flag(id::APPENDONLY) {
+        shared.durable.open_log(config, manifest)?;
+        return load(config, shared, waker);
+    }
+    if manifest.is_empty() && !folder.single_file().exists() {
+        shared.durable.open_log(config, manifest)?;
+        shared.ready.one_more();
+        return Ok(());
+    }
+    bail!("appendonly is on and there is a log in {}: this version cannot load it", folder.path.display());
 }
 
 /// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
@@ -314,6 +315,9 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        if shared.durable.aof.state().mode == LogMode::On {
+            handler.begin_log();
+        }
         handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler

@@ -5,3 +5,5 @@ mod support;
 
 mod persistence;
 mod start;
+mod tools;
+mod versions;

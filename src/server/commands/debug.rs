@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use super::{digest, object};
+use std::sync::atomic::Ordering;
+
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run};
 use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
@@ -78,6 +80,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("sdslen", 3, 3, Word::OfKey(sdslen)),
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
+    ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
     ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
@@ -374,6 +377,19 @@ fn packed_threshold(
             "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
         ));
     }
+    reply.ok();
+    Ok(())
+}
+
+/// Makes the writer of the append-only file slow.
+fn aof_flush_sleep(
+    core: &mut Core,
+    _: Asker,
+    argv: Argv<'_>,
+    reply: &mut Reply<'_>,
+) -> Result<(), CommandError> {
+    let us = parse_i64(argv.get(2)).ok_or(CommandError::NotInteger)?;
+    core.shared.durable.aof.flush_sleep_us.store(us.max(0) as u64, Ordering::Relaxed);
     reply.ok();
     Ok(())
 }
