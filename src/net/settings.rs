@@ -19,6 +19,7 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         max_bulk_bytes: config.memory(id::PROTO_MAX_BULK_LEN) as usize,
         active_expire: active_expire && !paused,
         stands_still: paused,
+        replaying: false,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
         encodings: encodings(config),
     }

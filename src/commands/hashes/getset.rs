@@ -15,7 +15,7 @@ pub fn hgetex(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, now_ms, due_ms) = (args.take()?, ctx.now_ms(), ctx.due_ms());
     let found = exists(ctx, key)?;
     let then = if let Some(clock) = args.peek().and_then(|word| Clock::of_option(word, now_ms)) {
         args.take()?;
@@ -37,7 +37,7 @@ pub fn hgetex(
         let hash = read(&mut keys, key)?;
         let mut near = 0;
         for field in fields {
-            reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, now_ms)), reply);
+            reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, due_ms)), reply);
         }
         return Ok(Outcome::Done);
     }
@@ -52,7 +52,7 @@ pub fn hgetex(
             }
             let is_changed = match then {
                 None | Some(Then::Delete) => false,
-                Some(Then::Expire(at)) => changes.expire(hash, field, at, now_ms),
+                Some(Then::Expire(at)) => changes.expire(hash, field, at, due_ms),
                 Some(Then::Persist) => {
                     let persisted = hash.persist(field);
                     changes.persisted += u64::from(persisted);
@@ -67,7 +67,7 @@ pub fn hgetex(
         Ok(())
     })?;
     match then {
-        Some(Then::Expire(at)) if at <= now_ms => say_fields(ctx, key, &changed, Then::Delete),
+        Some(Then::Expire(at)) if at <= due_ms => say_fields(ctx, key, &changed, Then::Delete),
         Some(then) => say_fields(ctx, key, &changed, then),
         None => {}
     }
@@ -85,8 +85,8 @@ struct Changes {
 
 impl Changes {
     /// Gives a field that is there a deadline, which may have passed. Did that do anything?
-    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, now_ms: u64) -> bool {
-        if expire_at_ms <= now_ms {
+    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, due_ms: u64) -> bool {
+        if expire_at_ms <= due_ms {
             let removed = hash.remove(field);
             self.deleted += u64::from(removed);
             return removed;
@@ -200,14 +200,14 @@ pub fn hsetex(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, now_ms, due_ms) = (args.take()?, ctx.now_ms(), ctx.due_ms());
     let options = Options::take(args, now_ms)?;
     let argv = args.argv();
     let first = argv.len() - args.left();
     let pairs = (first..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
     let limits = ctx.shard.settings.encodings;
     let create = options.exist != Some(true);
-    let is_gone = matches!(options.ttl, Some(Ttl::Set(at)) if at <= now_ms);
+    let is_gone = matches!(options.ttl, Some(Ttl::Set(at)) if at <= due_ms);
     let (is_logged, mut deadlines) = (ctx.is_logged(), Vec::new());
     let set = change(ctx, key, create, |hash, note| {
         if let Some(exist) = options.exist

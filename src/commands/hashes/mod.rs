@@ -39,7 +39,7 @@ fn change<R>(
     create: bool,
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
-    let (now_ms, mut expired) = (ctx.now_ms(), 0);
+    let (due_ms, mut expired) = (ctx.due_ms(), 0);
     let (is_logged, mut gone) = (ctx.is_logged(), Vec::new());
     let changed = collection::change::<Hash, R>(&mut ctx.keys(), key, create, |hash, note| {
         let mut name = |field: &[u8]| {
@@ -47,7 +47,7 @@ fn change<R>(
                 gone.push(field.to_vec());
             }
         };
-        (expired, _) = hash.expire_due(now_ms, usize::MAX, &mut name);
+        (expired, _) = hash.expire_due(due_ms, usize::MAX, &mut name);
         if expired > 0 {
             note.events_of(Event::HEXPIRED, expired as u64);
         }

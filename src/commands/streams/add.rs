@@ -140,7 +140,7 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
                 words.extend([&b"MAXLEN"[..], b"=", digits.format(trimmed.left).as_bytes()]);
             }
             words.push(text.as_bytes());
-            args.rest().for_each(|word| words.push(word));
+            words.extend((strings.first..strings.argv.len()).map(|at| strings.argv.get(at)));
             log.say(db, &words);
             trimmed.say(log, db, key, false);
         });

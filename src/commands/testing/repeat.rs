@@ -148,10 +148,10 @@ const STREAMS: &[&str] = &[
     "XADD $x * $v $v $v $v",
     "XADD $x MAXLEN/MINID /=/~ 3/10/$id * $v $v",
     "XADD $x MAXLEN ~ 5 LIMIT 3 * $v $v",
-    "XADD $x DELREF/KEEPREF MAXLEN 4 * $v $v",
+    "XADD $x DELREF/KEEPREF/ACKED MAXLEN 4 * $v $v",
     "XADD $x IDMP p $v * $v $v",
     "XADD $x NOMKSTREAM * $v $v",
-    "XTRIM $x MAXLEN/MINID /=/~ 2/8/$id /DELREF",
+    "XTRIM $x MAXLEN/MINID /=/~ 2/8/$id /DELREF/ACKED",
     "XDEL $x $near $near",
     "XDELEX $x KEEPREF/DELREF/ACKED IDS 2 $near $near",
     "XACKDEL $x g/h KEEPREF/DELREF/ACKED IDS 2 $near $near",
@@ -236,8 +236,10 @@ struct Logged {
 impl Logged {
     fn new(shards: usize) -> Logged {
         let mut node = Node::new(shards, FAMILIES);
-        node.shards.iter_mut().for_each(|shard| drop(shard.log_on()));
-        node.shards.iter_mut().for_each(|shard| shard.settings.encodings.stream_node_entries = 4);
+        for shard in &mut node.shards {
+            shard.log_on();
+            shard.settings.encodings.stream_node_entries = 4;
+        }
         Logged { node, log: Commands::default() }
     }
 
@@ -476,6 +478,7 @@ fn what_hashes_log_repeats_them() {
 
 #[test]
 fn what_streams_log_repeats_them() {
+    check_all(&[STREAMS]);
     check_all(&[STREAMS, STREAMS, KEYS]);
 }
 

@@ -1,7 +1,6 @@
 //! A conversation with Redis 7.0.15, held again with one shard and with several.
 
 use super::node_of;
-use crate::commands::testing::node::Node;
 use crate::resp::inline::split_quoted;
 
 const RECORDED: &str = include_str!("redis-7.0.15.txt");
