@@ -545,6 +545,23 @@ impl Core {
     /// Ends the process, after a save if one is due. A client is answered only when that fails.
     pub fn shut_down(&mut self, io: &mut dyn NetIo, token: Option<Token>, options: ShutdownOptions) {
         let durable = self.shared.durable.clone();
+        // Redis: the log would be lost that was just asked for.
+        let first = durable.state().saving.as_ref().is_some_and(|save| save.is_rewrite());
+        let first = {
+            let aof = durable.aof.state();
+            aof.mode == LogMode::WaitRewrite && (first || aof.rewrite_scheduled)
+        };
+        if first && !options.force {
+            durable.log(level::WARNING, "Writing initial AOF, can't exit.");
+            signals::clear();
+            if let Some(token) = token {
+                self.answer(token, Some(SHUTDOWN_FAILED));
+            }
+            return;
+        }
+        if first {
+            durable.log(level::WARNING, "Writing initial AOF. Exit anyway.");
+        }
         if durable.stopping.swap(true, Ordering::AcqRel) {
             if let Some(token) = token {
                 self.jobs.push(Job::End { token });

@@ -7,6 +7,7 @@
 //!
 //! Keys that expired or were evicted on the way are deleted first, by name: who reads the log deletes none by the clock.
 
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use crate::commands::Entry;
@@ -34,16 +35,11 @@ pub enum Repeat<'a> {
 pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
     let Some(mut log) = shard.log.take() else { return };
     let said = log.take_said();
-    let mut changed: SmallVec<[(DbIndex, &[u8]); 4]> = SmallVec::new();
+    let mut changed = false;
     for effect in shard.effects.pending() {
-        let key = &*effect.key;
         match effect.event.class {
-            Class::Expired | Class::Evicted => log.push(effect.db, [b"DEL", key].into_iter()),
-            Class::KeyMiss | Class::New | Class::Overwritten | Class::TypeChanged => {}
-            // What expired in a hash is said by whoever let it go.
-            _ if effect.event == Event::HEXPIRED => {}
-            _ if changed.contains(&(effect.db, key)) => {}
-            _ => changed.push((effect.db, key)),
+            Class::Expired | Class::Evicted => log.push(effect.db, [b"DEL", &*effect.key].into_iter()),
+            _ => changed |= changes(effect.event),
         }
     }
     log.append(&said.before);
@@ -53,32 +49,42 @@ pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
         log.cut();
     } else if !said.commands.is_empty() {
         log.append_block(&said.commands);
-    } else if !changed.is_empty() && said.unsaid != Unsaid::Nothing {
+    } else if changed && said.unsaid != Unsaid::Nothing {
+        let as_it_came = said.unsaid == Unsaid::Request;
         match repeat {
             Repeat::AsSaid => {}
-            Repeat::Request { entry, db, argv } if entry.is_common && said.unsaid == Unsaid::Request => {
-                log.push(db, argv.iter());
-            }
-            Repeat::Pieces { entry, db, argv, begins, stride }
-                if entry.is_common && said.unsaid == Unsaid::Request =>
-            {
+            Repeat::Request { entry, db, argv } if entry.is_common && as_it_came => log.push(db, argv.iter()),
+            Repeat::Pieces { entry, db, argv, begins, stride } if entry.is_common && as_it_came => {
                 let head = usize::from(entry.parent.is_some());
                 let mut spans: SmallVec<[Span; 32]> = argv.spans[..=head].into();
                 begins.iter().for_each(|&at| spans.extend_from_slice(&argv.spans[at..at + stride]));
                 log.push(db, Argv { buf: argv.buf, spans: &spans }.iter());
             }
-            _ => {
-                let changed: Vec<(DbIndex, Box<[u8]>)> =
-                    changed.into_iter().map(|(db, key)| (db, Box::from(key))).collect();
-                let mut state = Commands::default();
-                for (db, key) in changed {
-                    let table = &shard.dbs[db.index()].table;
-                    let entry = table.find(table.hasher().hash(&key), &key);
-                    rebuild(&key, entry, Over::Anything, &mut |args| state.push(db, args.iter().copied()));
-                }
-                log.append_block(&state);
-            }
+            _ => log.append_block(&state(shard)),
         }
     }
     shard.log = Some(log);
+}
+
+/// The keys that were changed, as they are now.
+fn state(shard: &Shard) -> Commands {
+    let mut known = HashSet::<(DbIndex, &[u8]), ahash::RandomState>::default();
+    let mut state = Commands::default();
+    for effect in shard.effects.pending() {
+        let (db, key) = (effect.db, &*effect.key);
+        if changes(effect.event) && known.insert((db, key)) {
+            let table = &shard.dbs[db.index()].table;
+            let entry = table.find(table.hasher().hash(key), key);
+            rebuild(key, entry, Over::Anything, &mut |args| state.push(db, args.iter().copied()));
+        }
+    }
+    state
+}
+
+/// Does an effect say that its key has another value now, or is gone, because of the command itself? What expired in a
+/// hash was said by whoever let it go.
+fn changes(event: Event) -> bool {
+    use Class::{Evicted, Expired, KeyMiss, New, Overwritten, TypeChanged};
+    !matches!(event.class, Expired | Evicted | KeyMiss | New | Overwritten | TypeChanged)
+        && event != Event::HEXPIRED
 }

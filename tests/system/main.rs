@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aof;
 mod persistence;
 mod start;
 mod tools;
