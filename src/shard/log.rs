@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::shard::Shard;
 use crate::types::DbIndex;
@@ -178,8 +178,8 @@ pub enum Unsaid {
 /// What a handler said.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub struct Said {
-    /// What had happened before the command could run: fields whose time had come are gone.
-    pub before: Commands,
+    /// What had happened before the command could run: fields of these hashes whose time had come are gone.
+    pub before: Vec<(DbIndex, Box<[u8]>, Commands)>,
     pub commands: Commands,
     pub unsaid: Unsaid,
     /// The commands are one shard's word for all, and every shard has come to them.
@@ -203,6 +203,16 @@ impl LogChunk {
     }
 }
 
+/// What a transaction over several shards has done here so far.
+#[derive(Debug, Default)]
+struct Part {
+    commands: Commands,
+    /// The keys that it has changed: until it is over nobody else does, but time and want of memory.
+    keys: HashSet<(DbIndex, Box<[u8]>), ahash::RandomState>,
+    /// It has changed whole databases.
+    everything: bool,
+}
+
 /// A shard's log.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -213,7 +223,7 @@ pub struct Log {
     /// What runs is one block with what ran since then (a script, EXEC), and how deep blocks are nested.
     block: Option<Mark>,
     depth: u32,
-    parts: HashMap<u64, Commands, ahash::RandomState>,
+    parts: HashMap<u64, Part, ahash::RandomState>,
     items: Vec<Item>,
     chunks: u64,
 }
@@ -259,11 +269,13 @@ impl Log {
 
     /// Fields of a hash have expired: whoever reads the log deletes none by the clock.
     pub fn say_expired_fields(&mut self, db: DbIndex, key: &[u8], fields: &[Vec<u8>]) {
+        let mut commands = Commands::default();
         for fields in fields.chunks(FIELDS_PER_COMMAND) {
             let args: Vec<&[u8]> =
                 [&b"HDEL"[..], key].into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
-            self.said.before.push(db, args.into_iter());
+            commands.push(db, args.into_iter());
         }
+        self.said.before.push((db, key.into(), commands));
     }
 
     /// Was anything said?
@@ -291,6 +303,29 @@ impl Log {
         }
     }
 
+    /// Adds what happened to a key by itself: its time had come, or memory was wanted. That is behind what a transaction has
+    /// done to it, also when the transaction is not over.
+    pub fn append_gone(&mut self, db: DbIndex, key: &[u8], commands: &Commands) {
+        if !self.parts.is_empty() {
+            let open = self.open;
+            let name = (db, Box::from(key));
+            let changed = |part: &Part| part.everything || part.keys.contains(&name);
+            let holder =
+                self.parts.iter_mut().find(|(tx, part)| Some(**tx) != open && changed(part)).map(|(_, part)| part);
+            if let Some(part) = holder {
+                return part.commands.append(commands);
+            }
+        }
+        self.append(commands);
+    }
+
+    /// The command that runs has changed a key. Matters within transactions only.
+    pub fn note_change(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(tx) = self.open {
+            self.parts.entry(tx).or_default().keys.insert((db, key.into()));
+        }
+    }
+
     /// Adds commands that are repeated as one where they belong now.
     pub fn append_block(&mut self, commands: &Commands) {
         if commands.count > 1 {
@@ -304,15 +339,17 @@ impl Log {
 
     /// What follows stands behind a command of all shards together, or is one. Matters within transactions only.
     pub fn cut(&mut self) {
-        if self.open.is_some() {
-            self.current().cut();
+        if let Some(tx) = self.open {
+            let part = self.parts.entry(tx).or_default();
+            part.commands.cut();
+            part.everything = true;
         }
     }
 
     /// Where commands go now: the part of the transaction whose work runs, or behind the others.
     pub fn current(&mut self) -> &mut Commands {
         match self.open {
-            Some(tx) => self.parts.entry(tx).or_default(),
+            Some(tx) => &mut self.parts.entry(tx).or_default().commands,
             None => {
                 if !matches!(self.items.last(), Some(Item::Plain(_))) {
                     self.items.push(Item::Plain(Commands::default()));
@@ -359,8 +396,8 @@ impl Log {
 
     /// The transaction is over here. `of` shards have a part of it, this one included.
     pub fn close(&mut self, tx: u64, of: u16) {
-        let commands = self.parts.remove(&tx).unwrap_or_default();
-        self.items.push(Item::Part { tx, of, commands });
+        let part = self.parts.remove(&tx).unwrap_or_default();
+        self.items.push(Item::Part { tx, of, commands: part.commands });
     }
 
     /// What follows belongs to the next file.
@@ -432,5 +469,26 @@ mod tests {
         assert_eq!(shown(&stages[2]), (String::new(), None));
         assert_eq!(stages[3].dbs, dbs(4, 4), "it begins with a SELECT, whatever it is");
         assert_eq!(stages.iter().map(|stage| stage.count).collect::<Vec<_>>(), [1, 1, 0, 2]);
+    }
+
+    #[test]
+    fn what_a_transaction_made_and_time_took_is_gone_behind_it() {
+        let mut log = Log::default();
+        let del = |key: &[u8]| {
+            let mut gone = Commands::default();
+            gone.push(DbIndex(0), [b"DEL", key].into_iter());
+            gone
+        };
+        log.enter(1);
+        log.push(DbIndex(0), [&b"SET"[..], b"mine", b"v"].into_iter());
+        log.note_change(DbIndex(0), b"mine");
+        log.leave();
+        log.append_gone(DbIndex(0), b"mine", &del(b"mine"));
+        log.append_gone(DbIndex(0), b"other", &del(b"other"));
+        log.close(1, 1);
+        let chunk = log.take_chunk().unwrap();
+        let [Item::Plain(plain), Item::Part { commands, .. }] = &chunk.items[..] else { panic!("{chunk:?}") };
+        assert_eq!(*plain, del(b"other"));
+        assert!(commands.bytes.ends_with(&del(b"mine").bytes));
     }
 }

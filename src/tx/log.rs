@@ -38,11 +38,19 @@ pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
     let mut changed = false;
     for effect in shard.effects.pending() {
         match effect.event.class {
-            Class::Expired | Class::Evicted => log.push(effect.db, [b"DEL", &*effect.key].into_iter()),
-            _ => changed |= changes(effect.event),
+            Class::Expired | Class::Evicted => {
+                let mut gone = Commands::default();
+                gone.push(effect.db, [b"DEL", &*effect.key].into_iter());
+                log.append_gone(effect.db, &effect.key, &gone);
+            }
+            _ if changes(effect.event) => {
+                changed = true;
+                log.note_change(effect.db, &effect.key);
+            }
+            _ => {}
         }
     }
-    log.append(&said.before);
+    said.before.iter().for_each(|(db, key, commands)| log.append_gone(*db, key, commands));
     if said.for_all {
         log.cut();
         log.append(&said.commands);
