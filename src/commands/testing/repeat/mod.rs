@@ -1,6 +1,11 @@
 //! Is what a log repeats the same as what was done? Random commands of every family run on shards with a log; what they
 //! logged runs on new shards that know no time, and both must hold the same: values, deadlines, groups.
 
+mod forms;
+mod lines;
+
+use lines::{HASHES, KEYS, LISTS, SETS, STREAMS, STRINGS, WHOLE, ZSETS};
+
 use super::node::Node;
 use crate::commands::rebuild::{Over, rebuild};
 use crate::commands::{Row, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets};
@@ -22,158 +27,6 @@ const FAMILIES: &[&[Row]] = &[
     sort::ROWS,
     lists::ROWS,
 ];
-
-/// In a line `a/b` is one of its alternatives, `a+b` in one are two words, and `$x` is made by [`Words::word`].
-const STRINGS: &[&str] = &[
-    "SET $s $v",
-    "SET $s $v /NX/XX/GET/KEEPTTL /EX+$t/PX+$ms/EXAT+$ut/PXAT+$utms",
-    "SET $s $v IFEQ/IFNE $v /PX+$ms/KEEPTTL",
-    "SETNX $s $v",
-    "SETEX $s $t $v",
-    "PSETEX $s $ms $v",
-    "GET $s",
-    "GETEX $s /EX+$t/PX+$ms/PXAT+$utms/PERSIST/EXAT+1",
-    "GETDEL $s",
-    "GETSET $s $v",
-    "MSET $s $v $s $v",
-    "MSETNX $s $v $s $v",
-    "MSETEX 2 $s $v $s $v /NX/XX /EX+$t/PX+$ms/KEEPTTL",
-    "APPEND $s $v",
-    "SETRANGE $s $n $v",
-    "INCR $s",
-    "DECRBY $s $n",
-    "INCRBYFLOAT $s $f",
-    "INCREX $s /BYINT+$n/BYFLOAT+$f /UBOUND+9/SATURATE+LBOUND+2 /EX+$t/PX+$ms/PERSIST/PXAT+1",
-    "DELEX $s /IFEQ+$v/IFNE+$v",
-    "DELIFEQ $s $v",
-    "SETBIT $s $n 0/1",
-    "BITOP AND/OR/XOR/DIFF/ONE/ANDOR $s $s $s",
-    "BITFIELD $s SET u8 $n $n OVERFLOW SAT/WRAP/FAIL INCRBY i5 $n $n",
-    "PFADD $p $v $v",
-    "PFCOUNT $p /$p",
-    "PFMERGE $p $p",
-    "PFDEBUG TODENSE/GETREG $p",
-];
-
-const KEYS: &[&str] = &[
-    "DEL $k",
-    "DEL $k $k",
-    "UNLINK $k $k",
-    "EXPIRE $k $t /NX/XX/GT/LT",
-    "PEXPIRE $k $ms /NX/XX/GT/LT",
-    "EXPIREAT $k 1/$ut",
-    "PEXPIREAT $k $utms",
-    "PERSIST $k",
-    "RENAME $k $k",
-    "RENAMENX $k $k",
-    "COPY $k $k /DB+1 /REPLACE",
-    "MOVE $k 1",
-    "TTL $k",
-    "EXISTS $k $k",
-    "DUMP $k",
-    "SCAN 0",
-    "RANDOMKEY",
-    "SORT $l ALPHA /DESC/LIMIT+0+2 STORE $l",
-    "SORT $e ALPHA BY $v* GET # GET $s STORE $l",
-    "SELECT 0/1",
-    "SELECT 0",
-];
-
-const LISTS: &[&str] = &[
-    "LPUSH/RPUSH $l $v /$v+$v",
-    "LPUSHX/RPUSHX $l $v",
-    "LPOP/RPOP $l /1/2",
-    "LINSERT $l BEFORE/AFTER $v $v",
-    "LSET $l $n $v",
-    "LREM $l 1/0/-2 $v",
-    "LTRIM $l 0/1 -1/2",
-    "LMOVE $l $l LEFT/RIGHT LEFT/RIGHT",
-    "RPOPLPUSH $l $l",
-    "BLMOVE $l $l LEFT/RIGHT LEFT/RIGHT 0",
-    "BRPOPLPUSH $l $l 0",
-    "LMOVEM/LMOVEM $l $l LEFT/RIGHT LEFT/RIGHT COUNT/EXACTLY 1/2/3 OBO/BULK",
-    "BLMOVEM $l $l LEFT/RIGHT LEFT/RIGHT 0 COUNT 2 OBO/BULK",
-    "LMPOP 2 $l $l LEFT/RIGHT /COUNT+2",
-    "BLPOP/BRPOP $l $l 0",
-    "BLMPOP 0 2 $l $l LEFT/RIGHT /COUNT+2",
-];
-
-const SETS: &[&str] = &[
-    "SADD $e $v /$v+$v",
-    "SREM $e $v",
-    "SMOVE $e $e $v",
-    "SPOP $e",
-    "SPOP $e 1/2/9",
-    "SINTERSTORE/SUNIONSTORE/SDIFFSTORE $e $e $e",
-];
-
-const ZSETS: &[&str] = &[
-    "ZADD $z /NX/XX/GT/LT /CH $f $v /$f+$v",
-    "ZADD $z INCR $f $v",
-    "ZINCRBY $z $f $v",
-    "ZREM $z $v",
-    "ZPOPMIN/ZPOPMAX $z /2",
-    "BZPOPMIN/BZPOPMAX $z $z 0",
-    "ZMPOP 2 $z $z MIN/MAX /COUNT+2",
-    "BZMPOP 0 2 $z $z MIN/MAX /COUNT+2",
-    "ZREMRANGEBYRANK $z 0 $n",
-    "ZREMRANGEBYSCORE $z -inf $f",
-    "ZUNIONSTORE/ZINTERSTORE $z 2 $z $z /WEIGHTS+2+3 /AGGREGATE+MIN/AGGREGATE+COUNT",
-    "ZDIFFSTORE $z 2 $z $z",
-    "ZRANGESTORE $z $z 0 $n",
-    "GEOADD $g $n $n $v",
-    "GEOSEARCHSTORE $g $g FROMLONLAT 3 3 BYRADIUS 900 km /COUNT+2/COUNT+2+ANY /STOREDIST",
-    "GEORADIUS $g 3 3 900 km STORE/STOREDIST $g",
-];
-
-const HASHES: &[&str] = &[
-    "HSET $h $v $v /$v+$v",
-    "HSETNX $h $v $v",
-    "HDEL $h $v",
-    "HINCRBY $h $v $n",
-    "HINCRBYFLOAT $h $v $f",
-    "HEXPIRE $h $t /NX/XX/GT/LT FIELDS 2 $v $v",
-    "HPEXPIRE $h $ms FIELDS 1 $v",
-    "HEXPIREAT $h $ut/1 FIELDS 2 $v $v",
-    "HPEXPIREAT $h $utms FIELDS 1 $v",
-    "HPERSIST $h FIELDS 2 $v $v",
-    "HGETEX $h /EX+$t/PX+$ms/PERSIST/EXAT+1 FIELDS 2 $v $v",
-    "HGETDEL $h FIELDS 2 $v $v",
-    "HSETEX $h /FNX/FXX /EX+$t/PX+$ms/KEEPTTL/EXAT+1 FIELDS 2 $v $v $v $v",
-    "HGETALL $h",
-];
-
-const STREAMS: &[&str] = &[
-    "XADD $x */*/*/$id $v $v",
-    "XADD $x * $v $v $v $v",
-    "XADD $x MAXLEN/MINID /=/~ 3/10/$id * $v $v",
-    "XADD $x MAXLEN ~ 5 LIMIT 3 * $v $v",
-    "XADD $x DELREF/KEEPREF/ACKED MAXLEN 4 * $v $v",
-    "XADD $x IDMP p $v * $v $v",
-    "XADD $x NOMKSTREAM * $v $v",
-    "XTRIM $x MAXLEN/MINID /=/~ 2/8/$id /DELREF/ACKED",
-    "XDEL $x $near $near",
-    "XDELEX $x KEEPREF/DELREF/ACKED IDS 2 $near $near",
-    "XACKDEL $x g/h KEEPREF/DELREF/ACKED IDS 2 $near $near",
-    "XSETID $x 9999999999999-1 /ENTRIESADDED+100+MAXDELETEDID+5-5",
-    "XGROUP CREATE $x g/h $/0/$id /MKSTREAM /ENTRIESREAD+3",
-    "XGROUP CREATE $x g/h 0 MKSTREAM",
-    "XGROUP SETID $x g/h $/0/$near /ENTRIESREAD+4",
-    "XGROUP CREATECONSUMER $x g/h one/two",
-    "XGROUP DELCONSUMER $x g/h one/two",
-    "XGROUP DESTROY $x h",
-    "XREADGROUP GROUP g/h one/two /COUNT+2 STREAMS $x $x >/> >/>",
-    "XREADGROUP GROUP g/h one/two /COUNT+2 /NOACK /CLAIM+0 STREAMS $x >",
-    "XREADGROUP GROUP g/h one/two/three COUNT 3 STREAMS $x 0/$near",
-    "XACK $x g/h $near $near",
-    "XNACK $x g/h SILENT/FAIL/FATAL IDS 1 $near",
-    "XCLAIM $x g/h one/two 0/3 $near $near /FORCE /JUSTID /RETRYCOUNT+7 /IDLE+3/TIME+1700000000003 /LASTID+$near",
-    "XAUTOCLAIM $x g/h one/two 0/3 0 /COUNT+2 /JUSTID",
-    "XCFGSET $x IDMP-DURATION 5",
-];
-
-/// Commands that touch whole databases: rare, or nothing lasts.
-const WHOLE: &[&str] = &["FLUSHDB", "FLUSHALL /ASYNC", "SWAPDB 0 1"];
 
 struct Words {
     rng: fastrand::Rng,
