@@ -90,6 +90,8 @@ pub struct Core {
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub skip_checksums: bool,
     /// `min-replicas-to-write` asks for replicas, of which there are none.
     pub lacks_replicas: bool,
     /// There are save points.
@@ -195,6 +197,7 @@ impl Core {
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.shard.settings.skip_checksums = self.skip_checksums;
         self.shard.notice(super::settings::notice_wants(&self.config));
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
@@ -492,6 +495,7 @@ impl Core {
             clients_checked_ms: 0,
             turned_away: Vec::new(),
             active_expire: true,
+            skip_checksums: false,
             lacks_replicas: false,
             has_save_rules: false,
             jobs: Vec::new(),

@@ -18,9 +18,9 @@ use crate::config::id;
 use crate::persistence::aof::LogMode;
 use crate::persistence::load::{Batch, Load, LoadOptions};
 use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
-use crate::persistence::{AlreadyRunning, Durable, level, path_of};
-use crate::rdb::Limits;
+use crate::persistence::{AlreadyRunning, Durable, delay_of, level, path_of};
 use crate::rdb::file::FileEntry;
+use crate::rdb::{Limits, RdbError};
 use crate::resp::{Output, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::shard::Moved;
@@ -47,6 +47,8 @@ const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the d
 const BATCHES_PER_TURN: usize = 4;
 /// A shutdown saves again when something changed while it saved, so many times.
 const SHUTDOWN_SAVES: usize = 4;
+/// Of keys without a value in a file the log names so many. Redis's number.
+const EMPTY_KEYS_TOLD: u64 = 10;
 /// A transaction that nobody waits for.
 const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
 
@@ -449,7 +451,8 @@ impl Core {
         let durable = self.shared.durable.clone();
         let options = LoadOptions {
             path: path_of(&self.config),
-            check: self.config.flag(id::RDBCHECKSUM),
+            check: self.config.flag(id::RDBCHECKSUM) && !self.skip_checksums,
+            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
             databases: self.shard.dbs.len() as u32,
             flush,
             merge,
@@ -511,7 +514,17 @@ impl Core {
             let (path, key) = (load.options.path.display(), entry.key.escape_ascii());
             format!("{path}: the key '{key}' at offset {}: {what}", entry.offset)
         };
-        let value = entry.parse(limits).map_err(|error| of(&error))?;
+        let value = match entry.parse(limits) {
+            Err(RdbError::Empty(_)) => {
+                load.keys_loaded.fetch_sub(1, Ordering::Relaxed);
+                if load.keys_empty.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
+                    let text = format!("Loading: skipping empty key: {}", entry.key.escape_ascii());
+                    self.shared.durable.log(level::NOTICE, text);
+                }
+                return Ok(());
+            }
+            parsed => parsed.map_err(|error| of(&error))?,
+        };
         let clock = self.shard.access_clock();
         let access = match (clock.counting, entry.idle_seconds, entry.frequency) {
             (Counting::Lru, Some(seconds), _) => clock.with_idle(seconds),

@@ -32,6 +32,8 @@ pub struct LoadOptions {
     pub flush: bool,
     /// A key that is there already is replaced; otherwise it is an error.
     pub merge: bool,
+    /// `key-load-delay`: each key takes so long, for tests.
+    pub key_delay_us: u64,
     /// Entries whose deadline is earlier are left out.
     pub now_ms: u64,
 }
@@ -60,6 +62,8 @@ pub struct Load {
     pub loaded_bytes: AtomicU64,
     pub keys_loaded: AtomicU64,
     pub keys_expired: AtomicU64,
+    /// Keys whose value is an empty collection: Redis passes over them.
+    pub keys_empty: AtomicU64,
 }
 
 impl Load {
@@ -118,6 +122,7 @@ impl Durable {
             loaded_bytes: AtomicU64::new(0),
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
+            keys_empty: AtomicU64::new(0),
             options,
         });
         let mut state = self.state();
@@ -221,6 +226,9 @@ impl<'l> Dealer<'l> {
 
     fn entry(&mut self, entry: FileEntry) -> Result<(), String> {
         let options = &self.load.options;
+        if options.key_delay_us > 0 {
+            std::thread::sleep(std::time::Duration::from_micros(options.key_delay_us));
+        }
         if entry.db >= options.databases {
             let error = format!(
                 "database {}, where there are {}: the key at offset {} has no place",

@@ -226,6 +226,7 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
+        key_delay_us: persistence::delay_of(config, id::KEY_LOAD_DELAY),
         now_ms: clock::realtime_ms(),
         path: path.clone(),
     };
@@ -235,7 +236,11 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             let seconds = clock::realtime_ms().saturating_sub(load.begun_ms) as f64 / 1000.0;
             let (keys, expired) =
                 (load.keys_loaded.load(Ordering::Relaxed), load.keys_expired.load(Ordering::Relaxed));
-            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
+            let empty = match load.keys_empty.load(Ordering::Relaxed) {
+                0 => String::new(),
+                empty => format!(", empty keys skipped: {empty}"),
+            };
+            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}."));
             log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
             process.ready.one_more();
         }

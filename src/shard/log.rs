@@ -310,8 +310,11 @@ impl Log {
             let open = self.open;
             let name = (db, Box::from(key));
             let changed = |part: &Part| part.everything || part.keys.contains(&name);
-            let holder =
-                self.parts.iter_mut().find(|(tx, part)| Some(**tx) != open && changed(part)).map(|(_, part)| part);
+            let holder = self
+                .parts
+                .iter_mut()
+                .find(|(tx, part)| Some(**tx) != open && changed(part))
+                .map(|(_, part)| part);
             if let Some(part) = holder {
                 return part.commands.append(commands);
             }
@@ -462,7 +465,8 @@ mod tests {
         let chunk = log.take_chunk().unwrap();
         let [Item::Part { commands, .. }] = &chunk.items[..] else { panic!("one part") };
         let stages: Vec<Commands> = commands.stages().collect();
-        let shown = |stage: &Commands| (String::from_utf8_lossy(&stage.bytes).replace("\r\n", " "), stage.dbs);
+        let shown =
+            |stage: &Commands| (String::from_utf8_lossy(&stage.bytes).replace("\r\n", " "), stage.dbs);
         let dbs = |first, last| Some((DbIndex(first), DbIndex(last)));
         assert_eq!(shown(&stages[0]), ("*1 $1 a ".into(), dbs(3, 3)));
         assert_eq!(shown(&stages[1]), ("*2 $6 SELECT $1 3 *1 $1 b ".into(), dbs(3, 3)));

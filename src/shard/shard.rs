@@ -62,6 +62,8 @@ pub struct Settings {
     pub max_bulk_bytes: usize,
     /// Expire keys without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// Take payloads of RESTORE whose checksum is wrong (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skip_checksums: bool,
     /// CLIENT PAUSE: expired keys are not seen, and stay.
     pub stands_still: bool,
     /// A log is replayed: nothing has expired.
@@ -80,6 +82,7 @@ impl Default for Settings {
             lfu_decay_minutes: 1,
             max_bulk_bytes: 512 << 20,
             active_expire: true,
+            skip_checksums: false,
             stands_still: false,
             replaying: false,
             lazy_user_flush: false,

@@ -101,7 +101,9 @@ fn stream(client: &mut Client, key: &[u8]) -> Value {
     let facts = ["length", "last-generated-id", "max-deleted-entry-id", "entries-added", "entries"];
     let mut all: Vec<Value> = facts.iter().map(|name| full.field(name)).collect();
     for group in full.field("groups").elements() {
-        all.extend(["name", "last-delivered-id", "entries-read", "pending"].iter().map(|name| group.field(name)));
+        all.extend(
+            ["name", "last-delivered-id", "entries-read", "pending"].iter().map(|name| group.field(name)),
+        );
         for consumer in group.field("consumers").elements() {
             all.extend(["name", "pending"].iter().map(|name| consumer.field(name)));
         }

@@ -4,6 +4,7 @@
 mod support;
 
 mod aof;
+mod disk;
 mod persistence;
 mod start;
 mod tools;

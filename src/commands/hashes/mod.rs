@@ -82,7 +82,8 @@ fn say_fields(ctx: &mut Ctx<'_>, key: &[u8], fields: &[&[u8]], then: Then) {
             }
             Then::Persist => show_fields(&[b"HPERSIST", key], fields, show),
             Then::Delete => {
-                let args: Vec<&[u8]> = [&b"HDEL"[..], key].into_iter().chain(fields.iter().copied()).collect();
+                let args: Vec<&[u8]> =
+                    [&b"HDEL"[..], key].into_iter().chain(fields.iter().copied()).collect();
                 show(&args);
             }
         }

@@ -1,6 +1,7 @@
 //! DUMP and RESTORE.
 
 use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::rdb::payload::restore_unchecked;
 use crate::rdb::{Limits, RdbError, dump_value, payload_version, restore_value};
 use crate::resp::Reply;
 use crate::shard::access::{AccessClock, Counting};
@@ -86,7 +87,8 @@ pub fn restore(
     }
     let settings = &ctx.shard.settings;
     let limits = Limits { string_bytes: settings.max_bulk_bytes, encodings: settings.encodings };
-    let value = restore_value(payload, limits).map_err(|error| match error {
+    let restore = if settings.skip_checksums { restore_unchecked } else { restore_value };
+    let value = restore(payload, limits).map_err(|error| match error {
         RdbError::TooNew(_) | RdbError::Checksum => CommandError::BadDumpFooter,
         _ => CommandError::BadDump,
     })?;
@@ -107,8 +109,9 @@ pub fn restore(
         }
     } else {
         keys.put(key, Moved { value, expire_at_ms, access }, Event::RESTORE);
+        let is_checked = !ctx.shard.settings.skip_checksums;
         ctx.say(|log, db| match payload_version(payload) {
-            ..=READ_EVERYWHERE => {
+            ..=READ_EVERYWHERE if is_checked => {
                 let mut digits = itoa::Buffer::new();
                 let at = digits.format(expire_at_ms.unwrap_or(0)).as_bytes();
                 log.say(db, &[b"RESTORE", key, at, payload, b"REPLACE", b"ABSTTL"]);

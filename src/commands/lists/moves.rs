@@ -6,15 +6,15 @@
 use smallvec::SmallVec;
 
 use super::{end_of, node_limit, pop_event, push_event, say_pop};
-use crate::commands::rebuild::Pieces;
 use crate::commands::block::{Block, WaitFor, WhenOver, timeout_of_seconds};
 use crate::commands::collection::{change, view_of};
+use crate::commands::rebuild::Pieces;
 use crate::commands::spec::{Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
+use crate::shard::log::Log;
 use crate::types::list::{End, Item, NodeLimit};
 use crate::types::number::parse_i64;
-use crate::shard::log::Log;
 use crate::types::{DbIndex, Kind, List};
 
 /// The orders of the two keys.

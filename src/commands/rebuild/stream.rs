@@ -60,14 +60,7 @@ pub fn rebuild(key: &[u8], stream: &Stream, show: Show<'_>) {
         let mut digits = [itoa::Buffer::new(), itoa::Buffer::new()];
         let [seconds, size] = &mut digits;
         let (seconds, size) = (seconds.format(idmp.duration_seconds), size.format(idmp.max_size));
-        show(&[
-            b"XCFGSET",
-            key,
-            b"IDMP-DURATION",
-            seconds.as_bytes(),
-            b"IDMP-MAXSIZE",
-            size.as_bytes(),
-        ]);
+        show(&[b"XCFGSET", key, b"IDMP-DURATION", seconds.as_bytes(), b"IDMP-MAXSIZE", size.as_bytes()]);
     }
 }
 

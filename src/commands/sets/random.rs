@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::reply_member;
 use crate::commands::collection::{change, read};
-use crate::commands::rebuild::Pieces;
 use crate::commands::draw::{Wanted, check_repeats, repeat};
+use crate::commands::rebuild::Pieces;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 
 use super::group::consumer_of;
 use super::ids::strict_id;
-use super::say::Delivery;
 use super::range::reply_entries;
+use super::say::Delivery;
 use super::{no_group, reply_entry, reply_fields, reply_id};
 use crate::commands::block::{Block, LossFn, WaitFor, WhenOver, timeout_of_ms};
 use crate::commands::collection::{change, read, view_of};

@@ -80,6 +80,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("sdslen", 3, 3, Word::OfKey(sdslen)),
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
+    ("set-skip-checksum-validation", 3, 3, Word::Everywhere(set_skip_checksums)),
     ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
     ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
@@ -400,6 +401,12 @@ fn set_active_expire(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), Co
     Ok(())
 }
 
+fn set_skip_checksums(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
+    core.skip_checksums = parse_i64(argv.get(2)).is_some_and(|value| value != 0);
+    core.apply_config();
+    Ok(())
+}
+
 /// Makes this shard's part of the keys. Redis: existing keys stay as they are.
 fn populate(core: &mut Core, asker: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
     let positive = |at: usize| -> Result<u64, CommandError> {
@@ -484,6 +491,8 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "    accessed. Setting it to 1 reenables back the default.",
             "SET-DISABLE-DENY-SCRIPTS <0|1>",
             "    Setting it to 1 lets scripts call commands that are not for scripts.",
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Setting it to 1 lets RESTORE and DEBUG RELOAD take what has a wrong checksum.",
             "SHARD [<key>]",
             "    Return the number of the shard that owns <key>, or of the shard on whose",
             "    core this connection is.",

@@ -83,12 +83,7 @@ impl Big {
     }
 
     /// Removes what is due; how many fields, and whether there are more.
-    pub fn expire_due(
-        &mut self,
-        now_ms: u64,
-        budget: usize,
-        gone: &mut dyn FnMut(&[u8]),
-    ) -> (usize, bool) {
+    pub fn expire_due(&mut self, now_ms: u64, budget: usize, gone: &mut dyn FnMut(&[u8])) -> (usize, bool) {
         let mut bytes = 0;
         let visits = budget.saturating_mul(VISITS_PER_FIELD);
         let mut name = |entry: EntryRef<'_, LongValue>| {

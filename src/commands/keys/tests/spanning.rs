@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::node_of;
-use crate::commands::testing::node::Node;
 use super::{check, run};
+use crate::commands::testing::node::Node;
 use crate::shard::ValueView;
 use crate::types::Value;
 
