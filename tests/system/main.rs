@@ -4,6 +4,7 @@
 mod support;
 
 mod aof;
+mod aof_load;
 mod disk;
 mod persistence;
 mod start;
