@@ -25,6 +25,8 @@ pub enum CommandError {
     OutOfMemory,
     NoReplicas,
     CannotSave,
+    /// The append-only file cannot be written: the system's number of the error, or 0 when the disk is too slow.
+    CannotLog(i32),
     NotANumber,
     BusyKey,
     BadDump,
@@ -76,6 +78,13 @@ impl CommandError {
     pub fn code(line: &str) -> &str {
         line.split([' ', '\r', '\n']).next().unwrap_or("ERR")
     }
+}
+
+/// The system's words for one of its errors.
+pub fn system_error(errno: i32) -> String {
+    let text = std::io::Error::from_raw_os_error(errno).to_string();
+    // The library adds the number.
+    text.rsplit_once(" (os error").map_or(text.clone(), |(words, _)| words.to_owned())
 }
 
 /// What an error quotes of an argument. Redis: `most` bytes of it, and nothing after a zero byte.
@@ -131,6 +140,12 @@ impl fmt::Display for CommandError {
             LfuSelected => {
                 "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching \
                  between policies at runtime LRU and LFU data will take some time to adjust."
+            }
+            CannotLog(0) => {
+                "MISCONF Errors writing to the AOF file: The disk is too slow, too much waits for it"
+            }
+            CannotLog(errno) => {
+                return write!(f, "MISCONF Errors writing to the AOF file: {}", system_error(*errno));
             }
             InvalidExpire(command) => {
                 return write!(f, "ERR invalid expire time in '{command}' command");

@@ -203,6 +203,7 @@ pub const DBFILENAME: TextId = TextId::of("dbfilename");
 pub const STOP_WRITES_ON_BGSAVE_ERROR: FlagId = FlagId::of("stop-writes-on-bgsave-error");
 pub const RDBCOMPRESSION: FlagId = FlagId::of("rdbcompression");
 pub const RDBCHECKSUM: FlagId = FlagId::of("rdbchecksum");
+pub const RDB_WRITE_VERSION: ChoiceId = ChoiceId::of("rdb-write-version");
 pub const RDB_DEL_SYNC_FILES: FlagId = FlagId::of("rdb-del-sync-files");
 pub const RDB_SAVE_INCREMENTAL_FSYNC: FlagId = FlagId::of("rdb-save-incremental-fsync");
 pub const RDB_KEY_SAVE_DELAY: IntegerId = IntegerId::of("rdb-key-save-delay");

@@ -15,13 +15,17 @@ use crate::commands::context::ClientView;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, Entry};
 use crate::config::id;
+use crate::persistence::aof::LogMode;
+use crate::persistence::aof::find::find;
+use crate::persistence::aof::manifest::Folder;
+use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Batch, Load, LoadOptions};
 use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
-use crate::persistence::{AlreadyRunning, level, path_of};
-use crate::rdb::Limits;
+use crate::persistence::{AlreadyRunning, Durable, delay_of, level, path_of};
 use crate::rdb::file::FileEntry;
+use crate::rdb::{Limits, RdbError};
 use crate::resp::{Output, Reply};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::shard::Moved;
 use crate::shard::access::Counting;
 use crate::sys::{clock, signals};
@@ -37,13 +41,19 @@ pub const IN_PROGRESS: CommandError = CommandError::Line("ERR Background save al
 const SAVE_FAILED: CommandError = CommandError::Line("ERR");
 const LOAD_FAILED: CommandError =
     CommandError::Line("ERR Error trying to load the RDB dump, check server logs.");
+const LOG_LOAD_FAILED: CommandError =
+    CommandError::Line("ERR Error trying to load the AOF files, check server logs.");
 const SHUTDOWN_FAILED: CommandError = CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs.");
+pub const SWITCHED_OFF: CommandError =
+    CommandError::Line("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the dataset in memory");
 
 /// Batches of a file that a core takes in one turn.
 const BATCHES_PER_TURN: usize = 4;
 /// A shutdown saves again when something changed while it saved, so many times.
 const SHUTDOWN_SAVES: usize = 4;
+/// Of keys without a value in a file the log names so many. Redis's number.
+const EMPTY_KEYS_TOLD: u64 = 10;
 /// A transaction that nobody waits for.
 const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
 
@@ -51,13 +61,28 @@ const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
 pub enum Job {
     Save {
         token: Token,
-        save: Arc<SaveJob>,
+        /// Until no other is under way: none.
+        save: Option<Arc<SaveJob>>,
+    },
+    /// WAITAOF.
+    Synced {
+        token: Token,
+        /// Per shard, the last chunk of its log that is to be on disk.
+        needs: Box<[u64]>,
+        /// How many files and replicas must have it.
+        wanted: (i64, i64),
+        deadline_ns: Option<u64>,
     },
     Reload {
         token: Token,
         phase: Phase,
         flush: bool,
         merge: bool,
+    },
+    /// DEBUG LOADAOF.
+    LoadLog {
+        token: Token,
+        load: Arc<Load>,
     },
     Shutdown(Shutdown),
     /// Another core shuts down.
@@ -68,6 +93,15 @@ pub enum Job {
     Refuse {
         token: Token,
     },
+}
+
+/// What is to be loaded, at the wish of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// DEBUG RELOAD: save first, empty the databases, let keys of the file replace others?
+    Snapshot { save: bool, flush: bool, merge: bool },
+    /// DEBUG LOADAOF.
+    Log,
 }
 
 /// How far a job of several steps is.
@@ -97,6 +131,11 @@ pub struct Shutdown {
     paused_before: (i64, bool),
 }
 
+/// Is it neither loading nor ending?
+fn durable_is_serving(durable: &Durable) -> bool {
+    durable.is_attached() && !durable.is_loading() && !durable.stopping.load(Ordering::Relaxed)
+}
+
 /// A file's batches for this core.
 pub type Loading = (Arc<Load>, Receiver<Batch>);
 
@@ -105,14 +144,30 @@ impl Core {
 
     /// Why a command may not run while the data set is loaded, or cannot be saved.
     #[cold]
-    pub fn durable_refusal(&self, entry: &Entry) -> Option<CommandError> {
+    pub fn durable_refusal(&mut self, conn: ConnId, entry: &Entry) -> Option<CommandError> {
+        if self.clients.at(conn.index).kind == ListenerKind::Loader {
+            return None;
+        }
         let durable = &self.shared.durable;
         if durable.is_loading() && !entry.row.flags.has(Flags::LOADING) {
             return Some(LOADING);
         }
         // Redis: PING tells of it too.
         let told = entry.is_write || entry.full_name == "ping";
-        (told && self.cannot_save()).then_some(CommandError::CannotSave)
+        match () {
+            () if !told => None,
+            () if self.cannot_save() => Some(CommandError::CannotSave),
+            () => self.cannot_log().map(CommandError::CannotLog),
+        }
+    }
+
+    /// Why the append-only file cannot be written, if there is one: the system's number, 0 when it is too slow.
+    pub fn cannot_log(&self) -> Option<i32> {
+        let aof = &self.shared.durable.aof;
+        if !self.shared.durable.is_gated() || aof.state().mode == LogMode::Off {
+            return None;
+        }
+        aof.error().or_else(|| aof.is_behind().then_some(0))
     }
 
     /// Did the last save fail, and are writes to be refused for it?
@@ -135,6 +190,38 @@ impl Core {
             functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
             ..SaveOptions::of(&self.config, self.shared.memory.total())
         };
+        self.begin_save(client, options)
+    }
+
+    /// Begins a rewrite of the append-only file. Clients are as with [`Core::start_save`].
+    pub fn start_rewrite(
+        &mut self,
+        client: Option<(Token, ClientView, &'static str)>,
+    ) -> Result<Arc<SaveJob>, AlreadyRunning> {
+        let libraries = self.shared.scripts.libraries.all();
+        let mut options = SaveOptions {
+            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            ..SaveOptions::of_base(&self.config, self.shared.memory.total())
+        };
+        {
+            let aof = self.shared.durable.aof.state();
+            if aof.closing {
+                return Err(AlreadyRunning);
+            }
+            if let Some(base) = &mut options.base {
+                base.logged = aof.mode != LogMode::Off;
+            }
+        }
+        let job = self.begin_save(client, options)?;
+        self.shared.durable.log(level::NOTICE, "Background append only file rewriting started");
+        Ok(job)
+    }
+
+    fn begin_save(
+        &mut self,
+        client: Option<(Token, ClientView, &'static str)>,
+        options: SaveOptions,
+    ) -> Result<Arc<SaveJob>, AlreadyRunning> {
         let job = self.shared.durable.begin_save(options)?;
         if self.shared.shards == 1 {
             self.shard.begin_snapshot(&job);
@@ -154,7 +241,13 @@ impl Core {
     /// Tells others how much this shard has changed, and saves when it is time.
     pub fn durable_cron(&mut self) {
         let durable = self.shared.durable.clone();
-        if !durable.is_attached() || durable.is_loading() || durable.stopping.load(Ordering::Relaxed) {
+        if !durable_is_serving(&durable) {
+            return;
+        }
+        if self.me == ShardId(0) {
+            self.tell_log_events();
+        }
+        if self.rewrite_if_due() {
             return;
         }
         let scheduled = {
@@ -173,6 +266,58 @@ impl Core {
         }
     }
 
+    /// Rewrites the append-only file if somebody asked for it earlier, or it has grown. True when that began.
+    fn rewrite_if_due(&mut self) -> bool {
+        let durable = self.shared.durable.clone();
+        if durable.is_saving() {
+            return false;
+        }
+        let now_s = clock::realtime_ms() / 1000;
+        let log = |text: String| durable.log(level::WARNING, text);
+        let mut aof = durable.aof.state();
+        let growth = || {
+            let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            let (now, base) = (of(&durable.aof.current_bytes), of(&durable.aof.base_bytes).max(1));
+            let percent = self.config.integer(id::AUTO_AOF_REWRITE_PERCENTAGE) as u64;
+            let growth = (u128::from(now) * 100 / u128::from(base)).saturating_sub(100);
+            let is_large = now > self.config.memory(id::AUTO_AOF_REWRITE_MIN_SIZE);
+            (percent > 0 && is_large && growth >= u128::from(percent)).then_some(growth)
+        };
+        if aof.closing {
+            return false;
+        }
+        if aof.rewrite_scheduled {
+            if aof.is_limited(now_s, log) {
+                return false;
+            }
+        } else if aof.mode == LogMode::On
+            && let Some(growth) = growth()
+            && !aof.is_limited(now_s, log)
+        {
+            durable.log(level::NOTICE, format!("Starting automatic rewriting of AOF on {growth}% growth"));
+        } else {
+            return false;
+        }
+        drop(aof);
+        self.start_rewrite(None).is_ok()
+    }
+
+    /// What the log's threads have measured becomes events of LATENCY.
+    fn tell_log_events(&mut self) {
+        for (name, at_s, ms) in self.shared.durable.aof.take_events() {
+            self.observe.latency.add(name, at_s, ms);
+        }
+    }
+
+    /// When a job is to be looked at although there is no news.
+    pub(super) fn job_deadline_ns(&self) -> Option<u64> {
+        let of = |job: &Job| match job {
+            Job::Synced { deadline_ns, .. } => *deadline_ns,
+            _ => None,
+        };
+        self.jobs.iter().filter_map(of).min()
+    }
+
     /// Once a turn: changes are counted, and what threads have finished is followed up.
     #[inline]
     pub fn durable_turn(&mut self, io: &mut dyn NetIo) -> bool {
@@ -184,8 +329,14 @@ impl Core {
         if news != self.news_seen {
             self.news_seen = news;
             self.step_jobs(io);
+            let may_begin = durable_is_serving(&self.shared.durable);
+            if self.me == ShardId(0) && may_begin {
+                self.rewrite_if_due();
+            }
+        } else if self.job_deadline_ns().is_some_and(|at| at <= self.now_ns) {
+            self.step_jobs(io);
         }
-        self.shared.durable.is_loading() && self.load_some()
+        self.shared.durable.is_loading() && self.load_some(io)
     }
 
     /// Redis: with save points, FLUSHALL writes the empty data set at once.
@@ -219,11 +370,32 @@ impl Core {
 
     fn step_job(&mut self, io: &mut dyn NetIo, job: Job) -> Option<Job> {
         match job {
-            Job::Save { token, save } => match save.outcome() {
-                None => Some(Job::Save { token, save }),
+            Job::Save { token, save: None } => Some(Job::Save { token, save: self.start_save(None).ok() }),
+            Job::Save { token, save: Some(save) } => match save.outcome() {
+                None => Some(Job::Save { token, save: Some(save) }),
                 Some(Outcome::Saved { .. }) => self.answer(token, None),
                 Some(Outcome::Cancelled | Outcome::Failed(_)) => self.answer(token, Some(SAVE_FAILED)),
             },
+            Job::Synced { token, needs, wanted, deadline_ns } => {
+                let conn = ConnId { index: token.index, generation: token.generation };
+                let is_gone = self.clients.get(conn).is_none();
+                let local = i64::from(self.is_synced(&needs));
+                // Redis: when the log is switched off, nobody waits for it.
+                let is_off = wanted.0 > 0 && self.shared.durable.aof.state().mode == LogMode::Off;
+                let is_over = deadline_ns.is_some_and(|at| at <= self.now_ns);
+                if !is_gone && !is_over && !is_off && (local < wanted.0 || wanted.1 > 0) {
+                    return Some(Job::Synced { token, needs, wanted, deadline_ns });
+                }
+                self.shared.durable.aof.waiters.fetch_sub(1, Ordering::SeqCst);
+                match is_off && !is_over {
+                    true => self.answer(token, Some(SWITCHED_OFF)),
+                    false => self.answer_with(token, |reply| {
+                        reply.array(2);
+                        reply.int(local);
+                        reply.int(0);
+                    }),
+                }
+            }
             Job::Reload { token, phase, flush, merge } => {
                 let phase = match phase {
                     Phase::Wait => match self.start_save(None) {
@@ -249,6 +421,17 @@ impl Core {
                 };
                 Some(Job::Reload { token, phase, flush, merge })
             }
+            Job::LoadLog { token, load } => match load.outcome() {
+                None => Some(Job::LoadLog { token, load }),
+                Some(Ok(())) => {
+                    self.shared.durable.log(level::NOTICE, "Append Only File loaded by DEBUG LOADAOF");
+                    self.answer(token, None)
+                }
+                Some(Err(error)) => {
+                    self.shared.durable.log(level::WARNING, error);
+                    self.answer(token, Some(LOG_LOAD_FAILED))
+                }
+            },
             Job::Shutdown(shutdown) => self.step_shutdown(io, shutdown),
             Job::End { token } if self.shared.durable.stopping.load(Ordering::Acquire) => {
                 Some(Job::End { token })
@@ -260,17 +443,20 @@ impl Core {
 
     /// Answers a client whose job is done.
     fn answer(&mut self, token: Token, error: Option<CommandError>) -> Option<Job> {
-        let conn = ConnId { index: token.index, generation: token.generation };
         if let Some(error) = &error {
             self.observe.count_error(error);
         }
+        self.answer_with(token, |reply| match error {
+            None => reply.ok(),
+            Some(error) => write_error(&error, reply),
+        })
+    }
+
+    fn answer_with(&mut self, token: Token, write: impl FnOnce(&mut Reply<'_>)) -> Option<Job> {
+        let conn = ConnId { index: token.index, generation: token.generation };
         let client = self.clients.get(conn)?;
         let mut output = Output::default();
-        let mut reply = Reply::new(&mut output, client.protocol);
-        match error {
-            None => reply.ok(),
-            Some(error) => write_error(&error, &mut reply),
-        }
+        write(&mut Reply::new(&mut output, client.protocol));
         client.stall = Stall::None;
         self.deliver(token, &mut output);
         self.ready.push_back(conn);
@@ -279,8 +465,17 @@ impl Core {
 
     // --- loading -----------------------------------------------------------------------------------------------
 
-    /// DEBUG RELOAD: saves (or not), then loads, having emptied the databases (or not).
-    pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, (save, flush, merge): (bool, bool, bool)) {
+    /// Saves if that is asked for, then loads.
+    pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, asked: Asked) {
+        let Asked::Snapshot { save, flush, merge } = asked else {
+            return match self.start_log_load() {
+                Ok(load) => self.begin_job(io, Job::LoadLog { token, load }),
+                Err(error) => {
+                    self.shared.durable.log(level::WARNING, error);
+                    self.answer(token, Some(LOG_LOAD_FAILED));
+                }
+            };
+        };
         let phase = match save {
             true => Some(Phase::Wait),
             false => self.start_load(flush, merge).map(Phase::Loading),
@@ -293,24 +488,46 @@ impl Core {
         }
     }
 
+    /// DEBUG LOADAOF: what is in the log takes the place of what is here.
+    fn start_log_load(&mut self) -> Result<Arc<Load>, String> {
+        let durable = self.shared.durable.clone();
+        let folder = Folder::of(&self.config);
+        let found = find(&folder, &durable)?.ok_or_else(|| "There is no append-only file".to_owned())?;
+        let mut log = LogOptions::of(&self.config, found, self.table);
+        log.is_written = durable.aof.state().mode != LogMode::Off;
+        let options = LoadOptions {
+            path: folder.path,
+            check: self.config.flag(id::RDBCHECKSUM),
+            databases: self.shard.dbs.len() as u32,
+            flush: true,
+            merge: false,
+            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
+            now_ms: 0,
+            log: Some(log),
+        };
+        durable.begin_load(options, || Ok(()), |_| {}).map_err(|error| error.to_string())
+    }
+
     /// DEBUG RELOAD's second half.
     pub fn start_load(&mut self, flush: bool, merge: bool) -> Option<Arc<Load>> {
         let durable = self.shared.durable.clone();
         let options = LoadOptions {
             path: path_of(&self.config),
-            check: self.config.flag(id::RDBCHECKSUM),
+            check: self.config.flag(id::RDBCHECKSUM) && !self.skip_checksums,
+            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
             databases: self.shard.dbs.len() as u32,
             flush,
             merge,
             now_ms: clock::realtime_ms(),
+            log: None,
         };
         let path = options.path.clone();
-        let loaded = durable.begin_load(options, |_| {});
+        let loaded = durable.begin_load(options, || Ok(()), |_| {});
         loaded.inspect_err(|error| durable.log(level::WARNING, format!("{}: {error}", path.display()))).ok()
     }
 
     /// Takes its share of a file that is loaded. True when there was some.
-    fn load_some(&mut self) -> bool {
+    fn load_some(&mut self, io: &mut dyn NetIo) -> bool {
         if self.loading.is_none() {
             let load = self.shared.durable.state().load.clone();
             self.loading = load.and_then(|load| Some((load.clone(), load.inbox(self.me.index())?)));
@@ -342,7 +559,20 @@ impl Core {
                         }
                     }
                 }
+                Ok(Batch::Rest(answer)) => {
+                    // The loader waits for it.
+                    let _ = answer.send(self.is_at_rest());
+                }
+                Ok(Batch::Replay) => self.begin_replay(),
+                Ok(Batch::Commands(commands)) => self.replay(&commands),
+                Ok(Batch::Connection(stream)) => self.adopt_loader(io, stream),
+                // The loader waits until nobody has this any more.
+                Ok(Batch::Reach(reached)) => drop(reached),
                 Ok(Batch::End) => {
+                    self.end_replay();
+                    if self.shared.durable.aof.state().mode == LogMode::On {
+                        self.begin_log();
+                    }
                     self.shared.durable.set_dirty(self.me.index(), self.shard.effects.dirty);
                     load.core_ended(&self.shared.durable);
                     return true;
@@ -360,7 +590,17 @@ impl Core {
             let (path, key) = (load.options.path.display(), entry.key.escape_ascii());
             format!("{path}: the key '{key}' at offset {}: {what}", entry.offset)
         };
-        let value = entry.parse(limits).map_err(|error| of(&error))?;
+        let value = match entry.parse(limits) {
+            Err(RdbError::Empty(_)) => {
+                load.keys_loaded.fetch_sub(1, Ordering::Relaxed);
+                if load.keys_empty.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
+                    let text = format!("Loading: skipping empty key: {}", entry.key.escape_ascii());
+                    self.shared.durable.log(level::NOTICE, text);
+                }
+                return Ok(());
+            }
+            parsed => parsed.map_err(|error| of(&error))?,
+        };
         let clock = self.shard.access_clock();
         let access = match (clock.counting, entry.idle_seconds, entry.frequency) {
             (Counting::Lru, Some(seconds), _) => clock.with_idle(seconds),
@@ -394,6 +634,23 @@ impl Core {
     /// Ends the process, after a save if one is due. A client is answered only when that fails.
     pub fn shut_down(&mut self, io: &mut dyn NetIo, token: Option<Token>, options: ShutdownOptions) {
         let durable = self.shared.durable.clone();
+        // Redis: the log would be lost that was just asked for.
+        let first = durable.state().saving.as_ref().is_some_and(|save| save.is_rewrite());
+        let first = {
+            let aof = durable.aof.state();
+            aof.mode == LogMode::WaitRewrite && (first || aof.rewrite_scheduled)
+        };
+        if first && !options.force {
+            durable.log(level::WARNING, "Writing initial AOF, can't exit.");
+            signals::clear();
+            if let Some(token) = token {
+                self.answer(token, Some(SHUTDOWN_FAILED));
+            }
+            return;
+        }
+        if first {
+            durable.log(level::WARNING, "Writing initial AOF. Exit anyway.");
+        }
         if durable.stopping.swap(true, Ordering::AcqRel) {
             if let Some(token) = token {
                 self.jobs.push(Job::End { token });

@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 
 use super::core::Core;
+use crate::persistence::aof::{LogMode, Message};
 use crate::resp::Output;
 use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::TxId;
@@ -23,6 +24,8 @@ struct Held {
 
 /// What a core keeps back.
 pub struct LogGate {
+    /// Which switching off of the log this core has followed.
+    generation: u64,
     /// `appendfsync always`.
     pub holds: bool,
     /// Per shard, the last chunk that a reply of this core may tell of.
@@ -32,7 +35,7 @@ pub struct LogGate {
 
 impl LogGate {
     pub fn new(shards: usize) -> LogGate {
-        LogGate { holds: false, seen: vec![0; shards].into(), held: VecDeque::new() }
+        LogGate { generation: 0, holds: false, seen: vec![0; shards].into(), held: VecDeque::new() }
     }
 }
 
@@ -76,11 +79,52 @@ impl Core {
     pub(super) fn give_log(&mut self) -> u64 {
         let Some(log) = &mut self.shard.log else { return 0 };
         if let Some(chunk) = log.take_chunk() {
-            self.shared.durable.aof.give(self.me, chunk);
+            let durable = &self.shared.durable;
+            durable.aof.give(self.me, chunk);
+            if durable.aof.is_behind() {
+                durable.aof_status_changed();
+            }
         }
         let last = log.last_chunk();
         self.log_gate.seen[self.me.index()] = last;
         last
+    }
+
+    /// What this shard does is logged from here on.
+    pub fn begin_log(&mut self) {
+        self.shard.log_on();
+    }
+
+    /// Switches this shard's log off if the process's is.
+    #[inline]
+    pub fn follow_log_switch(&mut self) {
+        let generation = self.shared.durable.aof.generation();
+        if generation != self.log_gate.generation {
+            self.log_gate.generation = generation;
+            self.end_log(generation);
+        }
+    }
+
+    #[cold]
+    fn end_log(&mut self, generation: u64) {
+        self.give_log();
+        let chunk = self.shard.log_off();
+        self.shared.durable.aof.tell(Message::Off { shard: self.me, chunk, generation });
+    }
+
+    /// The last chunks that this client may have heard of, its own writes included.
+    pub fn log_needs(&self) -> Box<[u64]> {
+        let mut needs = self.log_gate.seen.clone();
+        let mine = &mut needs[self.me.index()];
+        *mine = self.shard.log.as_ref().map_or(*mine, |log| log.last_chunk());
+        needs
+    }
+
+    /// Is all of that on disk?
+    pub fn is_synced(&self, needs: &[u64]) -> bool {
+        let aof = &self.shared.durable.aof;
+        aof.state().mode == LogMode::On
+            && needs.iter().enumerate().all(|(shard, &chunk)| aof.synced(ShardId(shard as u16)) >= chunk)
     }
 
     // --- replies ------------------------------------------------------------------------------------------------
@@ -98,6 +142,7 @@ impl Core {
         if !self.log_gate.holds || self.shard.log.is_none() || self.is_on_disk(&self.log_gate.seen) {
             return Some(out);
         }
+        self.clients.at(conn.index).held = true;
         let LogGate { seen, held, .. } = &mut self.log_gate;
         match held.back_mut() {
             Some(last) if last.needs == *seen => last.replies.push((conn, out)),
@@ -108,7 +153,7 @@ impl Core {
 
     fn is_on_disk(&self, needs: &[u64]) -> bool {
         let aof = &self.shared.durable.aof;
-        needs.iter().enumerate().all(|(shard, &chunk)| aof.synced(ShardId(shard as u16)) >= chunk)
+        needs.iter().enumerate().all(|(shard, &chunk)| aof.released(ShardId(shard as u16)) >= chunk)
     }
 
     /// Could held replies leave?
@@ -125,7 +170,8 @@ impl Core {
         while self.may_send_held() {
             let first = self.log_gate.held.pop_front().expect("looked at just now");
             for (conn, out) in first.replies {
-                if self.clients.get(conn).is_some() {
+                if let Some(client) = self.clients.get(conn) {
+                    client.held = false;
                     self.hand_over(io, conn, out);
                 }
             }

@@ -9,12 +9,13 @@ use super::core::Core;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, RowId};
 use crate::observe::rates::Totals;
-use crate::observe::report::{CommandReport, DbReport, Loading, Memory, Persistence, ScriptFacts};
+use crate::observe::report::{AofFacts, CommandReport, DbReport, Loading, Memory, Persistence, ScriptFacts};
 use crate::observe::slowlog::{Logged, Which, shown_args};
 use crate::observe::{CoreReport, Facts};
+use crate::persistence::aof::LogMode;
 use crate::pubsub::Space;
 use crate::resp::{Argv, Output};
-use crate::runtime::face::{ConnId, ListenerKind};
+use crate::runtime::face::ConnId;
 use crate::shard::stats::KeyStats;
 use crate::sys::{clock, process};
 use crate::tx::execute::WhatRan;
@@ -304,7 +305,7 @@ impl Core {
     }
 
     fn report_clients(&self, report: &mut CoreReport) {
-        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
+        for client in self.clients.iter().filter(|client| client.kind.is_for_clients()) {
             report.clients += 1;
             // Redis: who waits for CLIENT PAUSE to end counts as blocked.
             report.blocked += u64::from(client.blocked || client.stall == super::client::Stall::Paused);
@@ -326,7 +327,26 @@ impl Core {
         let state = durable.state();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let loading = state.load.as_ref().filter(|_| durable.is_loading());
+        let log = &durable.aof;
+        let of_log = log.state();
+        let rewriting = state.saving.as_ref().filter(|save| save.is_rewrite());
+        let aof = AofFacts {
+            enabled: of_log.mode != LogMode::Off,
+            rewriting: rewriting.map(|save| save.begun_s),
+            rewrite_scheduled: of_log.rewrite_scheduled,
+            rewrite_failed: of_log.rewrite_failed,
+            last_rewrite_took_s: of_log.last_rewrite_took_s,
+            rewrites: of_log.rewrites,
+            failures_in_a_row: of_log.failures_in_a_row,
+            write_failed: log.error().is_some(),
+            current_bytes: count(&log.current_bytes),
+            base_bytes: count(&log.base_bytes),
+            buffer_bytes: log.pending_bytes(),
+            pending_syncs: count(&log.pending_syncs),
+            delayed_syncs: count(&log.delayed_syncs),
+        };
         Persistence {
+            aof,
             loading: loading.map(|load| Loading {
                 begun_s: load.begun_s,
                 total_bytes: load.total_bytes,
@@ -336,6 +356,7 @@ impl Core {
             saving: state
                 .saving
                 .as_ref()
+                .filter(|save| !save.is_rewrite())
                 .map(|save| (save.begun_s, count(&save.keys_done), count(&save.keys_total))),
             last_save_s: state.last_save_s,
             last_failed: state.last_failed,

@@ -138,6 +138,7 @@ impl Core {
             out_of_memory,
             lacks_replicas: self.lacks_replicas,
             cannot_save: self.cannot_save(),
+            cannot_log: self.cannot_log(),
             deny_nothing: shared.scripts.deny_nothing.load(Ordering::Relaxed),
         };
         let gates = gates_of(found.flags(), gates)?;
@@ -409,6 +410,11 @@ fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
     }
     if gates.cannot_save && !no_writes {
         return Err(CommandError::CannotSave);
+    }
+    if let Some(errno) = gates.cannot_log
+        && !no_writes
+    {
+        return Err(CommandError::CannotLog(errno));
     }
     if gates.lacks_replicas && !no_writes {
         return Err(CommandError::NoReplicas);

@@ -221,7 +221,7 @@ fn memory(out: &mut String, facts: &Facts, total: &CoreReport) {
     line!(out, "mem_clients_slaves", "0");
     line!(out, "mem_clients_normal", "{}", total.client_bytes);
     line!(out, "mem_cluster_links", "0");
-    line!(out, "mem_aof_buffer", "0");
+    line!(out, "mem_aof_buffer", "{}", facts.persistence.aof.buffer_bytes);
     line!(out, "mem_allocator", "mimalloc");
     line!(out, "mem_overhead_db_hashtable_rehashing", "0");
     line!(out, "active_defrag_running", "0");
@@ -258,18 +258,33 @@ fn persistence(out: &mut String, facts: &Facts) {
     line!(out, "rdb_last_cow_size", "0");
     line!(out, "rdb_last_load_keys_expired", "{}", of.keys_expired);
     line!(out, "rdb_last_load_keys_loaded", "{}", of.keys_loaded);
-    line!(out, "aof_enabled", "0");
-    line!(out, "aof_rewrite_in_progress", "0");
-    line!(out, "aof_rewrite_scheduled", "0");
-    line!(out, "aof_last_rewrite_time_sec", "-1");
-    line!(out, "aof_current_rewrite_time_sec", "-1");
-    line!(out, "aof_last_bgrewrite_status", "ok");
-    line!(out, "aof_rewrites", "0");
-    line!(out, "aof_rewrites_consecutive_failures", "0");
-    line!(out, "aof_last_write_status", "ok");
+    let aof = &of.aof;
+    let status = |failed: bool| if failed { "err" } else { "ok" };
+    line!(out, "aof_enabled", "{}", u8::from(aof.enabled));
+    line!(out, "aof_rewrite_in_progress", "{}", u8::from(aof.rewriting.is_some()));
+    line!(out, "aof_rewrite_scheduled", "{}", u8::from(aof.rewrite_scheduled));
+    line!(out, "aof_last_rewrite_time_sec", "{}", seconds(aof.last_rewrite_took_s));
+    line!(
+        out,
+        "aof_current_rewrite_time_sec",
+        "{}",
+        seconds(aof.rewriting.map(|begun_s| now_s.saturating_sub(begun_s)))
+    );
+    line!(out, "aof_last_bgrewrite_status", "{}", status(aof.rewrite_failed));
+    line!(out, "aof_rewrites", "{}", aof.rewrites);
+    line!(out, "aof_rewrites_consecutive_failures", "{}", aof.failures_in_a_row);
+    line!(out, "aof_last_write_status", "{}", status(aof.write_failed));
     line!(out, "aof_last_cow_size", "0");
     line!(out, "module_fork_in_progress", "0");
     line!(out, "module_fork_last_cow_size", "0");
+    if aof.enabled {
+        line!(out, "aof_current_size", "{}", aof.current_bytes);
+        line!(out, "aof_base_size", "{}", aof.base_bytes);
+        line!(out, "aof_pending_rewrite", "{}", u8::from(aof.rewrite_scheduled));
+        line!(out, "aof_buffer_length", "{}", aof.buffer_bytes);
+        line!(out, "aof_pending_bio_fsync", "{}", aof.pending_syncs);
+        line!(out, "aof_delayed_fsync", "{}", aof.delayed_syncs);
+    }
     if let Some(Loading { begun_s, total_bytes, loaded_bytes }) = loading {
         let since_s = now_s.saturating_sub(begun_s).max(1);
         let per_second = (loaded_bytes / since_s).max(1);

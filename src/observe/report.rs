@@ -204,6 +204,27 @@ pub struct Persistence {
     pub saves: u64,
     pub keys_expired: u64,
     pub keys_loaded: u64,
+    pub aof: AofFacts,
+}
+
+/// How the append-only file stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AofFacts {
+    pub enabled: bool,
+    /// When the rewrite under way began.
+    pub rewriting: Option<u64>,
+    pub rewrite_scheduled: bool,
+    pub rewrite_failed: bool,
+    pub last_rewrite_took_s: Option<u64>,
+    pub rewrites: u64,
+    pub failures_in_a_row: u64,
+    /// The last write, or the last sync, failed.
+    pub write_failed: bool,
+    pub current_bytes: u64,
+    pub base_bytes: u64,
+    pub buffer_bytes: u64,
+    pub pending_syncs: u64,
+    pub delayed_syncs: u64,
 }
 
 /// A load under way.

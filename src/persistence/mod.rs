@@ -3,6 +3,7 @@
 //! - [`save`]: a snapshot's way from the shards into a file.
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
+//! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
 //! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
@@ -16,17 +17,21 @@
 
 pub mod aof;
 pub mod check;
+pub mod convert;
 pub mod load;
 pub mod save;
+pub mod verify;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use load::Load;
-use save::{SaveJob, SaveOptions};
+use save::{Outcome, SaveJob, SaveOptions};
 
-use crate::config::{Config, id};
+use crate::config::Config;
+use crate::config::id::{self, IntegerId};
+use crate::rdb::Target;
 use crate::sys::clock;
 
 /// After a failed save the next automatic one waits this long. Redis's number.
@@ -157,7 +162,71 @@ impl Durable {
     }
 
     fn set_gate(&self, state: &State) {
-        self.gated.store(self.is_loading() || state.last_failed, Ordering::Relaxed);
+        let behind = self.aof.is_behind();
+        self.aof.note_behind(behind);
+        let cannot_log = behind || self.aof.error().is_some();
+        self.gated.store(self.is_loading() || state.last_failed || cannot_log, Ordering::Relaxed);
+    }
+
+    /// Gives every core a turn.
+    fn wake(&self) {
+        if let Some(host) = self.host.get() {
+            (host.wake)();
+        }
+    }
+
+    // --- the log -----------------------------------------------------------------------------------------------
+
+    /// Whether the log can be written is another thing now.
+    pub fn aof_status_changed(&self) {
+        let state = self.state();
+        self.set_gate(&state);
+    }
+
+    /// These chunks are on disk, per shard.
+    fn aof_synced(&self, chunks: &[u64]) {
+        if self.aof.note_synced(chunks) && self.aof.waiters.load(Ordering::SeqCst) > 0 {
+            self.tell();
+        }
+    }
+
+    /// Gives up the rewrite under way.
+    pub fn cancel_rewrite(&self) -> bool {
+        let state = self.state();
+        let rewrite = state.saving.as_ref().filter(|job| job.is_rewrite());
+        rewrite.inspect(|job| job.cancel()).is_some()
+    }
+
+    /// Is a snapshot written, whatever for?
+    pub fn is_saving(&self) -> bool {
+        self.state().saving.is_some()
+    }
+
+    /// The log's writer is through with a rewrite.
+    fn rewrite_ended(&self, job: &SaveJob, outcome: &Outcome) {
+        let now_s = clock::realtime_ms() / 1000;
+        let mut state = self.state();
+        state.saving = None;
+        let mut aof = self.aof.state();
+        match outcome {
+            Outcome::Saved { .. } => {
+                aof.rewrite_failed = false;
+                aof.failures_in_a_row = 0;
+            }
+            Outcome::Failed(_) => {
+                aof.rewrite_failed = true;
+                aof.failures_in_a_row += 1;
+                aof.rewrite_scheduled |= aof.mode == aof::LogMode::WaitRewrite;
+            }
+            // FLUSHALL, or the log was switched: it is begun anew.
+            Outcome::Cancelled => aof.rewrite_scheduled |= aof.mode != aof::LogMode::Off,
+        }
+        aof.last_rewrite_took_s = Some(now_s.saturating_sub(job.begun_s));
+        drop(aof);
+        self.set_gate(&state);
+        drop(state);
+        self.tell();
+        self.aof.tell(aof::Message::Look);
     }
 
     // --- changes -----------------------------------------------------------------------------------------------
@@ -210,11 +279,20 @@ impl Durable {
         if state.saving.is_some() {
             return Err(AlreadyRunning);
         }
-        state.scheduled = false;
-        state.last_try_s = clock::realtime_ms() / 1000;
+        if options.base.is_some() {
+            let mut aof = self.aof.state();
+            aof.rewrite_scheduled = false;
+            aof.rewrites += 1;
+        } else {
+            state.scheduled = false;
+            state.last_try_s = clock::realtime_ms() / 1000;
+        }
         let job = SaveJob::begin(self.clone(), options, self.dirty.len());
         if job.outcome().is_none() {
             state.saving = Some(job.clone());
+        } else if job.is_rewrite() {
+            drop(state);
+            self.rewrite_ended(&job, &Outcome::Failed("no thread can be started".into()));
         } else {
             // It could not even begin.
             state.last_failed = true;
@@ -258,6 +336,21 @@ impl Durable {
     /// Everything there is was just read from a file.
     fn all_is_saved(&self) {
         self.saved_dirty.store(self.all_changes(), Ordering::Relaxed);
+    }
+}
+
+/// A delay per key in microseconds. Redis: negative ones are less than one each, which is nothing here.
+pub fn delay_of(config: &Config, setting: IntegerId) -> u64 {
+    u64::try_from(config.integer(setting)).unwrap_or(0)
+}
+
+/// For which Redis files are written.
+pub fn target_of(config: &Config) -> Target {
+    // The setting takes no version that cannot be written.
+    let chosen = |version| Target::exactly(version, clock::realtime_ms());
+    match config.choice_bits(id::RDB_WRITE_VERSION) {
+        0 => Target::FILE,
+        version => u16::try_from(version).ok().and_then(chosen).unwrap_or(Target::FILE),
     }
 }
 

@@ -11,23 +11,28 @@
 //! are taken in any case: a core never waits for a disk. So the memory of a snapshot is what is written to while the
 //! disk is behind, at most a copy of the data.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
+use super::aof::rewrite::temporary_base;
 use super::{Durable, level};
+use crate::commands::rebuild::rebuild;
 use crate::config::{Config, id};
 use crate::rdb::file::{self, Access};
-use crate::rdb::format::{VERSION_FIELD_DEADLINES, VERSION_WRITTEN, opcode};
+use crate::rdb::format::opcode;
+use crate::rdb::target::{Losses, Target};
 use crate::rdb::write::Writer;
 use crate::shard::EntryView;
 use crate::shard::access::{AccessClock, Counting};
+use crate::shard::log::{Commands, Rotation, put_select};
 use crate::shard::snapshot::{Beginning, Sink, Source};
 use crate::sys::{clock, process};
 use crate::types::DbIndex;
@@ -54,8 +59,25 @@ pub struct SaveOptions {
     pub counting_frequency: bool,
     /// What `maxmemory` counts, for the file's facts.
     pub used_bytes: u64,
+    /// For which Redis.
+    pub target: Target,
+    /// `rdb-key-save-delay`: each key takes so long, for tests.
+    pub key_delay_us: u64,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// It is to be the base of the append-only file.
+    pub base: Option<Base>,
+}
+
+/// How a base of the append-only file is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Base {
+    /// As a snapshot; else as commands.
+    pub rdb: bool,
+    /// Shards log what follows.
+    pub logged: bool,
+    /// `aof-timestamp-enabled`
+    pub timestamp: bool,
 }
 
 impl SaveOptions {
@@ -69,9 +91,85 @@ impl SaveOptions {
             counting_idle: policy.ends_with("-lru"),
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
+            target: super::target_of(config),
+            key_delay_us: super::delay_of(config, id::RDB_KEY_SAVE_DELAY),
             functions: Vec::new(),
+            base: None,
         }
     }
+
+    /// For the base of the append-only file.
+    pub fn of_base(config: &Config, used_bytes: u64) -> SaveOptions {
+        let base = Base {
+            rdb: config.flag(id::AOF_USE_RDB_PREAMBLE),
+            logged: false,
+            timestamp: config.flag(id::AOF_TIMESTAMP_ENABLED),
+        };
+        SaveOptions {
+            path: temporary_base(),
+            incremental_sync: config.flag(id::AOF_REWRITE_INCREMENTAL_FSYNC),
+            // The log is Redis 7.0's, and nothing may be missing in it, whatever `rdb-write-version` drops.
+            target: Target::DUMP,
+            base: Some(base),
+            ..SaveOptions::of(config, used_bytes)
+        }
+    }
+
+    fn is_rdb(&self) -> bool {
+        self.base.is_none_or(|base| base.rdb)
+    }
+}
+
+/// A snapshot of nothing.
+pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
+    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[]);
+    out.push(opcode::EOF);
+    let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
+}
+
+fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u8>, Losses) {
+    let mut writer = Writer::of(options.target);
+    let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
+    file::write_header(&mut writer.out, options.target.version_of_file(field_deadlines));
+    let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name.as_bytes(), value.as_bytes());
+    aux("redis-ver", crate::REDIS_VERSION);
+    aux("redis-bits", &usize::BITS.to_string());
+    aux("ctime", &now_s.to_string());
+    aux("used-mem", &options.used_bytes.to_string());
+    aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
+    aux("aof-base", if options.base.is_some() { "1" } else { "0" });
+    options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
+    for (db, (keys, expires)) in sums(beginnings) {
+        file::write_select(&mut writer, u32::from(db.0));
+        file::write_resize(&mut writer, keys, expires);
+    }
+    (writer.out, writer.losses)
+}
+
+/// What stands before the entries of a base of commands.
+fn header_of_commands(options: &SaveOptions, now_s: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    if options.base.is_some_and(|base| base.timestamp) {
+        out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
+    }
+    for source in &options.functions {
+        let mut commands = Commands::default();
+        commands.push(DbIndex(0), [b"FUNCTION" as &[u8], b"LOAD", source].into_iter());
+        out.append(&mut commands.bytes);
+    }
+    out
+}
+
+/// Keys, and keys with a deadline, per database.
+fn sums(beginnings: &[Beginning]) -> BTreeMap<DbIndex, (u64, u64)> {
+    let mut dbs = BTreeMap::<DbIndex, (u64, u64)>::new();
+    for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
+        let sum = dbs.entry(*db).or_default();
+        *sum = (sum.0 + keys, sum.1 + expires);
+    }
+    dbs
 }
 
 /// How a save ended.
@@ -91,8 +189,16 @@ enum Message {
     Ends,
 }
 
+impl std::fmt::Debug for SaveJob {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "SaveJob {}", self.number)
+    }
+}
+
 /// A save under way.
 pub struct SaveJob {
+    /// Counts saves, from 1.
+    pub number: u64,
     options: SaveOptions,
     shards: usize,
     /// Until every shard has begun.
@@ -101,6 +207,7 @@ pub struct SaveJob {
     pending_bytes: AtomicUsize,
     outcome: Mutex<Option<Outcome>>,
     pub begun_s: u64,
+    losses: Mutex<Losses>,
     pub keys_done: AtomicU64,
     pub keys_total: AtomicU64,
 }
@@ -108,7 +215,9 @@ pub struct SaveJob {
 impl SaveJob {
     pub(super) fn begin(durable: Arc<Durable>, options: SaveOptions, shards: usize) -> Arc<SaveJob> {
         let (sender, receiver) = channel();
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
         let job = Arc::new(SaveJob {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             options,
             shards,
             sender: Mutex::new((Some(sender), 0)),
@@ -116,6 +225,7 @@ impl SaveJob {
             pending_bytes: AtomicUsize::new(0),
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
+            losses: Mutex::default(),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
         });
@@ -137,7 +247,7 @@ impl SaveJob {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn cancel(&self) {
+    pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
@@ -145,18 +255,35 @@ impl SaveJob {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    fn run(&self, durable: &Durable, receiver: &Receiver<Message>) {
-        let temporary = self.options.path.with_file_name(format!("temp-{}.rdb", process::pid()));
+    fn run(self: &Arc<Self>, durable: &Durable, receiver: &Receiver<Message>) {
+        let temporary = self.temporary();
         let written = self.write(&temporary, receiver);
         // Whoever still serialises may stop.
         self.cancel();
         let outcome = match written {
             Ok(Some(dirty)) => {
-                durable.log(level::NOTICE, "DB saved on disk");
+                durable.log(
+                    level::NOTICE,
+                    match self.options.base {
+                        None => "DB saved on disk".to_owned(),
+                        Some(_) => format!(
+                            "Successfully created the temporary AOF base file {}",
+                            temporary.display()
+                        ),
+                    },
+                );
+                let losses = *self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+                if losses.any() {
+                    let text = format!(
+                        "WARNING: rdb-write-version is too low for all there is. Not saved: {losses}"
+                    );
+                    durable.log(level::WARNING, text);
+                }
                 Outcome::Saved { dirty }
             }
             Ok(None) => {
-                durable.log(level::NOTICE, "Background saving was called off");
+                let what = if self.options.base.is_some() { "AOF rewrite" } else { "saving" };
+                durable.log(level::NOTICE, format!("Background {what} was called off"));
                 Outcome::Cancelled
             }
             Err(error) => {
@@ -175,7 +302,42 @@ impl SaveJob {
         let (failed, cancelled) =
             (matches!(outcome, Outcome::Failed(_)), matches!(outcome, Outcome::Cancelled));
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        durable.save_ended(self, failed, cancelled, dirty);
+        if self.options.base.is_some() {
+            durable.aof.tell(super::aof::Message::Rewritten(Arc::clone(self)));
+        } else {
+            durable.save_ended(self, failed, cancelled, dirty);
+        }
+    }
+
+    /// Where it is written until it is complete.
+    pub fn temporary(&self) -> PathBuf {
+        match self.options.base {
+            Some(_) => self.options.path.clone(),
+            None => self.options.path.with_file_name(format!("temp-{}.rdb", process::pid())),
+        }
+    }
+
+    /// Is it a rewrite of the append-only file?
+    pub fn is_rewrite(&self) -> bool {
+        self.options.base.is_some()
+    }
+
+    /// Does the log of what follows begin a new file?
+    pub fn is_logged(&self) -> bool {
+        self.options.base.is_some_and(|base| base.logged)
+    }
+
+    /// A snapshot, or commands?
+    pub fn is_rdb(&self) -> bool {
+        self.options.is_rdb()
+    }
+
+    /// Has it been called off, or failed?
+    pub fn is_of_no_use(&self) -> bool {
+        match self.outcome() {
+            Some(outcome) => !matches!(outcome, Outcome::Saved { .. }),
+            None => self.is_cancelled(),
+        }
     }
 
     /// Writes the file. `None` when it was called off; else the sum of changes in it.
@@ -183,21 +345,31 @@ impl SaveJob {
         let of = |what: &str, path: &Path, error: io::Error| format!("{what} {}: {error}", path.display());
         let path = &self.options.path;
         let file = File::create(temporary).map_err(|error| of("creating", temporary, error))?;
-        let mut out = Out::new(file, self.options.checksum, self.options.incremental_sync);
+        let checksum = self.options.checksum && self.options.is_rdb();
+        let mut out = Out::new(file, checksum, self.options.incremental_sync);
         let dirty = match self.fill(&mut out, receiver) {
             Ok(Some(dirty)) => dirty,
             Ok(None) => return Ok(None),
             Err(error) => return Err(of("writing", temporary, error)),
         };
-        out.end().map_err(|error| of("writing", temporary, error))?;
+        let ended = if self.options.is_rdb() { out.end() } else { out.file.sync_all() };
+        ended.map_err(|error| of("writing", temporary, error))?;
         if self.is_cancelled() {
             return Ok(None);
+        }
+        if self.options.base.is_some() {
+            // The log's writer names it.
+            return Ok(Some(dirty));
         }
         fs::rename(temporary, path).map_err(|error| of("renaming to", path, error))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
         synced.map_err(|error| of("syncing the folder of", path, error))?;
         Ok(Some(dirty))
+    }
+
+    fn count_losses(&self, losses: Losses) {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).add(losses);
     }
 
     /// Writes all but the end.
@@ -235,7 +407,10 @@ impl SaveJob {
     fn bytes(&self, out: &mut Out, now: &mut Option<DbIndex>, db: DbIndex, bytes: &[u8]) -> io::Result<()> {
         if *now != Some(db) {
             let mut writer = Writer::new();
-            file::write_select(&mut writer, u32::from(db.0));
+            match self.options.is_rdb() {
+                true => file::write_select(&mut writer, u32::from(db.0)),
+                false => put_select(&mut writer.out, db),
+            }
             out.write(&writer.out)?;
             *now = Some(db);
         }
@@ -245,32 +420,30 @@ impl SaveJob {
     }
 
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
-        let mut writer = Writer::new();
-        let new = beginnings.iter().any(|beginning| beginning.field_deadlines);
-        file::write_header(&mut writer.out, if new { VERSION_FIELD_DEADLINES } else { VERSION_WRITTEN });
-        let mut aux = |name: &str, value: &str| file::write_aux(&mut writer, name, value);
-        aux("redis-ver", crate::REDIS_VERSION);
-        aux("redis-bits", &usize::BITS.to_string());
-        aux("ctime", &self.begun_s.to_string());
-        aux("used-mem", &self.options.used_bytes.to_string());
-        aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
-        aux("aof-base", "0");
-        self.options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
-        let mut dbs = std::collections::BTreeMap::<DbIndex, (u64, u64)>::new();
-        for (db, keys, expires) in beginnings.iter().flat_map(|beginning| &beginning.dbs) {
-            let sum = dbs.entry(*db).or_default();
-            *sum = (sum.0 + keys, sum.1 + expires);
+        let keys = sums(beginnings).values().map(|(keys, _)| keys).sum();
+        self.keys_total.store(keys, Ordering::Relaxed);
+        match self.options.is_rdb() {
+            true => {
+                let (out, losses) = header(&self.options, self.begun_s, beginnings);
+                self.count_losses(losses);
+                out
+            }
+            false => header_of_commands(&self.options, self.begun_s),
         }
-        self.keys_total.store(dbs.values().map(|(keys, _)| keys).sum(), Ordering::Relaxed);
-        for (db, (keys, expires)) in dbs {
-            file::write_select(&mut writer, u32::from(db.0));
-            file::write_resize(&mut writer, keys, expires);
-        }
-        writer.out
+    }
+}
+
+impl Rotation for SaveJob {
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }
 
 impl Source for Arc<SaveJob> {
+    fn rotation(&self) -> Option<Arc<dyn Rotation>> {
+        (self.is_logged() && !self.is_cancelled()).then(|| Arc::clone(self) as Arc<dyn Rotation>)
+    }
+
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink> {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.1 += 1;
@@ -281,9 +454,12 @@ impl Source for Arc<SaveJob> {
             clock: beginning.clock,
             sender: mine,
             db: None,
-            writer: Writer::new(),
+            writer: Writer::of(self.options.target),
+            commands: Commands::default(),
             sent_bytes: 0,
             entries: 0,
+            begun: Instant::now(),
+            all_entries: 0,
         };
         part.send(Message::Begins(beginning));
         Box::new(part)
@@ -298,8 +474,12 @@ struct Part {
     /// Whose entries are in the buffer.
     db: Option<DbIndex>,
     writer: Writer,
+    /// The buffer of a base of commands.
+    commands: Commands,
     sent_bytes: u64,
     entries: u64,
+    begun: Instant,
+    all_entries: u64,
 }
 
 impl Part {
@@ -310,9 +490,16 @@ impl Part {
         }
     }
 
+    fn buffered(&self) -> usize {
+        self.writer.out.len() + self.commands.bytes.len()
+    }
+
     fn flush(&mut self) {
         let Some(db) = self.db.take() else { return };
-        let bytes = std::mem::take(&mut self.writer.out);
+        let bytes = match self.job.options.is_rdb() {
+            true => std::mem::take(&mut self.writer.out),
+            false => std::mem::take(&mut self.commands).bytes,
+        };
         self.sent_bytes += bytes.len() as u64;
         self.job.pending_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         self.job.keys_done.fetch_add(std::mem::take(&mut self.entries), Ordering::Relaxed);
@@ -325,12 +512,19 @@ impl Sink for Part {
         if self.job.is_cancelled() {
             return;
         }
-        if self.db != Some(db) || self.writer.out.len() >= BUFFER_BYTES {
+        if self.db != Some(db) || self.buffered() >= BUFFER_BYTES {
             self.flush();
             self.db = Some(db);
-            self.writer.out.reserve(BUFFER_BYTES / 4);
         }
         self.entries += 1;
+        self.all_entries += 1;
+        if !self.job.options.is_rdb() {
+            let commands = &mut self.commands;
+            return rebuild(entry.key(), Some(entry), &mut |args| commands.push(db, args.iter().copied()));
+        }
+        if self.writer.out.is_empty() {
+            self.writer.out.reserve(BUFFER_BYTES / 4);
+        }
         self.writer.plain_only = ahead || !self.job.options.compress;
         let options = &self.job.options;
         let access = match self.clock.counting {
@@ -346,11 +540,15 @@ impl Sink for Part {
     }
 
     fn bytes(&self) -> u64 {
-        self.sent_bytes + self.writer.out.len() as u64
+        self.sent_bytes + self.buffered() as u64
     }
 
     fn has_room(&mut self) -> bool {
-        self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
+        // All shards together keep to the delay, as one process would.
+        let delay_us =
+            self.job.options.key_delay_us.saturating_mul(self.all_entries * self.job.shards as u64);
+        let is_delayed = delay_us > 0 && self.begun.elapsed() < Duration::from_micros(delay_us);
+        !is_delayed && self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
     }
 
     fn is_cancelled(&self) -> bool {
@@ -359,6 +557,7 @@ impl Sink for Part {
 
     fn finish(mut self: Box<Self>) {
         self.flush();
+        self.job.count_losses(std::mem::take(&mut self.writer.losses));
         self.send(Message::Ends);
         self.sender = None;
     }
@@ -374,7 +573,7 @@ impl Drop for Part {
 }
 
 /// The file being written.
-struct Out {
+pub(super) struct Out {
     file: File,
     digest: Option<Digest<'static, u64, Table<16>>>,
     incremental_sync: bool,
@@ -382,11 +581,11 @@ struct Out {
 }
 
 impl Out {
-    fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
+    pub(super) fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
         Out { file, digest: checksum.then(|| CRC64.digest()), incremental_sync, unsynced_bytes: 0 }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
@@ -399,7 +598,7 @@ impl Out {
         Ok(())
     }
 
-    fn end(&mut self) -> io::Result<()> {
+    pub(super) fn end(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
         let sum = self.digest.as_ref().map_or(0, |digest| digest.clone().finalize());
         self.file.write_all(&sum.to_le_bytes())?;

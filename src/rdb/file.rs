@@ -15,7 +15,7 @@ use std::io::Read;
 
 use super::error::RdbError;
 use super::format::{VERSION_MAX, opcode};
-use super::read::{Limits, Reader, Text};
+use super::read::{Limits, Reader};
 use super::stream_of::Source;
 use super::write::Writer;
 use crate::types::Value;
@@ -237,12 +237,8 @@ impl<R: Read> FileReader<R> {
         let bytes = self.source.end_copy();
         walked?;
         let limits = Limits { string_bytes: most, encodings: Default::default() };
-        let text = Reader::new(&bytes, limits).string().map_err(|error| error.moved(offset))?;
-        Ok(match text {
-            Text::Int(value) => value.to_string().into_bytes(),
-            Text::Borrowed(bytes) => bytes.to_vec(),
-            Text::Owned(bytes) => bytes,
-        })
+        let text = Reader::new(&bytes, limits).bytes().map_err(|error| error.moved(offset))?;
+        Ok(text.into_owned())
     }
 }
 
@@ -264,14 +260,18 @@ pub fn write_header(out: &mut Vec<u8>, version: u16) {
 }
 
 /// Writes a fact about the file.
-pub fn write_aux(writer: &mut Writer, name: &str, value: &str) {
+pub fn write_aux(writer: &mut Writer, name: &[u8], value: &[u8]) {
     writer.byte(opcode::AUX);
-    writer.string(name.as_bytes());
-    writer.string(value.as_bytes());
+    writer.string(name);
+    writer.string(value);
 }
 
-/// Writes the source of a library of functions.
+/// Writes the source of a library of functions, for a reader that knows them.
 pub fn write_function(writer: &mut Writer, source: &[u8]) {
+    if !writer.target.knows_functions() {
+        writer.losses.functions += 1;
+        return;
+    }
     writer.byte(opcode::FUNCTION_2);
     writer.string(source);
 }
@@ -297,7 +297,7 @@ pub enum Access {
     Frequency(u8),
 }
 
-/// Writes an entry.
+/// Writes an entry, unless nothing is left of it for the target.
 pub fn write_entry(
     writer: &mut Writer,
     key: &[u8],
@@ -305,6 +305,9 @@ pub fn write_entry(
     expire_at_ms: Option<u64>,
     access: Access,
 ) {
+    if super::value::is_lost(value, writer.target) {
+        return;
+    }
     if let Some(at) = expire_at_ms {
         writer.byte(opcode::EXPIRE_TIME_MS);
         writer.out.extend((at as i64).to_le_bytes());
@@ -320,7 +323,7 @@ pub fn write_entry(
             writer.byte(count);
         }
     }
-    writer.byte(super::value::kind_of(value));
+    writer.byte(super::value::kind_of(value, writer.target));
     writer.string(key);
     super::value::write_value(writer, value);
 }

@@ -1,7 +1,11 @@
 //! The numbers of the RDB format.
 
-/// What DUMP and snapshots say they are, so that Redis 7.0 and all later ones read them.
-pub const VERSION_WRITTEN: u16 = 10;
+/// What payloads of DUMP say they are, so that Redis 7.0 and all later ones read them.
+pub const VERSION_DUMPED: u16 = 10;
+/// What files are unless another version is asked for.
+pub const VERSION_FILE: u16 = 11;
+/// What files can be.
+pub const VERSION_WRITABLE: std::ops::RangeInclusive<u16> = 9..=12;
 /// What says so that holds deadlines of fields: Redis 7.4 and later read it.
 pub const VERSION_FIELD_DEADLINES: u16 = 12;
 /// The newest that is read: Redis 8.6 writes 13.
@@ -60,7 +64,7 @@ pub mod kind {
 pub const fn version_of(kind: u8) -> u16 {
     match kind {
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => VERSION_FIELD_DEADLINES,
-        _ => VERSION_WRITTEN,
+        _ => VERSION_DUMPED,
     }
 }
 

@@ -1,9 +1,9 @@
 //! What FUNCTION DUMP gives and FUNCTION RESTORE takes: `(0xf5 source)* footer`, the footer as of every dump.
 
 use super::error::RdbError;
-use super::format::VERSION_WRITTEN;
+use super::format::VERSION_DUMPED;
 use super::payload::{checked, seal};
-use super::read::{Limits, Reader, Text};
+use super::read::{Limits, Reader};
 use super::write::Writer;
 use crate::types::Encodings;
 
@@ -20,7 +20,7 @@ pub fn dump_functions<'s>(sources: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
         writer.byte(LIBRARY);
         writer.string(source);
     }
-    seal(writer.out, VERSION_WRITTEN)
+    seal(writer.out, VERSION_DUMPED)
 }
 
 /// The sources in a payload.
@@ -33,11 +33,7 @@ pub fn restore_functions(payload: &[u8]) -> Result<Vec<Vec<u8>>, RdbError> {
         if reader.byte()? != LIBRARY {
             return Err(RdbError::UnknownType(0));
         }
-        sources.push(match reader.string()? {
-            Text::Int(value) => value.to_string().into_bytes(),
-            Text::Borrowed(bytes) => bytes.to_vec(),
-            Text::Owned(bytes) => bytes,
-        });
+        sources.push(reader.bytes()?.into_owned());
     }
     Ok(sources)
 }

@@ -14,7 +14,8 @@
 
 use super::error::RdbError;
 use super::format::kind;
-use super::read::{Reader, Text};
+use super::read::Reader;
+use super::target::Target;
 use super::write::Writer;
 use super::{ziplist, zipmap};
 use crate::types::hash::{Form, HashView};
@@ -28,9 +29,16 @@ const DEADLINE_MAX_MS: u64 = (1 << 48) - 1;
 /// The type number under which a hash is written.
 ///
 /// One that is a listpack with room for deadlines and has none is written as one without, which all versions read.
-pub fn kind_of(hash: HashView<'_>) -> u8 {
-    match (hash.as_listpack(), hash.has_deadlines()) {
-        (Some((Form::Pairs, _)), _) | (Some((Form::Triples, _)), false) => kind::HASH_LISTPACK,
+pub fn kind_of(hash: HashView<'_>, target: Target) -> u8 {
+    let has_deadlines = target.dropping_at_ms().is_none() && hash.has_deadlines();
+    match (hash.as_listpack(), has_deadlines) {
+        (Some((Form::Pairs, pack)), _) | (Some((Form::Triples, pack)), false) => {
+            match target.wants_ziplists() {
+                true if ziplist::fits(pack) => kind::HASH_ZIPLIST,
+                true => kind::HASH,
+                false => kind::HASH_LISTPACK,
+            }
+        }
         (Some((Form::Triples, _)), true) => kind::HASH_LISTPACK_EX,
         (Some((Form::Wide, _)) | None, false) => kind::HASH,
         (Some((Form::Wide, _)) | None, true) => kind::HASH_METADATA,
@@ -39,15 +47,29 @@ pub fn kind_of(hash: HashView<'_>) -> u8 {
 
 /// Writes a hash, without its type number.
 pub fn write(writer: &mut Writer, hash: HashView<'_>) {
-    match (kind_of(hash), hash.as_listpack()) {
+    let now_ms = match writer.target.dropping_at_ms() {
+        // Fields that are over would come back for good.
+        Some(now_ms) if hash.has_deadlines() => {
+            hash.for_each(now_ms, |_, _, deadline| {
+                writer.losses.field_deadlines += u64::from(deadline.is_some());
+            });
+            now_ms
+        }
+        _ => 0,
+    };
+    match (kind_of(hash, writer.target), hash.as_listpack()) {
         (kind::HASH_LISTPACK, Some((Form::Pairs, pack))) => writer.string(&pack.to_redis()),
-        (kind::HASH_LISTPACK, _) => {
+        (kind::HASH_ZIPLIST, Some((Form::Pairs, pack))) => writer.string(&ziplist::write(pack)),
+        (of @ (kind::HASH_LISTPACK | kind::HASH_ZIPLIST), _) => {
             let mut pack = Listpack::new();
-            hash.for_each(0, |field, value, _| {
+            hash.for_each(now_ms, |field, value, _| {
                 pack.push_back(field.as_bytes(&mut itoa::Buffer::new()));
                 pack.push_back(value.as_bytes(&mut itoa::Buffer::new()));
             });
-            writer.string(&pack.to_redis());
+            writer.string(&match of {
+                kind::HASH_ZIPLIST => ziplist::write(pack.as_ref()),
+                _ => pack.to_redis(),
+            });
         }
         (kind::HASH_LISTPACK_EX, _) => write_by_deadline(writer, hash),
         (of, _) => {
@@ -56,9 +78,10 @@ pub fn write(writer: &mut Writer, hash: HashView<'_>) {
                 first = exact_next(hash);
                 writer.out.extend(first.to_le_bytes());
             }
-            writer.length(hash.len() as u64);
+            let count = if now_ms == 0 { hash.len() } else { live_len(hash, now_ms) };
+            writer.length(count as u64);
             let mut digits = itoa::Buffer::new();
-            hash.for_each(0, |field, value, deadline| {
+            hash.for_each(now_ms, |field, value, deadline| {
                 if of == kind::HASH_METADATA {
                     writer.length(deadline.map_or(0, |at| at - first + 1));
                 }
@@ -67,6 +90,17 @@ pub fn write(writer: &mut Writer, hash: HashView<'_>) {
             });
         }
     }
+}
+
+/// Are all of its fields over?
+pub fn is_over(hash: HashView<'_>, now_ms: u64) -> bool {
+    hash.has_deadlines() && live_len(hash, now_ms) == 0
+}
+
+fn live_len(hash: HashView<'_>, now_ms: u64) -> usize {
+    let mut count = 0;
+    hash.for_each(now_ms, |_, _, _| count += 1);
+    count
 }
 
 /// The earliest deadline itself, where a table has a bound only.
@@ -103,22 +137,27 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Hash, RdbError> {
     let limits = *reader.encodings();
     match of {
         kind::HASH_LISTPACK | kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA => {
-            let text = bytes(reader)?;
-            let pack = Listpack::from_redis(&text).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| of_listpack(pack, of != kind::HASH_LISTPACK, &limits))
-                .ok_or(RdbError::BadValue(of))
+            let text = reader.bytes()?;
+            let pack = filled(Listpack::from_redis(&text), of)?;
+            of_listpack(pack, of != kind::HASH_LISTPACK, &limits).ok_or(RdbError::BadValue(of))
         }
         kind::HASH_ZIPLIST => {
-            let pack = ziplist::read(&bytes(reader)?).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| of_listpack(pack, false, &limits)).ok_or(RdbError::BadValue(of))
+            let pack = filled(ziplist::read(&reader.bytes()?), of)?;
+            of_listpack(pack, false, &limits).ok_or(RdbError::BadValue(of))
         }
         kind::HASH_ZIPMAP => {
             // Redis: these alone are measured by the length of their values too.
-            let pack = zipmap::read(&bytes(reader)?).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| field_by_field(&pack, false, &limits)).ok_or(RdbError::BadValue(of))
+            let pack = filled(zipmap::read(&reader.bytes()?), of)?;
+            field_by_field(&pack, false, &limits).ok_or(RdbError::BadValue(of))
         }
         _ => read_fields(reader, of, first, &limits),
     }
+}
+
+/// What is sound and has something in it.
+fn filled(pack: Option<Listpack>, of: u8) -> Result<Listpack, RdbError> {
+    let pack = pack.ok_or(RdbError::BadValue(of))?;
+    if pack.is_empty() { Err(RdbError::Empty(of)) } else { Ok(pack) }
 }
 
 fn read_fields(reader: &mut Reader<'_>, of: u8, first: u64, limits: &Encodings) -> Result<Hash, RdbError> {
@@ -133,7 +172,7 @@ fn read_fields(reader: &mut Reader<'_>, of: u8, first: u64, limits: &Encodings) 
                 ttl => first.checked_add(ttl - 1).ok_or(RdbError::BadValue(of))?,
             },
         };
-        let (field, value) = (bytes(reader)?, bytes(reader)?);
+        let (field, value) = (reader.bytes()?, reader.bytes()?);
         if deadline > DEADLINE_MAX_MS {
             return Err(RdbError::BadValue(of));
         }
@@ -143,7 +182,7 @@ fn read_fields(reader: &mut Reader<'_>, of: u8, first: u64, limits: &Encodings) 
             return Err(RdbError::BadValue(of));
         }
     }
-    if hash.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(hash) }
+    if hash.is_empty() { Err(RdbError::Empty(of)) } else { Ok(hash) }
 }
 
 /// A hash of the entries of a listpack of unknown origin; `None` when they are none.
@@ -179,14 +218,6 @@ fn field_by_field(pack: &Listpack, triples: bool, limits: &Encodings) -> Option<
     Some(hash)
 }
 
-fn bytes<'a>(reader: &mut Reader<'a>) -> Result<std::borrow::Cow<'a, [u8]>, RdbError> {
-    Ok(match reader.string()? {
-        Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
-        Text::Borrowed(bytes) => bytes.into(),
-        Text::Owned(bytes) => bytes.into(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,7 +242,7 @@ mod tests {
     fn written(hash: &Hash) -> (u8, Vec<u8>) {
         let mut writer = Writer::new();
         write(&mut writer, hash.view());
-        (kind_of(hash.view()), writer.out)
+        (kind_of(hash.view(), Target::DUMP), writer.out)
     }
 
     fn read_all(bytes: &[u8], of: u8, encodings: Encodings) -> Result<Hash, RdbError> {
@@ -296,10 +327,11 @@ mod tests {
             assert_eq!(read_all(bytes, of, Encodings::DEFAULT), Err(RdbError::BadValue(of)));
             assert_eq!(read_all(bytes, of, TIGHT), Err(RdbError::BadValue(of)));
         };
-        refused(&pack(&[]), kind::HASH_LISTPACK);
+        for (bytes, of) in [(pack(&[]), kind::HASH_LISTPACK), (b"\x00".to_vec(), kind::HASH)] {
+            assert_eq!(read_all(&bytes, of, TIGHT), Err(RdbError::Empty(of)));
+        }
         refused(&pack(&[b"a", b"1", b"b"]), kind::HASH_LISTPACK);
         refused(&pack(&[b"a", b"1", b"a", b"2"]), kind::HASH_LISTPACK);
-        refused(b"\x00", kind::HASH);
         refused(b"\x02\x01a\x01x\x01a\x01y", kind::HASH);
         let ex = |entries: &[&[u8]]| [&[0; 8][..], &pack(entries)].concat();
         refused(&ex(&[b"a", b"1", b"soon"]), kind::HASH_LISTPACK_EX);

@@ -7,14 +7,14 @@
 //!  1 LIST               count │ (a string: the element) …
 //! ```
 
-use std::borrow::Cow;
-
 use super::error::RdbError;
 use super::format::kind;
-use super::read::{Reader, Text};
+use super::read::Reader;
+use super::target::Target;
 use super::write::Writer;
 use super::ziplist;
 use crate::types::list::{End, ListView, Node, NodeLimit};
+use crate::types::listpack::ListpackRef;
 use crate::types::{List, Listpack};
 
 const PLAIN: u64 = 1;
@@ -23,22 +23,38 @@ const PACKED: u64 = 2;
 /// Redis: elements up to this size are in listpacks.
 const PACKED_MAX_BYTES: usize = 1 << 30;
 
-/// Writes a list of type 18, without its type number.
+/// The type number under which a list is written.
+pub fn kind_of(list: ListView<'_>, target: Target) -> u8 {
+    let is_huge = |node: &Node| matches!(node, Node::Large(bytes) if bytes.len() >= PACKED_MAX_BYTES);
+    match list {
+        _ if !target.wants_ziplists() => kind::LIST_QUICKLIST_2,
+        ListView::Heap(list) if list.nodes().any(is_huge) => kind::LIST,
+        _ => kind::LIST_QUICKLIST,
+    }
+}
+
+/// Writes a list, without its type number.
 pub fn write(writer: &mut Writer, list: ListView<'_>) {
+    let of = kind_of(list, writer.target);
+    if of == kind::LIST {
+        writer.length(list.len() as u64);
+        list.for_each(|item| writer.string(item.element().as_bytes(&mut itoa::Buffer::new())));
+        return;
+    }
     match list {
         ListView::Packed(pack) => {
             writer.length(1);
-            write_pack(writer, &pack.to_redis());
+            write_pack(writer, pack, of);
         }
         ListView::Heap(list) => {
             writer.length(list.nodes().len() as u64);
             for node in list.nodes() {
                 match node {
-                    Node::Pack(pack) => write_pack(writer, &pack.to_redis()),
+                    Node::Pack(pack) => write_pack(writer, pack.as_ref(), of),
                     Node::Large(bytes) if bytes.len() < PACKED_MAX_BYTES => {
                         let mut pack = Listpack::new();
                         pack.push_back(&**bytes);
-                        write_pack(writer, &pack.to_redis());
+                        write_pack(writer, pack.as_ref(), of);
                     }
                     Node::Large(bytes) => {
                         writer.length(PLAIN);
@@ -50,9 +66,12 @@ pub fn write(writer: &mut Writer, list: ListView<'_>) {
     }
 }
 
-fn write_pack(writer: &mut Writer, pack: &[u8]) {
+fn write_pack(writer: &mut Writer, pack: ListpackRef<'_>, of: u8) {
+    if of == kind::LIST_QUICKLIST {
+        return writer.string(&ziplist::write(pack));
+    }
     writer.length(PACKED);
-    writer.string(pack);
+    writer.string(&pack.to_redis());
 }
 
 /// Reads a list of one of the types above.
@@ -63,15 +82,22 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
     let nodes = if of == kind::LIST_ZIPLIST { 1 } else { reader.length()? };
     for _ in 0..nodes {
         match of {
-            kind::LIST => list.push(End::Back, &bytes(reader)?, limit),
+            kind::LIST => list.push(End::Back, &reader.bytes()?, limit),
             kind::LIST_QUICKLIST | kind::LIST_ZIPLIST => {
-                let pack = ziplist::read(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
+                let pack = ziplist::read(&reader.bytes()?).ok_or(RdbError::BadValue(of))?;
                 push_pack(&mut list, pack, limit);
             }
             kind::LIST_QUICKLIST_2 => match reader.length()? {
-                PLAIN => list.push(End::Back, &bytes(reader)?, limit),
+                PLAIN => {
+                    let element = reader.bytes()?;
+                    // Redis: an empty element is never alone in its node.
+                    if element.is_empty() {
+                        return Err(RdbError::BadValue(of));
+                    }
+                    list.push(End::Back, &element, limit);
+                }
                 PACKED => {
-                    let pack = Listpack::from_redis(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
+                    let pack = Listpack::from_redis(&reader.bytes()?).ok_or(RdbError::BadValue(of))?;
                     push_pack(&mut list, pack, limit);
                 }
                 _ => return Err(RdbError::BadValue(of)),
@@ -79,7 +105,7 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
             other => return Err(RdbError::UnknownType(other)),
         }
     }
-    if list.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(list) }
+    if list.is_empty() { Err(RdbError::Empty(of)) } else { Ok(list) }
 }
 
 /// Redis: empty nodes, which it wrote once by mistake, are passed over.
@@ -87,14 +113,6 @@ fn push_pack(list: &mut List, pack: Listpack, limit: NodeLimit) {
     if !pack.is_empty() {
         list.push_pack(pack, limit);
     }
-}
-
-fn bytes<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, [u8]>, RdbError> {
-    Ok(match reader.string()? {
-        Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
-        Text::Borrowed(bytes) => bytes.into(),
-        Text::Owned(bytes) => bytes.into(),
-    })
 }
 
 #[cfg(test)]
@@ -161,13 +179,18 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused() {
         for (bytes, of) in [
-            (&b"\x00"[..], kind::LIST),
-            (b"\x00", kind::LIST_QUICKLIST_2),
-            (b"\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff", kind::LIST_QUICKLIST_2),
-            (b"\x01\x03\x01a", kind::LIST_QUICKLIST_2),
+            (&b"\x01\x03\x01a"[..], kind::LIST_QUICKLIST_2),
+            (b"\x01\x01\x00", kind::LIST_QUICKLIST_2),
             (b"\x01\x02\x0a\x0a\x00\x00\x00\x02\x00\x81d\x02\xff", kind::LIST_QUICKLIST_2),
         ] {
             assert_eq!(read_all(bytes, of), Err(RdbError::BadValue(of)), "{bytes:?}");
+        }
+        for (bytes, of) in [
+            (&b"\x00"[..], kind::LIST),
+            (b"\x00", kind::LIST_QUICKLIST_2),
+            (b"\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff", kind::LIST_QUICKLIST_2),
+        ] {
+            assert_eq!(read_all(bytes, of), Err(RdbError::Empty(of)), "{bytes:?}");
         }
         // An announced count is not believed.
         for of in [kind::LIST, kind::LIST_QUICKLIST_2] {

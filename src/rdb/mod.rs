@@ -8,6 +8,7 @@
 //! - [`lzf`]: the compression of strings.
 //! - [`value`]: a whole value by its type number. Further types are arms of its two functions.
 //! - [`file`]: a whole file as a stream of records.
+//! - [`target`]: for which Redis bytes are written.
 //! - [`payload`]: a value with the version and checksum that DUMP puts behind it.
 
 pub mod error;
@@ -23,6 +24,7 @@ pub mod set;
 mod skip;
 pub mod stream;
 mod stream_of;
+pub mod target;
 pub mod value;
 pub mod write;
 pub mod ziplist;
@@ -30,9 +32,12 @@ pub mod zipmap;
 mod zset;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::RdbError;
 pub use payload::{dump_value, restore_value};
 pub use read::{Limits, Reader};
+pub use target::Target;
 pub use write::Writer;

@@ -1,5 +1,7 @@
 //! Reading RDB bytes: a cursor over a slice with every bound checked.
 
+use std::borrow::Cow;
+
 use super::error::RdbError;
 use super::format::{
     ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_6BIT, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED,
@@ -116,6 +118,15 @@ impl<'a> Reader<'a> {
             }
             Length::Encoded(other) => Err(RdbError::BadString { encoding: u64::from(other), offset }),
         }
+    }
+
+    /// A string in any encoding, as bytes.
+    pub fn bytes(&mut self) -> Result<Cow<'a, [u8]>, RdbError> {
+        Ok(match self.string()? {
+            Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
+            Text::Borrowed(bytes) => bytes.into(),
+            Text::Owned(bytes) => bytes.into(),
+        })
     }
 
     fn check_length(&self, bytes: u64, offset: usize) -> Result<(), RdbError> {

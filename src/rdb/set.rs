@@ -3,14 +3,15 @@
 //! ```text
 //! 11 SET_INTSET      a string: the intset
 //!  2 SET             count │ member …
-//! 20 SET_LISTPACK    a string: the listpack of members (read only: Redis 7.0 does not know it)
+//! 20 SET_LISTPACK    a string: the listpack of members (Redis 7.0 does not know it)
 //! ```
 
 use std::borrow::Cow;
 
 use super::error::RdbError;
 use super::format::kind;
-use super::read::{Reader, Text};
+use super::read::Reader;
+use super::target::Target;
 use super::write::Writer;
 use crate::types::intset::IntSet;
 use crate::types::listpack::Listpack;
@@ -18,17 +19,22 @@ use crate::types::set::SetView;
 use crate::types::{Encodings, Set};
 
 /// The type number under which a set is written.
-pub fn kind_of(set: SetView<'_>) -> u8 {
+pub fn kind_of(set: SetView<'_>, target: Target) -> u8 {
     match set {
         SetView::Ints(_) => kind::SET_INTSET,
+        SetView::Members(_) if target.knows_set_listpacks() => kind::SET_LISTPACK,
         SetView::Members(_) | SetView::Table(_) => kind::SET,
     }
 }
 
 /// Writes a set, without its type number.
 pub fn write(writer: &mut Writer, set: SetView<'_>) {
-    if let SetView::Ints(ints) = set {
-        return writer.string(&IntSet::to_redis(ints));
+    match set {
+        SetView::Ints(ints) => return writer.string(&IntSet::to_redis(ints)),
+        SetView::Members(pack) if writer.target.knows_set_listpacks() => {
+            return writer.string(&pack.to_redis());
+        }
+        _ => {}
     }
     writer.length(set.len() as u64);
     for member in set.iter() {
@@ -43,11 +49,11 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Set, RdbError> {
     let limits: Encodings = *reader.encodings();
     match of {
         kind::SET_INTSET => {
-            let ints = IntSet::from_redis(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
+            let ints = IntSet::from_redis(&reader.bytes()?).ok_or(RdbError::BadValue(of))?;
             Ok(Set::from_ints(ints, &limits))
         }
         kind::SET_LISTPACK => {
-            let members = Listpack::from_redis(&bytes(reader)?).ok_or(RdbError::BadValue(of))?;
+            let members = Listpack::from_redis(&reader.bytes()?).ok_or(RdbError::BadValue(of))?;
             let mut digits = itoa::Buffer::new();
             let members = members.iter().map(|(_, member)| member.as_bytes(&mut digits).to_vec());
             of_members(members.map(|member| Ok(Cow::Owned(member))), of, &limits)
@@ -55,7 +61,7 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Set, RdbError> {
         _ => {
             // Each member takes a byte or more, so what is only announced ends with the bytes.
             let count = reader.length()?;
-            of_members((0..count).map(|_| bytes(reader)), of, &limits)
+            of_members((0..count).map(|_| reader.bytes()), of, &limits)
         }
     }
 }
@@ -72,15 +78,7 @@ fn of_members<'m>(
             return Err(RdbError::BadValue(of));
         }
     }
-    if made.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(made) }
-}
-
-fn bytes<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, [u8]>, RdbError> {
-    Ok(match reader.string()? {
-        Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
-        Text::Borrowed(bytes) => bytes.into(),
-        Text::Owned(bytes) => bytes.into(),
-    })
+    if made.is_empty() { Err(RdbError::Empty(of)) } else { Ok(made) }
 }
 
 #[cfg(test)]
@@ -107,9 +105,9 @@ mod tests {
 
     #[test]
     fn bytes_are_those_of_redis() {
-        assert_eq!(kind_of(of(&["1", "2"]).view()), kind::SET_INTSET);
+        assert_eq!(kind_of(of(&["1", "2"]).view(), Target::DUMP), kind::SET_INTSET);
         assert_eq!(written(&of(&["2", "1"])), b"\x0c\x02\0\0\0\x02\0\0\0\x01\0\x02\0");
-        assert_eq!(kind_of(of(&["a"]).view()), kind::SET);
+        assert_eq!(kind_of(of(&["a"]).view(), Target::DUMP), kind::SET);
         assert_eq!(written(&of(&["a", "12"])), b"\x02\x01a\xc0\x0c");
     }
 
@@ -147,7 +145,7 @@ mod tests {
         fn sets_survive(members in proptest::collection::vec("[a-c0-9]{0,3}", 1..300)) {
             let set = of(&members.iter().map(String::as_str).collect::<Vec<_>>());
             let bytes = written(&set);
-            prop_assert_eq!(read(&mut Reader::new(&bytes, LIMITS), kind_of(set.view())), Ok(set));
+            prop_assert_eq!(read(&mut Reader::new(&bytes, LIMITS), kind_of(set.view(), Target::DUMP)), Ok(set));
         }
 
         #[test]

@@ -6,6 +6,7 @@ use super::hash;
 use super::list;
 use super::read::{Reader, Text};
 use super::stream;
+use super::target::Target;
 use super::write::Writer;
 use super::{set, zset};
 use crate::types::number::parse_i64;
@@ -16,21 +17,38 @@ use crate::types::{Collection, Hash, List, Packed, Set, Value, ZSet};
 const INT_TEXT_MAX: usize = 20;
 
 /// The type number under which a value is written.
-pub fn kind_of(value: &ValueRef<'_, Value>) -> u8 {
+pub fn kind_of(value: &ValueRef<'_, Value>, target: Target) -> u8 {
     match value {
         ValueRef::Int(_) | ValueRef::Bytes(_) | ValueRef::Heap(Value::String(_)) => kind::STRING,
-        ValueRef::Packed(Packed::List, _) | ValueRef::Heap(Value::List(_)) => kind::LIST_QUICKLIST_2,
-        ValueRef::Packed(Packed::ZSet, _) => kind::ZSET_LISTPACK,
-        ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value),
+        ValueRef::Packed(form @ Packed::List, bytes) => {
+            list::kind_of(List::view_packed(*form, bytes), target)
+        }
+        ValueRef::Heap(Value::List(value)) => list::kind_of(value.view(), target),
+        ValueRef::Packed(form @ Packed::ZSet, bytes) => {
+            zset::kind_of(ZSet::view_packed(*form, bytes), target)
+        }
+        ValueRef::Heap(Value::ZSet(value)) => zset::kind_of(value.view(), target),
         ValueRef::Packed(form @ (Packed::IntSet | Packed::Set), bytes) => {
-            set::kind_of(Set::view_packed(*form, bytes))
+            set::kind_of(Set::view_packed(*form, bytes), target)
         }
-        ValueRef::Heap(Value::Set(value)) => set::kind_of(value.view()),
+        ValueRef::Heap(Value::Set(value)) => set::kind_of(value.view(), target),
         ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
-            hash::kind_of(Hash::view_packed(*form, bytes))
+            hash::kind_of(Hash::view_packed(*form, bytes), target)
         }
-        ValueRef::Heap(Value::Hash(value)) => hash::kind_of(value.view()),
-        ValueRef::Heap(Value::Stream(_)) => kind::STREAM_LISTPACKS_2,
+        ValueRef::Heap(Value::Hash(value)) => hash::kind_of(value.view(), target),
+        ValueRef::Heap(Value::Stream(_)) => stream::kind_of(target),
+    }
+}
+
+/// Is there nothing left of a value when what the target does not know is left out?
+pub fn is_lost(value: &ValueRef<'_, Value>, target: Target) -> bool {
+    let Some(now_ms) = target.dropping_at_ms() else { return false };
+    match value {
+        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
+            hash::is_over(Hash::view_packed(*form, bytes), now_ms)
+        }
+        ValueRef::Heap(Value::Hash(value)) => hash::is_over(value.view(), now_ms),
+        _ => false,
     }
 }
 

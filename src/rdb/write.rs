@@ -2,6 +2,7 @@
 
 use super::format::{ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED};
 use super::lzf::Compressor;
+use super::target::{Losses, Target};
 use crate::types::number::parse_i64;
 
 /// Strings up to this long may be written as integers.
@@ -18,11 +19,18 @@ pub struct Writer {
     /// Long strings stay as they are.
     pub plain_only: bool,
     compressor: Option<Compressor>,
+    pub target: Target,
+    pub losses: Losses,
 }
 
 impl Writer {
     pub fn new() -> Writer {
         Writer::default()
+    }
+
+    /// For a file.
+    pub fn of(target: Target) -> Writer {
+        Writer { target, ..Writer::default() }
     }
 
     pub fn byte(&mut self, byte: u8) {

@@ -1,4 +1,4 @@
-//! Ziplists: what Redis up to 6.2 packed small lists, hashes and sorted sets in. Read only.
+//! Ziplists: what Redis up to 6.2 packed small lists, hashes and sorted sets in. Written for its sake only.
 //!
 //! ```text
 //!   bytes    offset of   count    entry  entry  …  255
@@ -17,6 +17,7 @@
 //! A count of 65535 says that there may be more. Every length, offset and count is checked against what is there.
 
 use crate::types::Listpack;
+use crate::types::listpack::{Element as Entry, ListpackRef};
 
 const HEADER_BYTES: usize = 10;
 const END: u8 = 255;
@@ -48,6 +49,67 @@ pub fn read(bytes: &[u8]) -> Option<Listpack> {
         rest = after;
     }
     (tail == last && (count == COUNT_UNKNOWN || count == pack.len())).then_some(pack)
+}
+
+/// Redis: a ziplist is not longer.
+const MOST_BYTES: usize = 1 << 30;
+/// Lengths of entries from here on take five bytes in the next one.
+const LONG_BEFORE: usize = 254;
+
+/// Does it fit into a ziplist? An entry takes at most ten bytes beside its text.
+pub fn fits(pack: ListpackRef<'_>) -> bool {
+    pack.body().len().saturating_add(pack.len().saturating_mul(10)) < MOST_BYTES
+}
+
+/// The same elements as a ziplist.
+pub fn write(pack: ListpackRef<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let (mut before, mut tail, mut count) = (0, HEADER_BYTES, 0);
+    for (_, element) in pack.iter() {
+        tail = bytes.len();
+        match u8::try_from(before) {
+            Ok(short) if before < LONG_BEFORE => bytes.push(short),
+            _ => {
+                bytes.push(LONG_BEFORE as u8);
+                bytes.extend((before as u32).to_le_bytes());
+            }
+        }
+        match element {
+            Entry::Int(value) => write_int(&mut bytes, value),
+            Entry::Bytes(text) => {
+                match text.len() {
+                    len @ 0..0x40 => bytes.push(len as u8),
+                    len @ 0x40..0x4000 => bytes.extend((len as u16 | 0x4000).to_be_bytes()),
+                    len => {
+                        bytes.push(0x80);
+                        bytes.extend((len as u32).to_be_bytes());
+                    }
+                }
+                bytes.extend_from_slice(text);
+            }
+        }
+        before = bytes.len() - tail;
+        count += 1;
+    }
+    bytes.push(END);
+    let len = bytes.len() as u32;
+    bytes[..4].copy_from_slice(&len.to_le_bytes());
+    bytes[4..8].copy_from_slice(&(tail as u32).to_le_bytes());
+    bytes[8..HEADER_BYTES].copy_from_slice(&(count.min(COUNT_UNKNOWN) as u16).to_le_bytes());
+    bytes
+}
+
+fn write_int(bytes: &mut Vec<u8>, value: i64) {
+    let (kind, width) = match value {
+        0..=12 => return bytes.push(0xf1 + value as u8),
+        -0x80..=0x7f => (0xfe, 1),
+        -0x8000..=0x7fff => (0xc0, 2),
+        -0x80_0000..=0x7f_ffff => (0xf0, 3),
+        -0x8000_0000..=0x7fff_ffff => (0xd0, 4),
+        _ => (0xe0, 8),
+    };
+    bytes.push(kind);
+    bytes.extend_from_slice(&value.to_le_bytes()[..width]);
 }
 
 enum Element<'a> {
@@ -170,6 +232,25 @@ mod tests {
             "-9223372036854775808",
         ];
         assert_eq!(texts(&pack), wanted);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let mut pack = Listpack::new();
+        for shift in 0..64 {
+            for value in [1i64 << shift, -1 << shift, (1i64 << shift).wrapping_sub(1)] {
+                pack.push_back(value);
+            }
+        }
+        for len in [0, 1, 63, 64, 253, 254, 300, 0x3fff, 0x4000, 70_000] {
+            pack.push_back(&vec![b'x'; len][..]);
+        }
+        let bytes = write(pack.as_ref());
+        assert_eq!(read(&bytes).map(|back| texts(&back)), Some(texts(&pack)));
+        assert_eq!(write(Listpack::new().as_ref()), of(&[]));
+        let mut many = Listpack::new();
+        (0..70_000).for_each(|n| many.push_back(n));
+        assert_eq!(read(&write(many.as_ref())).map(|back| back.len()), Some(70_000));
     }
 
     #[test]

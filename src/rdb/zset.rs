@@ -9,7 +9,8 @@
 
 use super::error::RdbError;
 use super::format::kind;
-use super::read::{Reader, Text};
+use super::read::Reader;
+use super::target::Target;
 use super::write::Writer;
 use super::ziplist;
 use crate::types::listpack::Listpack;
@@ -22,17 +23,26 @@ const TEXT_INF: u8 = 254;
 const TEXT_MINUS_INF: u8 = 255;
 
 /// The type number under which a sorted set is written.
-pub fn kind_of(zset: &ZSet) -> u8 {
-    if zset.is_packed() { kind::ZSET_LISTPACK } else { kind::ZSET_2 }
+pub fn kind_of(zset: ZView<'_>, target: Target) -> u8 {
+    match zset {
+        ZView::Packed(pack) if !target.wants_ziplists() || ziplist::fits(pack) => {
+            match target.wants_ziplists() {
+                true => kind::ZSET_ZIPLIST,
+                false => kind::ZSET_LISTPACK,
+            }
+        }
+        _ => kind::ZSET_2,
+    }
 }
 
 /// Writes a sorted set, without its type number.
 pub fn write(writer: &mut Writer, zset: ZView<'_>) {
-    match zset {
-        ZView::Packed(pack) => writer.string(&pack.to_redis()),
-        ZView::Sorted(sorted) => {
-            writer.length(sorted.len() as u64);
-            for (member, score) in zset.iter(0..sorted.len(), true) {
+    match (kind_of(zset, writer.target), zset) {
+        (kind::ZSET_LISTPACK, ZView::Packed(pack)) => writer.string(&pack.to_redis()),
+        (kind::ZSET_ZIPLIST, ZView::Packed(pack)) => writer.string(&ziplist::write(pack)),
+        _ => {
+            writer.length(zset.len() as u64);
+            for (member, score) in zset.iter(0..zset.len(), true) {
                 writer.string(member.as_bytes(&mut itoa::Buffer::new()));
                 writer.out.extend(score.to_le_bytes());
             }
@@ -43,19 +53,22 @@ pub fn write(writer: &mut Writer, zset: ZView<'_>) {
 /// Reads a sorted set of one of the types above.
 pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<ZSet, RdbError> {
     if of == kind::ZSET_LISTPACK || of == kind::ZSET_ZIPLIST {
-        let text = bytes(reader)?;
+        let text = reader.bytes()?;
         let pack = if of == kind::ZSET_LISTPACK { Listpack::from_redis(&text) } else { ziplist::read(&text) };
-        let pack = pack.filter(|pack| !pack.is_empty());
+        let pack = pack.ok_or(RdbError::BadValue(of))?;
+        if pack.is_empty() {
+            return Err(RdbError::Empty(of));
+        }
         let limits: Encodings = *reader.encodings();
-        return pack.and_then(|pack| ZSet::from_listpack(pack, &limits)).ok_or(RdbError::BadValue(of));
+        return ZSet::from_listpack(pack, &limits).ok_or(RdbError::BadValue(of));
     }
     let (count, limits) = (reader.length()?, *reader.encodings());
     if count == 0 {
-        return Err(RdbError::BadValue(of));
+        return Err(RdbError::Empty(of));
     }
     let mut made = ZSet::with_len(usize::try_from(count).unwrap_or(usize::MAX), &limits);
     for _ in 0..count {
-        let member = bytes(reader)?;
+        let member = reader.bytes()?;
         let score = if of == kind::ZSET_2 { binary_score(reader)? } else { text_score(reader)? };
         // A member that is there twice, a score that is no number, more than fits.
         if score.is_nan() || made.add(&member, score, &limits) != Ok(None) {
@@ -64,14 +77,6 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<ZSet, RdbError> {
     }
     made.settle(&limits);
     Ok(made)
-}
-
-fn bytes<'a>(reader: &mut Reader<'a>) -> Result<std::borrow::Cow<'a, [u8]>, RdbError> {
-    Ok(match reader.string()? {
-        Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
-        Text::Borrowed(bytes) => bytes.into(),
-        Text::Owned(bytes) => bytes.into(),
-    })
 }
 
 fn binary_score(reader: &mut Reader<'_>) -> Result<f64, RdbError> {
@@ -124,7 +129,7 @@ mod tests {
         for (member, score) in [("a", 1.0), ("b", 2.5), ("12", 3.0)] {
             big.add(member.as_bytes(), score, &Encodings::DEFAULT).unwrap();
         }
-        assert_eq!(kind_of(&big), 5);
+        assert_eq!(kind_of(big.view(), Target::DUMP), 5);
         write(&mut writer, big.view());
         assert_eq!(
             writer.out.escape_ascii().to_string(),
@@ -145,16 +150,20 @@ mod tests {
         let one = 1.0f64.to_le_bytes();
         let twice = [&b"\x02\x01a"[..], &one, b"\x01a", &one].concat();
         for (bytes, of) in [
-            (&b"\x00"[..], kind::ZSET_2),
-            (b"\x00", kind::ZSET),
-            (&nan, kind::ZSET_2),
+            (&nan[..], kind::ZSET_2),
             (&twice, kind::ZSET_2),
             (b"\x01\x01a\xfd", kind::ZSET),
             (b"\x01\x01a\x02xx", kind::ZSET),
-            (b"\x07\x07\x00\x00\x00\x00\x00\xff", kind::ZSET_LISTPACK),
             (b"\x0a\x0a\x00\x00\x00\x01\x00\x81a\x02\xff", kind::ZSET_LISTPACK),
         ] {
             assert_eq!(read_all(bytes, of), Err(RdbError::BadValue(of)), "{bytes:?}");
+        }
+        for (bytes, of) in [
+            (&b"\x00"[..], kind::ZSET_2),
+            (b"\x00", kind::ZSET),
+            (b"\x07\x07\x00\x00\x00\x00\x00\xff", kind::ZSET_LISTPACK),
+        ] {
+            assert_eq!(read_all(bytes, of), Err(RdbError::Empty(of)), "{bytes:?}");
         }
         // An announced count is not believed.
         assert!(matches!(
@@ -177,10 +186,10 @@ mod tests {
             if !Collection::is_empty(&made) {
                 let mut writer = Writer::new();
                 write(&mut writer, made.view());
-                let read = read_all(&writer.out, kind_of(&made)).unwrap();
+                let read = read_all(&writer.out, kind_of(made.view(), Target::DUMP)).unwrap();
                 prop_assert_eq!(&read, &made);
                 for cut in 0..writer.out.len().min(300) {
-                    prop_assert!(read_all(&writer.out[..cut], kind_of(&made)).is_err());
+                    prop_assert!(read_all(&writer.out[..cut], kind_of(made.view(), Target::DUMP)).is_err());
                 }
             }
         }

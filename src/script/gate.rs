@@ -15,6 +15,8 @@ pub struct Gates {
     pub lacks_replicas: bool,
     /// Snapshots fail, and writes are refused until one does not.
     pub cannot_save: bool,
+    /// Why the append-only file cannot be written.
+    pub cannot_log: Option<i32>,
     /// Commands that are not for scripts are allowed too.
     pub deny_nothing: bool,
 }
@@ -52,6 +54,11 @@ pub fn admit(
     }
     if entry.is_write && gates.cannot_save {
         return Err(CommandError::CannotSave);
+    }
+    if entry.is_write
+        && let Some(errno) = gates.cannot_log
+    {
+        return Err(CommandError::CannotLog(errno));
     }
     if entry.deny_oom && gates.out_of_memory && !has_written {
         return Err(CommandError::OutOfMemory);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::cores::Cores;
-use super::{log, settings};
+use super::log;
 use crate::config::{Config, id};
 use crate::net::Shared;
 use crate::runtime::engine::Choice;
@@ -29,7 +29,6 @@ pub fn starting(config: &Config, file: Option<&Path>, choice: &Choice, cores: &C
         cores.why
     ));
     log::notice(memory(config, cores));
-    settings::warn_of_persistence(config);
     warn_of_backlog(config);
 }
 
@@ -88,7 +87,7 @@ pub fn listening(config: &Config, shared: &Shared) {
     let mut places: Vec<String> =
         shared.addresses.lock().expect("no holder panics").iter().map(ToString::to_string).collect();
     places.extend(config.optional(id::UNIXSOCKET).map(str::to_owned));
-    log::notice(format!("Listening on {}", places.join(", ")));
+    log::notice(format!("Listening on {}. PID: {}", places.join(", "), std::process::id()));
     let metrics = config.integer(id::METRICS_PORT);
     if metrics != 0 {
         log::notice(format!("Metrics on http://{}:{metrics}/metrics", config.text(id::METRICS_BIND)));

@@ -65,8 +65,8 @@ pub fn carry_out(shared: &Shared, old: &Config, next: &Config, changed: &[Id]) -
             ));
         }
     }
-    if changed.iter().any(|id| *id == id::APPENDONLY.0 || *id == id::SAVE) {
-        warn_of_persistence(next);
+    if is(id::APPENDONLY.0) {
+        switch_log(shared, next.flag(id::APPENDONLY));
     }
     Ok(())
 }
@@ -88,13 +88,15 @@ fn reopen(shared: &Shared, next: &Config, bind: bool) -> Result<listeners::Opene
     Ok(opened)
 }
 
-/// Says once that settings about persistence are stored and nothing more.
-pub fn warn_of_persistence(config: &Config) {
-    if config.flag(id::APPENDONLY) {
-        log::warning(
-            "WARNING: appendonly is on, but this version has no append-only file: only snapshots are written to disk.",
-        );
+/// CONFIG SET appendonly. A rewrite that began without a log, or for one that is no more, is called off.
+fn switch_log(shared: &Shared, on: bool) {
+    let durable = &shared.durable;
+    match on {
+        true => durable.aof.switch_on(),
+        false => durable.aof.switch_off(),
     }
+    durable.cancel_rewrite();
+    durable.tell();
 }
 
 /// Descriptors that clients cannot have: files, and per core its listeners, ring and bell.
@@ -123,6 +125,7 @@ pub fn change_dir(dir: &Path) -> std::io::Result<()> {
 /// One core takes over the published settings.
 pub fn take_over(core: &mut Core, io: &mut dyn NetIo) {
     core.take_over_config();
+    core.follow_log_switch();
     let mine = {
         let mut pending = core.shared.pending_listeners.lock().expect("no holder panics");
         pending.get_mut(core.me.index()).and_then(Option::take)

@@ -13,14 +13,18 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::cores::Cores;
 use super::supervise::Service;
-use super::{banner, listeners, log, registry, settings};
+use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
 use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
+use crate::persistence::aof::LogMode;
+use crate::persistence::aof::find::find;
+use crate::persistence::aof::manifest::{Folder, Manifest};
+use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Load, LoadOptions};
-use crate::persistence::{self, Host, check};
+use crate::persistence::{self, Host};
 use crate::runtime::engine::{self, Choice, Wanted};
 use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
@@ -43,10 +47,8 @@ pub fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    if let [command, files @ ..] = &args[..]
-        && command == "check-rdb"
-    {
-        return check_rdb(files);
+    if let Some(done) = tools::run(&args) {
+        return done;
     }
     let startup = startup::parse(args, std::env::vars_os(), &mut std::io::stdin())?;
     match &startup.action {
@@ -59,22 +61,6 @@ fn run() -> Result<ExitCode> {
         Action::Serve => return prepare(startup),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// `coreshard check-rdb <file> ...`.
-fn check_rdb(files: &[std::ffi::OsString]) -> Result<ExitCode> {
-    ensure!(!files.is_empty(), "check-rdb: which file?");
-    let mut code = ExitCode::SUCCESS;
-    for file in files {
-        match check::check(std::path::Path::new(file), clock::realtime_ms()) {
-            Ok(report) => println!("{report}"),
-            Err(error) => {
-                eprintln!("{error}");
-                code = ExitCode::FAILURE;
-            }
-        }
-    }
-    Ok(code)
 }
 
 /// Everything up to the log; from there on errors are logged.
@@ -129,11 +115,12 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     banner::listening(&config, &shared);
     service.write_pid_file();
     watch_for_signals(stop_fd, shared.clone());
-    load(&config, &shared, &waker)?;
+    begin_persistence(&config, &shared, &waker)?;
     let build = builder(&config, &shared, sockets);
     engine::run(&choice, &cores.cpus, &waker, build).context("running the cores")?;
     signals::shutdown_in_progress(true);
     end_of_saving(&shared);
+    shared.durable.close_log();
     if let Some(path) = config.optional(id::UNIXSOCKET) {
         // It is in nobody's way when it stays.
         let _ = std::fs::remove_file(path);
@@ -213,19 +200,51 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
     Ok(cores)
 }
 
-/// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
-fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
-    let path = persistence::path_of(config);
-    if !path.exists() {
+/// Loads what is on disk, and begins to log. What is logged is loaded from the log alone.
+fn begin_persistence(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
+    let folder = Folder::of(config);
+    if !config.flag(id::APPENDONLY) {
+        let manifest = Manifest::read(&folder)?.unwrap_or_default();
+        shared.durable.open_log(config, manifest)?;
+        let path = persistence::path_of(config);
+        if path.exists() {
+            return load(config, shared, waker, path, None);
+        }
         shared.ready.one_more();
         return Ok(());
     }
+    match find(&folder, &shared.durable).map_err(anyhow::Error::msg)? {
+        None => {
+            shared.durable.open_log(config, Manifest::default())?;
+            shared.ready.one_more();
+            Ok(())
+        }
+        Some(found) => {
+            let log = LogOptions::of(config, found, registry::table());
+            load(config, shared, waker, folder.path, Some(log))
+        }
+    }
+}
+
+/// Begins to load a snapshot or a log. The cores serve meanwhile.
+fn load(
+    config: &Config,
+    shared: &Arc<Shared>,
+    waker: &Waker,
+    path: std::path::PathBuf,
+    log: Option<LogOptions>,
+) -> Result<()> {
+    let is_log = log.is_some();
+    let manifest = log.as_ref().map(|log| log.manifest.clone());
     let options = LoadOptions {
         check: config.flag(id::RDBCHECKSUM),
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
-        now_ms: clock::realtime_ms(),
+        key_delay_us: persistence::delay_of(config, id::KEY_LOAD_DELAY),
+        // A log says itself what has expired.
+        now_ms: if is_log { 0 } else { clock::realtime_ms() },
+        log,
         path: path.clone(),
     };
     let (process, waker) = (shared.clone(), waker.clone());
@@ -234,8 +253,18 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             let seconds = clock::realtime_ms().saturating_sub(load.begun_ms) as f64 / 1000.0;
             let (keys, expired) =
                 (load.keys_loaded.load(Ordering::Relaxed), load.keys_expired.load(Ordering::Relaxed));
-            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
-            log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            if is_log {
+                log::notice(format!("DB loaded from append only file: {seconds:.3} seconds"));
+            } else {
+                let empty = match load.keys_empty.load(Ordering::Relaxed) {
+                    0 => String::new(),
+                    empty => format!(", empty keys skipped: {empty}"),
+                };
+                log::notice(format!(
+                    "Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}."
+                ));
+                log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            }
             process.ready.one_more();
         }
         _ => {
@@ -244,7 +273,16 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             waker.wake_all();
         }
     };
-    shared.durable.begin_load(options, then).with_context(|| format!("loading {}", path.display()))?;
+    let (process, settings) = (shared.clone(), shared.config());
+    // What is loaded goes on where it ends.
+    let loaded = move || match manifest {
+        Some(manifest) => process.durable.open_log(&settings, manifest).map_err(|error| error.to_string()),
+        None => Ok(()),
+    };
+    shared
+        .durable
+        .begin_load(options, loaded, then)
+        .with_context(|| format!("loading {}", path.display()))?;
     Ok(())
 }
 
@@ -314,6 +352,9 @@ fn builder(
             shard: Shard::new(me, databases, hasher.clone(), seed, shared.memory.clone()),
             port: ports.lock().expect("no builder panics")[core].take().expect("one port per core"),
         });
+        if shared.durable.aof.state().mode == LogMode::On {
+            handler.begin_log();
+        }
         handler.visit_cycles = clock::cycles_of_ns(VISIT_NS);
         handler.listeners = sockets.lock().expect("no builder panics")[core].take();
         handler

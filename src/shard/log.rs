@@ -130,6 +130,23 @@ pub struct LogChunk {
     pub items: Vec<Item>,
 }
 
+impl Item {
+    /// Bytes of its commands.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Item::Plain(commands) | Item::Part { commands, .. } => commands.bytes.len() as u64,
+            Item::Rotate(_) => 0,
+        }
+    }
+}
+
+impl LogChunk {
+    /// Bytes of its commands.
+    pub fn bytes(&self) -> u64 {
+        self.items.iter().map(Item::bytes).sum()
+    }
+}
+
 /// A shard's log.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -277,11 +294,12 @@ impl Shard {
         self.log.get_or_insert_with(|| Box::new(Log { chunks, ..Log::default() }))
     }
 
-    /// No longer.
-    pub fn log_off(&mut self) {
+    /// No longer. The number of the last chunk that was given.
+    pub fn log_off(&mut self) -> u64 {
         if let Some(log) = self.log.take() {
             self.log_chunks = log.last_chunk();
             self.effects.unfollow();
         }
+        self.log_chunks
     }
 }

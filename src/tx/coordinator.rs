@@ -61,6 +61,8 @@ enum Phase {
     Running,
     /// The caller acts.
     Caller,
+    /// The program is through; shards answer when they have released the transaction.
+    Concluding,
 }
 
 struct Tx<P> {
@@ -76,6 +78,14 @@ struct Tx<P> {
     accepted: SmallVec<[ShardId; 8]>,
     parts: Vec<(ShardId, Part)>,
     program: P,
+}
+
+impl<P> Tx<P> {
+    /// On a shard that holds it still.
+    fn may_have_written(&self) -> bool {
+        let of = |shard: &ShardId| self.claims.iter().find(|(known, _)| known == shard);
+        self.accepted.iter().filter_map(of).any(|(_, claim)| claim.intents.may_write())
+    }
 }
 
 /// What the caller gets to do.
@@ -100,6 +110,9 @@ pub struct Coordinator<P> {
     /// Turns without a transaction since the last.
     idle_since_ns: Option<u64>,
     running: usize,
+    /// A transaction is over only when the shards where it may have written have released it: what it did is then in
+    /// their logs, and whoever hears of it can be made to wait for them.
+    pub awaits_release: bool,
     /// Withdrawn and begun anew, in total.
     pub retries: u64,
     /// Concluded, in total.
@@ -123,6 +136,7 @@ impl<P: Program> Coordinator<P> {
             entered: false,
             idle_since_ns: None,
             running: 0,
+            awaits_release: false,
             retries: 0,
             concluded: 0,
         }
@@ -256,7 +270,11 @@ impl<P: Program> Coordinator<P> {
         let tx = self.current(tx);
         tx.waiting -= 1;
         tx.parts.push((from, part));
-        if tx.waiting > 0 { None } else { self.advance(slot, out) }
+        match tx.phase {
+            _ if tx.waiting > 0 => None,
+            Phase::Concluding => Some(self.conclude(slot)),
+            _ => self.advance(slot, out),
+        }
     }
 
     /// The program of a transaction that asked for the caller.
@@ -316,6 +334,17 @@ impl<P: Program> Coordinator<P> {
             Next::Caller => {
                 tx.phase = Phase::Caller;
                 Some(Event::Caller { slot, token: tx.token })
+            }
+            Next::Done if self.awaits_release && tx.may_have_written() => {
+                tx.phase = Phase::Concluding;
+                tx.waiting = tx.accepted.len();
+                let client = tx.client;
+                for to in tx.accepted.drain(..) {
+                    let work = Work::Nothing;
+                    let message = TxMessage::Run { tx: reference, client, work, conclude: true };
+                    out.push(Addressed { to, message });
+                }
+                None
             }
             Next::Done => {
                 for to in tx.accepted.drain(..) {

@@ -5,33 +5,33 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server whose folder survives it.
-fn at(folder: &Path, threads: usize) -> Options {
+pub fn at(folder: &Path, threads: usize) -> Options {
     Options::threads(threads).with("dir", folder.to_str().expect("the path is text"))
 }
 
-fn start(folder: &Path, threads: usize) -> Server {
+pub fn start(folder: &Path, threads: usize) -> Server {
     ready(Server::start_with(&at(folder, threads)))
 }
 
 /// Waits until it has loaded what there was.
-fn ready(server: Server) -> Server {
+pub fn ready(server: Server) -> Server {
     wait_until("it has loaded", PATIENCE, || server.client(Protocol::Resp2).call("PING") == simple("PONG"));
     server
 }
 
-fn kill(mut server: Server) {
+pub fn kill(mut server: Server) {
     server.signal("KILL");
     server.wait_for_exit(PATIENCE);
 }
 
-fn digest(client: &mut Client) -> String {
+pub fn digest(client: &mut Client) -> String {
     client.call("DEBUG DIGEST").text()
 }
 
-fn info(client: &mut Client, field: &str) -> String {
+pub fn info(client: &mut Client, field: &str) -> String {
     let text = client.call("INFO persistence").text();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
     line.unwrap_or_else(|| panic!("{field} is missing in {text}")).trim().to_owned()
@@ -39,7 +39,13 @@ fn info(client: &mut Client, field: &str) -> String {
 
 /// Every type in every encoding, in several databases, with and without deadlines. What Redis 7.0 knows, and with
 /// `newer` deadlines of fields.
-fn fill(client: &mut Client, newer: bool) {
+pub fn fill(client: &mut Client, newer: bool) {
+    fill_logged(client, newer);
+    client.expect("DEBUG POPULATE 2000 many 50", ok());
+}
+
+/// The same without what no log tells of.
+pub fn fill_logged(client: &mut Client, newer: bool) {
     let long = "lorem ipsum ".repeat(60);
     client.expect("SELECT 2", ok());
     client.expect("SET elsewhere 1", ok());
@@ -63,7 +69,6 @@ fn fill(client: &mut Client, newer: bool) {
     }
     client.call("XGROUP CREATE stream:small g 0");
     client.call("XREADGROUP GROUP g c COUNT 2 STREAMS stream:small >");
-    client.expect("DEBUG POPULATE 2000 many 50", ok());
     if newer {
         client.call("HPEXPIRE hash:small 10000000 FIELDS 1 item:1");
         client.call("HPEXPIRE hash:big 10000000 FIELDS 1 item:1");
@@ -96,48 +101,6 @@ fn what_was_saved_is_there_after_a_kill() {
         assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
         let files: Vec<_> = std::fs::read_dir(folder.path()).expect("it is there").collect();
         assert_eq!(files.len(), 1, "nothing but the snapshot is left: {files:?}");
-    }
-}
-
-#[test]
-fn redis_reads_what_is_written_here_and_the_other_way_round() {
-    let redis = Path::new("/usr/bin/redis-server");
-    if !redis.exists() {
-        return;
-    }
-    for threads in [1, 3] {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let server = start(folder.path(), threads);
-        let mut client = server.client(Protocol::Resp2);
-        fill(&mut client, false);
-        client.expect("SAVE", ok());
-        let ours = digest(&mut client);
-        let dumps = |client: &mut Client| -> Vec<Value> {
-            let names = ["int", "long", "list:big", "intset:small", "hash:small", "zset:small"];
-            names.iter().map(|name| client.call(&["DUMP", name])).collect()
-        };
-        let our_dumps = dumps(&mut client);
-        kill(server);
-        let mut options = at(folder.path(), 1);
-        options.binary = redis.into();
-        let server = ready(Server::start_with(&options));
-        let mut client = server.client(Protocol::Resp2);
-        assert_eq!(digest(&mut client), ours);
-        assert_eq!(dumps(&mut client), our_dumps);
-        client.expect("RPUSH more a b c", int(3));
-        client.expect("FUNCTION FLUSH", ok());
-        client.call(&[
-            "FUNCTION",
-            "LOAD",
-            "#!lua name=lib\nredis.register_function('f', function() return 7 end)",
-        ]);
-        client.expect("SAVE", ok());
-        let theirs = digest(&mut client);
-        kill(server);
-        let server = start(folder.path(), threads);
-        let mut client = server.client(Protocol::Resp2);
-        assert_eq!(digest(&mut client), theirs);
-        client.expect("FCALL f 0", int(7));
     }
 }
 

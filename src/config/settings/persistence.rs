@@ -3,6 +3,7 @@
 use super::*;
 
 const FSYNC: &[(&str, u32)] = &[("everysec", 2), ("always", 1), ("no", 0)];
+const RDB_VERSIONS: &[(&str, u32)] = &[("auto", 0), ("9", 9), ("10", 10), ("11", 11), ("12", 12)];
 const SANITIZE: &[(&str, u32)] = &[("no", 0), ("yes", 1), ("clients", 2)];
 
 pub(super) const SETTINGS: &[Setting] = &[
@@ -32,6 +33,16 @@ pub(super) const SETTINGS: &[Setting] = &[
     flag("rdbchecksum", "yes", "End snapshots with a checksum, and verify it when loading.")
         .immutable()
         .area(Area::Persistence),
+    choice(
+        "rdb-write-version",
+        "auto",
+        RDB_VERSIONS,
+        "For which Redis snapshots are written: 9 for 5 and 6, 10 for 7.0, 11 for 7.2, 12 for 7.4 and 8. What a \
+         version does not know is not saved, and the log says so. auto is 11, or 12 when hash fields have deadlines: \
+         nothing is lost.",
+    )
+    .since(Since::Coreshard)
+    .area(Area::Persistence),
     flag("rdb-del-sync-files", "no", "Delete snapshot files that were only needed to synchronise replicas.")
         .area(Area::Persistence),
     flag(

@@ -22,11 +22,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
 use crate::rdb::error::RdbError;
 use crate::rdb::format::kind;
-use crate::rdb::read::{Reader, Text};
+use crate::rdb::read::Reader;
+use crate::rdb::target::Target;
 use crate::rdb::write::Writer;
 use crate::types::listpack::{Element, Listpack};
 use crate::types::stream::{Entry, Fields, Group, Item, NOBODY, Nack, Stream, StreamId, node};
@@ -35,7 +34,16 @@ use crate::types::stream::{Entry, Fields, Group, Item, NOBODY, Nack, Stream, Str
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
 
-/// Writes a stream of type 19, without its type number.
+/// The type number under which streams are written.
+pub fn kind_of(target: Target) -> u8 {
+    match (target.knows_stream_counters(), target.knows_consumer_activity()) {
+        (false, _) => kind::STREAM_LISTPACKS,
+        (true, false) => kind::STREAM_LISTPACKS_2,
+        (true, true) => kind::STREAM_LISTPACKS_3,
+    }
+}
+
+/// Writes a stream, without its type number.
 pub fn write(writer: &mut Writer, stream: &Stream) {
     writer.length(stream.log().node_count() as u64);
     for bytes in stream.log().nodes() {
@@ -43,16 +51,21 @@ pub fn write(writer: &mut Writer, stream: &Stream) {
         writer.string(&listpack_of(bytes).to_redis());
     }
     writer.length(stream.entry_count());
-    for id in [stream.last_id, stream.first_id(), stream.max_deleted_id] {
-        write_id(writer, id);
+    write_id(writer, stream.last_id);
+    let counted = writer.target.knows_stream_counters();
+    if counted {
+        write_id(writer, stream.first_id());
+        write_id(writer, stream.max_deleted_id);
+        writer.length(stream.entries_added);
     }
-    writer.length(stream.entries_added);
     writer.length(stream.groups().len() as u64);
     for (name, group) in stream.groups() {
         writer.string(name);
         write_id(writer, group.last_id);
-        // -1 is what an unknown count is written as.
-        writer.length(group.entries_read.unwrap_or(u64::MAX));
+        if counted {
+            // -1 is what an unknown count is written as.
+            writer.length(group.entries_read.unwrap_or(u64::MAX));
+        }
         write_group(writer, group);
     }
 }
@@ -77,12 +90,13 @@ fn write_group(writer: &mut Writer, group: &Group) {
     let nameless = unowned_count > 0 && !is_nameless_there;
     writer.length((group.consumer_count() + usize::from(nameless)) as u64);
     if nameless {
-        write_consumer(writer, b"", 0, unowned_count);
+        write_consumer(writer, b"", (0, None), unowned_count);
         unowned().for_each(|id| writer.out.extend(id.to_be_bytes()));
     }
     for consumer in group.consumers() {
         let more = if consumer.name.is_empty() { unowned_count } else { 0 };
-        write_consumer(writer, &consumer.name, consumer.seen_at_ms, consumer.pending.len() + more);
+        let times = (consumer.seen_at_ms, consumer.active_at_ms);
+        write_consumer(writer, &consumer.name, times, consumer.pending.len() + more);
         consumer.pending.iter().for_each(|id| writer.out.extend(id.to_be_bytes()));
         if more > 0 {
             unowned().for_each(|id| writer.out.extend(id.to_be_bytes()));
@@ -90,9 +104,14 @@ fn write_group(writer: &mut Writer, group: &Group) {
     }
 }
 
-fn write_consumer(writer: &mut Writer, name: &[u8], seen_at_ms: i64, pending: usize) {
+/// The times are those when it was seen and when it was active.
+fn write_consumer(writer: &mut Writer, name: &[u8], times: (i64, Option<i64>), pending: usize) {
     writer.string(name);
-    writer.out.extend(seen_at_ms.to_le_bytes());
+    writer.out.extend(times.0.to_le_bytes());
+    if writer.target.knows_consumer_activity() {
+        // -1 is never.
+        writer.out.extend(times.1.unwrap_or(-1).to_le_bytes());
+    }
     writer.length(pending as u64);
 }
 
@@ -139,9 +158,9 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Stream, RdbError> {
 fn read_stream(reader: &mut Reader<'_>, of: u8) -> Result<Option<Stream>, RdbError> {
     let mut stream = Stream::new();
     for _ in 0..reader.length()? {
-        let first = text(reader)?;
+        let first = reader.bytes()?;
         let Ok(first) = <[u8; 16]>::try_from(&*first) else { return Ok(None) };
-        let pack = text(reader)?;
+        let pack = reader.bytes()?;
         let Some(pack) = Listpack::from_redis(&pack) else { return Ok(None) };
         if read_node(&mut stream, StreamId::from_be_bytes(first), &pack).is_none() {
             return Ok(None);
@@ -163,7 +182,7 @@ fn read_stream(reader: &mut Reader<'_>, of: u8) -> Result<Option<Stream>, RdbErr
         return Ok(None);
     }
     for _ in 0..reader.length()? {
-        let name = text(reader)?.into_owned();
+        let name = reader.bytes()?.into_owned();
         let last_id = read_id(reader)?;
         let entries_read = match of {
             kind::STREAM_LISTPACKS => stream.counters().entries_up_to(last_id),
@@ -190,7 +209,7 @@ fn read_group(reader: &mut Reader<'_>, group: &mut Group, of: u8) -> Result<bool
     }
     let mut owned = 0;
     for _ in 0..reader.length()? {
-        let name = text(reader)?;
+        let name = reader.bytes()?;
         if group.consumer_index(&name).is_some() {
             return Ok(false);
         }
@@ -209,14 +228,6 @@ fn read_group(reader: &mut Reader<'_>, group: &mut Group, of: u8) -> Result<bool
         }
     }
     Ok(owned == pending)
-}
-
-fn text<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, [u8]>, RdbError> {
-    Ok(match reader.string()? {
-        Text::Int(value) => itoa::Buffer::new().format(value).as_bytes().to_vec().into(),
-        Text::Borrowed(bytes) => bytes.into(),
-        Text::Owned(bytes) => bytes.into(),
-    })
 }
 
 fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, RdbError> {

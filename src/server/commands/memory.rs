@@ -193,7 +193,7 @@ fn merge_stats(
         ("clients.slaves", Int(0)),
         ("clients.normal", Int(total.client_bytes)),
         ("cluster.links", Int(0)),
-        ("aof.buffer", Int(0)),
+        ("aof.buffer", Int(core.shared.durable.aof.pending_bytes())),
         ("lua.caches", Int(0)),
         ("functions.caches", Int(0)),
     ];
