@@ -173,7 +173,10 @@ pub fn fault_of(bytes: &[u8], argv: Argv<'_>) -> Option<(usize, &'static str)> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> (Vec<(u64, Vec<Vec<u8>>)>, Result<(), ReadError>) {
+    /// A record's end, and its arguments or the note.
+    type Record = (u64, Vec<Vec<u8>>);
+
+    fn read(bytes: &[u8]) -> (Vec<Record>, Result<(), ReadError>) {
         let mut reader = LogReader::new(bytes, 0);
         let mut all = Vec::new();
         loop {
