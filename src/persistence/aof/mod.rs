@@ -218,6 +218,18 @@ impl Aof {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    // --- for writers: the thread, and the simulation's own -------------------------------------------------------
+
+    #[doc(hidden)]
+    pub fn take_receiver(&self) -> Option<Receiver<Message>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    #[doc(hidden)]
+    pub fn release_up_to(&self, shard: ShardId, chunk: u64) {
+        self.released[shard.index()].fetch_max(chunk, Ordering::AcqRel);
+    }
+
     // --- for cores ---------------------------------------------------------------------------------------------
 
     /// Gives the writer what a shard did.
