@@ -167,7 +167,7 @@ impl<'a> HashView<'a> {
                 let (near_index, near_at) = (*near >> 16, *near & 0xffff);
                 let index = shape.index_of(near_index, field)?;
                 let at = if index == near_index { near_at } else { values.offset_of(index)? };
-                *near = index + 1 << 16 | values.after(at);
+                *near = (index + 1) << 16 | values.after(at);
                 values.at(at).map(Text::from)
             }
             Held::Big(table) => {
