@@ -140,7 +140,11 @@ fn redis_repeats_the_log(threads: usize) {
         let seed = if round == 0 { seed } else { seeds.next() };
         eprintln!("CORESHARD_ORACLE_SEED={seed} CORESHARD_ORACLE_ROUNDS=1 CORESHARD_ORACLE_STEPS={length}");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ours = Server::start_with(&logging(Options::threads(threads), folder.path()));
+        // Every other log is written anew on the way, as commands that make the values.
+        let rewrites = round % 2 == 1;
+        let options =
+            Options::threads(threads).with("aof-use-rdb-preamble", if rewrites { "no" } else { "yes" });
+        let ours = Server::start_with(&logging(options, folder.path()));
         wait_until("the log has begun", PATIENCE, || {
             ours.client(Protocol::Resp2).call("INFO persistence").text().contains("aof_enabled:1")
         });
@@ -153,7 +157,11 @@ fn redis_repeats_the_log(threads: usize) {
         let mut generator = Generator::new(seed, lines, payloads.clone());
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| ours.client(Protocol::Resp2)).collect();
         let mut scripts = Rng::new(!seed);
-        for step in history(&mut generator, length) {
+        let mut observer = ours.client(Protocol::Resp2);
+        for (index, step) in history(&mut generator, length).iter().enumerate() {
+            if rewrites && index == length / 2 {
+                observer.call("BGREWRITEAOF");
+            }
             let client = &mut clients[step.connection];
             if step.name() != "HELLO" {
                 client.call(&step.arguments);
@@ -166,6 +174,10 @@ fn redis_repeats_the_log(threads: usize) {
         wait_until("short lives are over", PATIENCE, || {
             passed |= begun.elapsed() > Duration::from_millis(5);
             passed
+        });
+        wait_until("the rewrite is over", PATIENCE, || {
+            let info = observer.call("INFO persistence").text();
+            info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
         });
         let theirs = reading(&redis, folder.path());
         let complaints: Vec<String> =
