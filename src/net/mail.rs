@@ -276,7 +276,7 @@ impl Core {
         }
     }
 
-    fn post_one(&mut self, to: ShardId, message: TxMessage) {
+    pub(super) fn post_one(&mut self, to: ShardId, message: TxMessage) {
         self.post(vec![Addressed { to, message }]);
     }
 
@@ -316,6 +316,7 @@ impl Core {
                 self.coordinator.scheduled(from, tx, accepted, watched_unchanged, &mut out)
             }
             TxMessage::Ran { tx, part } => self.coordinator.ran(from, tx, part, &mut out),
+            TxMessage::Back { .. } => unreachable!("who lends waits until the shard is back"),
         };
         self.post(out);
         self.follow(io, event);
@@ -378,6 +379,9 @@ impl Core {
                     self.conclude(tx);
                 }
                 self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part: Part::Nothing });
+            }
+            ShardWork::Tx { slot, work: Work::Lend, .. } if origin != self.me => {
+                self.loans.asked = Some((origin, TxRef { slot, id: tx }));
             }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();

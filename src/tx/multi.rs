@@ -14,6 +14,7 @@ use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
 use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::Placement;
+use crate::shard::Shard;
 use crate::shard::snapshot::Source;
 use crate::sys::clock;
 use crate::types::ShardId;
@@ -198,7 +199,11 @@ impl Exec {
 
 /// A hop in which every shard begins the transaction and does nothing: from then on what follows runs at once.
 fn arrival(shards: usize) -> Stage {
-    Stage { works: (0..shards).map(|shard| (ShardId(shard as u16), Work::Nothing)).collect(), last: false }
+    Stage { works: on_all(shards, || Work::Nothing), last: false }
+}
+
+fn on_all(shards: usize, work: impl Fn() -> Work) -> Vec<(ShardId, Work)> {
+    (0..shards).map(|shard| (ShardId(shard as u16), work())).collect()
 }
 
 /// A script that holds all shards. It runs in a step of its caller (`net/scripts.rs`).
@@ -206,12 +211,13 @@ pub struct Scripted {
     command: TxCommand,
     shards: usize,
     arrived: bool,
+    lent: Vec<(ShardId, Box<Shard>)>,
     reply: Option<Output>,
 }
 
 impl Scripted {
     pub fn new(command: TxCommand, shards: usize) -> Scripted {
-        Scripted { command, shards, arrived: false, reply: None }
+        Scripted { command, shards, arrived: false, lent: Vec::new(), reply: None }
     }
 
     /// The script's command.
@@ -219,14 +225,24 @@ impl Scripted {
         &self.command
     }
 
+    /// The shards that other cores have lent for it. The caller gives them back.
+    pub fn take_lent(&mut self) -> Vec<(ShardId, Box<Shard>)> {
+        std::mem::take(&mut self.lent)
+    }
+
     /// The caller has run it.
     pub fn caller_done(&mut self, reply: Output) {
         self.reply = Some(reply);
     }
 
-    fn next(&mut self) -> Next {
+    fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next {
         if !std::mem::replace(&mut self.arrived, true) {
-            return Next::Stage(arrival(self.shards));
+            return Next::Stage(Stage { works: on_all(self.shards, || Work::Lend), last: false });
+        }
+        for (owner, part) in parts {
+            if let Part::Lent(shard) = part {
+                self.lent.push((owner, shard.downcast().expect("what is lent is a shard")));
+            }
         }
         if self.reply.is_none() { Next::Caller } else { Next::Done }
     }
@@ -285,7 +301,7 @@ impl Program for Plan {
         match self {
             Plan::One(single) => single.next(parts).map_or(Next::Done, Next::Stage),
             Plan::Exec(exec) => exec.next(parts),
-            Plan::Script(script) => script.next(),
+            Plan::Script(script) => script.next(parts),
             Plan::Snapshot(snapshot) => snapshot.next(),
         }
     }
