@@ -421,6 +421,7 @@ impl Core {
         self.retry();
         busy |= self.resume_ready(io);
         self.follow_up();
+        self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
         self.send_replies(io);

@@ -9,23 +9,31 @@
 //! - A loan lasts [`LOAN_MOST_NS`], or as long as one command: then the caller gives the shard back and goes on with
 //!   messages, so that no core is stopped by a script that does not end, and SCRIPT KILL is heard.
 //! - What commands leave in a shard (notices, invalidations, clients to be served) is seen to by its owner, afterwards.
+//! - What is lent serves more than one script: those that this core's clients have sent behind the first follow it within
+//!   the same transaction, in a **sitting** that ends with the turn or the loan. So a pipeline of scripts, or many clients
+//!   with one each, pay for one transaction together.
 //! - A shard with a log is not lent: its owner vouches for what is in it before a client is answered.
 //!
 //! INVARIANT (no circle): who waits for its shard waits for a transaction that has begun on every shard, and that needs
 //! nothing from another core while it holds loans: a broadcast gives them back first. No second transaction can have begun
 //! on all shards meanwhile, and who has not begun everywhere waits for nothing in place.
 
+use super::client::Stall;
 use super::core::Core;
-use crate::commands::Part;
-use crate::runtime::face::NetIo;
+use super::observe::Caller;
+use super::scripts::ScriptCall;
+use crate::commands::{Part, RowId};
+use crate::resp::{Argv, Output};
+use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
 use crate::shard::Shard;
 use crate::shard::memory::MemoryBoard;
 use crate::sys::clock;
-use crate::tx::message::{TxMessage, TxRef};
+use crate::tx::message::{Token, TxMessage, TxRef};
+use crate::tx::multi::Plan;
 use crate::types::ShardId;
 
-/// How long a script keeps the shards of other cores.
+/// How much time a core takes for scripts while it has the shards of others.
 const LOAN_MOST_NS: u64 = 2_000_000;
 
 /// Shards lent to a core and by it.
@@ -34,6 +42,9 @@ pub struct Loans {
     /// Lent to this core, with their owners.
     taken: Vec<(ShardId, Box<Shard>)>,
     since_cycles: u64,
+    since_cpu_ns: u64,
+    /// The transaction whose loan serves further scripts, and its place at the coordinator.
+    sitting: Option<(u32, TxRef)>,
     /// Whom this core lends its shard at the end of the turn.
     pub(super) asked: Option<(ShardId, TxRef)>,
     /// An empty shard, in the place of one that is away.
@@ -47,6 +58,12 @@ impl Loans {
         self.taken = lent;
         self.taken.iter_mut().for_each(|(_, shard)| shard.now_ms = now_ms);
         self.since_cycles = clock::cycles();
+        self.since_cpu_ns = clock::thread_cpu_ns();
+    }
+
+    /// Is anything lent to this core?
+    pub fn are_there(&self) -> bool {
+        !self.taken.is_empty()
     }
 
     /// Is the shard of this core here?
@@ -62,8 +79,10 @@ impl Loans {
 
     /// Has this core had others' shards for long enough?
     pub fn are_overdue(&self) -> bool {
+        // The second clock stands still while others have this processor, but costs a system call.
         !self.taken.is_empty()
             && clock::cycles().wrapping_sub(self.since_cycles) > clock::cycles_of_ns(LOAN_MOST_NS)
+            && clock::thread_cpu_ns().wrapping_sub(self.since_cpu_ns) > LOAN_MOST_NS
     }
 }
 
@@ -72,6 +91,52 @@ impl Core {
     pub(super) fn give_back(&mut self, tx: TxRef) {
         for (owner, shard) in std::mem::take(&mut self.loans.taken) {
             self.batch_to(owner).tx.push(TxMessage::Back { tx, shard });
+        }
+    }
+
+    /// A wide script has run and there is time left: answers its client, who goes on in this turn.
+    pub(super) fn begin_sitting(&mut self, slot: u32, token: Token, reply: &mut Output) {
+        let (tx, _) = self.coordinator.reference(slot);
+        self.loans.sitting = Some((slot, tx));
+        let Plan::Script(script) = self.coordinator.program(slot) else {
+            unreachable!("only scripts are lent shards")
+        };
+        script.caller_answered();
+        let conn = ConnId { index: token.index, generation: token.generation };
+        if let Some(client) = self.clients.get(conn) {
+            client.stall = Stall::None;
+            self.deliver(token, reply);
+            self.ready.push_back(conn);
+        }
+    }
+
+    /// Runs a script that needs all shards at once, if they are here. The client awaits nothing else.
+    pub(super) fn join_sitting(
+        &mut self,
+        io: &mut dyn NetIo,
+        conn: ConnId,
+        row: RowId,
+        argv: Argv<'_>,
+    ) -> bool {
+        let Some((_, tx)) = self.loans.sitting else { return false };
+        if !self.loans.are_there() || self.loans.are_overdue() {
+            return false;
+        }
+        let client = self.clients.at(conn.index);
+        let call = ScriptCall { row, db: client.db, view: client.view(), caller: Caller::Here(conn), argv };
+        let mut out = Output::default();
+        self.run_script_holding(io, call, tx, &mut out);
+        if let Some(client) = self.clients.get(conn) {
+            client.output().append(&mut out);
+        }
+        true
+    }
+
+    /// The end of a sitting: the shards go back, the transaction is over.
+    pub(super) fn end_sitting(&mut self, io: &mut dyn NetIo) {
+        if let Some((slot, tx)) = self.loans.sitting.take() {
+            self.give_back(tx);
+            self.resume_transaction(io, slot);
         }
     }
 

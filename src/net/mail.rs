@@ -330,6 +330,9 @@ impl Core {
                     if program.is_waiting() {
                         return self.waits_now(token);
                     }
+                    if program.is_answered() {
+                        return;
+                    }
                     let conn = ConnId { index: token.index, generation: token.generation };
                     let Some(client) = self.clients.get(conn) else { return };
                     let mut reply = Output::default();

@@ -520,8 +520,10 @@ impl Core {
                 self.loans.take_in(script.take_lent(), self.shard.now_ms);
                 let mut out = Output::default();
                 self.run_script_wide(io, conn, slot, &command, &mut out);
-                let (tx, _) = self.coordinator.reference(slot);
-                self.give_back(tx);
+                if self.loans.are_there() {
+                    self.begin_sitting(slot, token, &mut out);
+                    return false;
+                }
                 let Plan::Script(script) = self.coordinator.program(slot) else {
                     unreachable!("checked above")
                 };

@@ -320,6 +320,17 @@ impl Core {
         }
         let argv = command.request.argv();
         let call = ScriptCall { row: command.row, db: command.db, view, caller: Caller::Here(conn), argv };
+        self.run_script_holding(io, call, tx, out);
+    }
+
+    /// The same for a script that need not be the one for which the transaction was begun.
+    pub(super) fn run_script_holding(
+        &mut self,
+        io: &mut dyn NetIo,
+        call: ScriptCall<'_>,
+        tx: TxRef,
+        out: &mut Output,
+    ) {
         let begun = clock::cycles();
         let did = self.run_script(Some(io), call, Some(tx), out);
         self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);

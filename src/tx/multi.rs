@@ -213,11 +213,12 @@ pub struct Scripted {
     arrived: bool,
     lent: Vec<(ShardId, Box<Shard>)>,
     reply: Option<Output>,
+    is_answered: bool,
 }
 
 impl Scripted {
     pub fn new(command: TxCommand, shards: usize) -> Scripted {
-        Scripted { command, shards, arrived: false, lent: Vec::new(), reply: None }
+        Scripted { command, shards, arrived: false, lent: Vec::new(), reply: None, is_answered: false }
     }
 
     /// The script's command.
@@ -233,6 +234,12 @@ impl Scripted {
     /// The caller has run it.
     pub fn caller_done(&mut self, reply: Output) {
         self.reply = Some(reply);
+    }
+
+    /// The caller has run it, and has answered the client.
+    pub fn caller_answered(&mut self) {
+        self.caller_done(Output::default());
+        self.is_answered = true;
     }
 
     fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next {
@@ -283,6 +290,11 @@ impl Plan {
     /// Does the client wait for its keys? Then there is no reply yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self, Plan::One(single) if single.is_waiting())
+    }
+
+    /// Has the client been answered already?
+    pub fn is_answered(&self) -> bool {
+        matches!(self, Plan::Script(script) if script.is_answered)
     }
 
     /// Writes the transaction's reply.
