@@ -18,6 +18,8 @@
 //! nothing from another core while it holds loans: a broadcast gives them back first. No second transaction can have begun
 //! on all shards meanwhile, and who has not begun everywhere waits for nothing in place.
 
+use std::time::Duration;
+
 use super::client::Stall;
 use super::core::Core;
 use super::observe::Caller;
@@ -29,18 +31,23 @@ use crate::runtime::mesh::Received;
 use crate::shard::Shard;
 use crate::shard::memory::MemoryBoard;
 use crate::sys::clock;
-use crate::tx::message::{Token, TxMessage, TxRef};
+use crate::tx::message::{Loan, Token, TxMessage, TxRef};
 use crate::tx::multi::Plan;
 use crate::types::ShardId;
 
 /// How much time a core takes for scripts while it has the shards of others.
 const LOAN_MOST_NS: u64 = 2_000_000;
 
+/// A core whose shard is away looks for it this often, should nobody wake it.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// Shards lent to a core and by it.
 #[derive(Default)]
 pub struct Loans {
     /// Lent to this core, with their owners.
-    taken: Vec<(ShardId, Box<Shard>)>,
+    taken: Vec<(ShardId, Box<Loan>)>,
+    /// Their shards are on their way back.
+    lenders: Vec<std::thread::Thread>,
     since_cycles: u64,
     since_cpu_ns: u64,
     /// The transaction whose loan serves further scripts, and its place at the coordinator.
@@ -53,10 +60,10 @@ pub struct Loans {
 
 impl Loans {
     /// Takes what was lent. All that a script does happens at one time, the caller's.
-    pub fn take_in(&mut self, lent: Vec<(ShardId, Box<Shard>)>, now_ms: u64) {
+    pub fn take_in(&mut self, lent: Vec<(ShardId, Box<Loan>)>, now_ms: u64) {
         debug_assert!(self.taken.is_empty(), "one script at a time holds shards");
         self.taken = lent;
-        self.taken.iter_mut().for_each(|(_, shard)| shard.now_ms = now_ms);
+        self.taken.iter_mut().for_each(|(_, loan)| loan.shard.now_ms = now_ms);
         self.since_cycles = clock::cycles();
         self.since_cpu_ns = clock::thread_cpu_ns();
     }
@@ -74,7 +81,13 @@ impl Loans {
     /// Puts a lent shard in the place of the core's own, or back. False when it is not here.
     pub fn swap(&mut self, owner: ShardId, place: &mut Box<Shard>) -> bool {
         let found = self.taken.iter_mut().find(|(of, _)| *of == owner);
-        found.map(|(_, shard)| std::mem::swap(shard, place)).is_some()
+        found.map(|(_, loan)| std::mem::swap(&mut loan.shard, place)).is_some()
+    }
+
+    /// The shards given back have left.
+    #[inline]
+    pub(super) fn wake_lenders(&mut self) {
+        self.lenders.drain(..).for_each(|lender| lender.unpark());
     }
 
     /// Has this core had others' shards for long enough?
@@ -89,8 +102,10 @@ impl Loans {
 impl Core {
     /// Gives back what was lent to this core. It leaves with the next batches.
     pub(super) fn give_back(&mut self, tx: TxRef) {
-        for (owner, shard) in std::mem::take(&mut self.loans.taken) {
+        for (owner, loan) in std::mem::take(&mut self.loans.taken) {
+            let Loan { shard, lender } = *loan;
             self.batch_to(owner).tx.push(TxMessage::Back { tx, shard });
+            self.loans.lenders.push(lender);
         }
     }
 
@@ -151,7 +166,8 @@ impl Core {
         }
         let hollow = self.loans.hollow.take().unwrap_or_else(|| self.hollow_shard());
         let shard = std::mem::replace(&mut self.shard, hollow);
-        self.post_one(to, TxMessage::Ran { tx, part: Part::Lent(shard) });
+        let loan = Box::new(Loan { shard, lender: std::thread::current() });
+        self.post_one(to, TxMessage::Ran { tx, part: Part::Lent(loan) });
         self.flush(io);
         let shard = self.await_shard(tx);
         self.loans.hollow = Some(std::mem::replace(&mut self.shard, shard));
@@ -182,7 +198,9 @@ impl Core {
                         return shard;
                     }
                 }
-                Received::Unpublished | Received::Empty => std::thread::yield_now(),
+                // Asleep, and not in a queue behind all who have something to do: who is woken goes first. The bell is
+                // rung after the batch is sent; the time is for a bell that rang before.
+                Received::Unpublished | Received::Empty => std::thread::park_timeout(LOOK_EVERY),
             }
         }
     }

@@ -20,6 +20,7 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         skip_checksums: false,
         active_expire: active_expire && !paused,
         stands_still: paused,
+        replaying: false,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
         encodings: encodings(config),
     }

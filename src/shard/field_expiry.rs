@@ -124,7 +124,7 @@ impl Keyspace<'_> {
 
     /// Removes about `budget` fields of a hash that are due; how many.
     fn expire_fields_of(&mut self, key: &[u8], budget: usize) -> usize {
-        let now_ms = self.now_ms();
+        let now_ms = self.due_ms();
         let changed = self.change::<Hash, _>(key, false, |hash, note| {
             let (expired, more) = hash.expire_due(now_ms, budget);
             if expired > 0 {

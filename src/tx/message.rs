@@ -161,6 +161,12 @@ pub enum Work {
     Wait { command: TxCommand, mine: Vec<usize>, ticket: Ticket },
 }
 
+/// A shard that is lent, and the thread that sleeps until it is back.
+pub struct Loan {
+    pub shard: Box<Shard>,
+    pub lender: std::thread::Thread,
+}
+
 /// What a client that waits on several shards leaves with each of them.
 #[derive(Clone, Debug)]
 pub struct Ticket {

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use super::coordinator::{Next, Program, Stage};
 use super::execute::write_error;
-use super::message::{TxCommand, Work};
+use super::message::{Loan, TxCommand, Work};
 use super::route::Route;
 use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
 use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::Placement;
-use crate::shard::Shard;
 use crate::shard::snapshot::Source;
 use crate::sys::clock;
 use crate::types::ShardId;
@@ -211,7 +210,7 @@ pub struct Scripted {
     command: TxCommand,
     shards: usize,
     arrived: bool,
-    lent: Vec<(ShardId, Box<Shard>)>,
+    lent: Vec<(ShardId, Box<Loan>)>,
     reply: Option<Output>,
     is_answered: bool,
 }
@@ -227,7 +226,7 @@ impl Scripted {
     }
 
     /// The shards that other cores have lent for it. The caller gives them back.
-    pub fn take_lent(&mut self) -> Vec<(ShardId, Box<Shard>)> {
+    pub fn take_lent(&mut self) -> Vec<(ShardId, Box<Loan>)> {
         std::mem::take(&mut self.lent)
     }
 
@@ -247,8 +246,8 @@ impl Scripted {
             return Next::Stage(Stage { works: on_all(self.shards, || Work::Lend), last: false });
         }
         for (owner, part) in parts {
-            if let Part::Lent(shard) = part {
-                self.lent.push((owner, shard.downcast().expect("what is lent is a shard")));
+            if let Part::Lent(loan) = part {
+                self.lent.push((owner, loan.downcast().expect("what is lent is a shard")));
             }
         }
         if self.reply.is_none() { Next::Caller } else { Next::Done }

@@ -61,9 +61,15 @@ fn read(folder: &Path, name: &str) -> Vec<u8> {
 
 /// A Redis that has loaded a copy of the folder's log; `None` where there is no Redis.
 fn in_redis(from: &Path) -> Option<(Server, Client)> {
-    if !Path::new(REDIS).exists() {
-        return None;
-    }
+    Path::new(REDIS).exists().then(|| reader(from, REDIS.into(), 1))
+}
+
+/// A server of ours that has.
+fn in_coreshard(from: &Path) -> (Server, Client) {
+    reader(from, Options::threads(1).binary, 2)
+}
+
+fn reader(from: &Path, binary: std::path::PathBuf, threads: usize) -> (Server, Client) {
     let copy = folder();
     let to = copy.keep();
     std::fs::create_dir(to.join("appendonlydir")).expect("the folder is new");
@@ -71,22 +77,20 @@ fn in_redis(from: &Path) -> Option<(Server, Client)> {
         std::fs::copy(from.join("appendonlydir").join(&name), to.join("appendonlydir").join(&name))
             .expect("a file can be copied");
     }
-    let mut options = logging(&to, 1, "no");
-    options.binary = REDIS.into();
+    let mut options = logging(&to, threads, "no");
+    options.binary = binary;
     let server = Server::start_with(&options);
-    wait_until("Redis has loaded", PATIENCE, || {
-        server.client(Protocol::Resp2).call("PING") == simple("PONG")
-    });
+    wait_until("it has loaded", PATIENCE, || server.client(Protocol::Resp2).call("PING") == simple("PONG"));
     let client = server.client(Protocol::Resp2);
-    std::fs::remove_dir_all(&to).expect("Redis has read it");
-    Some((server, client))
+    std::fs::remove_dir_all(&to).expect("it has been read");
+    (server, client)
 }
 
-/// What `DEBUG DIGEST` says of the same data here and in Redis.
-fn assert_same_in_redis(from: &Path, client: &mut Client) {
-    if let Some((_server, mut redis)) = in_redis(from) {
-        assert_eq!(redis.call("DBSIZE"), client.call("DBSIZE"));
-        assert_eq!(redis.call("DEBUG DIGEST"), client.call("DEBUG DIGEST"));
+/// The log gives the same data again, here and in Redis.
+fn assert_logged(from: &Path, client: &mut Client) {
+    for (_server, mut reader) in in_redis(from).into_iter().chain([in_coreshard(from)]) {
+        assert_eq!(reader.call("DBSIZE"), client.call("DBSIZE"));
+        assert_eq!(reader.call("DEBUG DIGEST"), client.call("DEBUG DIGEST"));
     }
 }
 
@@ -144,11 +148,16 @@ fn with_always_what_was_acknowledged_survives_a_kill_and_no_block_is_half_there(
             stop.store(true, Ordering::Relaxed);
             writers.into_iter().map(|writer| writer.join().expect("the writer ends")).collect()
         });
-        let Some((_redis, mut redis)) = in_redis(dir.path()) else { return };
+        let (_server, mut reader) = if threads == 1 {
+            in_coreshard(dir.path())
+        } else {
+            let Some(redis) = in_redis(dir.path()) else { return };
+            redis
+        };
         for (writer, acknowledged) in acknowledged.iter().enumerate() {
             let values: Vec<u64> = names_of(writer)
                 .iter()
-                .map(|name| redis.call(&["GET", name]).text().parse().expect("it is a number"))
+                .map(|name| reader.call(&["GET", name]).text().parse().expect("it is a number"))
                 .collect();
             assert!(values.iter().all(|value| *value == values[0]), "a block is whole: {values:?}");
             // The last one may have been done and not acknowledged.
@@ -174,7 +183,7 @@ fn a_new_log_has_an_empty_base_and_every_type_goes_to_redis() {
         // Not logged, in Redis neither.
         client.pipeline((0..2000).map(|i| format!("DEL many:{i}")).collect::<Vec<_>>());
         client.expect(&["EVAL", "redis.call('set', 'a', 1) redis.call('incr', 'a')", "1", "a"], nil());
-        assert_same_in_redis(dir.path(), &mut client);
+        assert_logged(dir.path(), &mut client);
         client.expect("BGREWRITEAOF", simple("Background append only file rewriting started"));
         wait_for_rewrite(&mut client);
         client.expect("MSET after1 1 after2 2 after3 3", ok());
@@ -191,7 +200,7 @@ fn a_new_log_has_an_empty_base_and_every_type_goes_to_redis() {
             read(dir.path(), &format!("appendonly.aof.2.base.{format}")).starts_with(b"REDIS"),
             preamble == "yes"
         );
-        assert_same_in_redis(dir.path(), &mut client);
+        assert_logged(dir.path(), &mut client);
     }
 }
 
@@ -226,7 +235,7 @@ fn the_log_is_switched_on_and_off_under_writes() {
         writers.into_iter().map(|writer| writer.join().expect("the writer ends")).collect::<Vec<u64>>()
     });
     client.expect("WAITAOF 1 0 0", array([int(1), int(0)]));
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
     client.expect("CONFIG SET appendonly no", ok());
     client.expect("SET unlogged 1", ok());
     kill(server);
@@ -234,7 +243,7 @@ fn the_log_is_switched_on_and_off_under_writes() {
     redis.expect("GET unlogged", nil());
     for (writer, logged) in logged.iter().enumerate() {
         for name in names_of(writer) {
-            redis.expect(&["GET", &name], bulk(&logged.to_string()));
+            redis.expect(&["GET", &name], bulk(logged.to_string()));
         }
     }
 }
@@ -248,7 +257,7 @@ fn waitaof_waits_for_the_disk() {
         client.expect(&args!["MSET", "a", i, "b", i, "c", i], ok());
         client.expect("WAITAOF 1 0 0", array([int(1), int(0)]));
     }
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
     // Nobody syncs.
     client.expect("CONFIG SET appendfsync no", ok());
     client.expect("SET a x", ok());
@@ -273,6 +282,21 @@ fn waitaof_waits_for_the_disk() {
     let refused = err("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
     // Closing syncs: it may be faster.
     assert!(reply == refused || reply == array([int(1), int(0)]), "{reply}");
+}
+
+#[test]
+fn who_has_closed_its_half_gets_replies_that_waited_for_the_disk() {
+    let dir = folder();
+    let server = Server::start_with(&logging(dir.path(), 3, "always"));
+    for _ in 0..20 {
+        let mut client = server.client(Protocol::Resp2);
+        client.send_raw("SET k v\r\nMSET a 1 b 2 c 3\r\nGET k\r\n");
+        client.half_close();
+        client.expect_next(ok());
+        client.expect_next(ok());
+        client.expect_next(bulk("v"));
+        client.expect_closed();
+    }
 }
 
 #[test]
@@ -306,7 +330,7 @@ fn a_log_that_has_grown_is_rewritten_by_itself() {
         field(&mut client, "aof_rewrites") == "1" && field(&mut client, "aof_rewrite_in_progress") == "0"
     });
     assert_eq!(field(&mut client, "aof_base_size"), field(&mut client, "aof_current_size"));
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
 }
 
 #[test]
@@ -316,7 +340,7 @@ fn notes_of_the_time_stand_between_commands() {
     let mut client = server.client(Protocol::Resp2);
     client.expect("MSET a 1 b 2 c 3", ok());
     assert!(read(dir.path(), "appendonly.aof.1.incr.aof").starts_with(b"#TS:"));
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
 }
 
 #[test]
@@ -341,7 +365,7 @@ fn rewrites_and_snapshots_do_not_run_together() {
     wait_for_rewrite(&mut client);
     wait_until("all is saved", PATIENCE, || field(&mut client, "rdb_bgsave_in_progress") == "0");
     assert!(dir.path().join("dump.rdb").exists());
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
 }
 
 #[test]
@@ -353,7 +377,7 @@ fn flushing_everything_during_a_rewrite_loses_nothing_that_follows() {
     let replies = client.pipeline(["BGREWRITEAOF", "FLUSHALL", "MSET a 1 b 2 c 3"]);
     assert!(replies.iter().all(|reply| !reply.is_error()), "{replies:?}");
     wait_for_rewrite(&mut client);
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
     client.expect("DBSIZE", int(3));
 }
 
@@ -376,29 +400,17 @@ fn the_process_does_not_end_before_the_first_log_is_complete() {
     redis.expect("DBSIZE", int(200_001));
 }
 
-/// How long files of a process may become. It is told by an error, not by a signal.
+/// How long files of a process may become: a longer one is an error like a full disk.
 fn limit_files(server: &Server, bytes: Option<u64>) {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let pid = Pid::from_raw(server.pid() as i32).expect("a child has a number");
     prlimit(Some(pid), Resource::Fsize, Rlimit { current: bytes, maximum: None }).expect("it is our child");
 }
 
-/// A server to which a file that is too long is an error like a full disk.
-fn limited(dir: &Path, scripts: &Path, policy: &str) -> Server {
-    use std::os::unix::fs::PermissionsExt;
-    let mut options = logging(dir, 3, policy);
-    let script = scripts.join("start");
-    let text = format!("#!/bin/sh\ntrap '' XFSZ\nexec '{}' \"$@\"\n", options.binary.display());
-    std::fs::write(&script, text).expect("the folder is writable");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-    options.binary = script;
-    Server::start_with(&options)
-}
-
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room_again() {
-    let (dir, scripts) = (folder(), folder());
-    let server = limited(dir.path(), scripts.path(), "everysec");
+    let dir = folder();
+    let server = Server::start_with(&logging(dir.path(), 3, "everysec"));
     let mut client = server.client(Protocol::Resp2);
     client.expect("MSET a 1 b 2 c 3", ok());
     client.expect("WAITAOF 1 0 0", array([int(1), int(0)]));
@@ -416,13 +428,13 @@ fn a_full_disk_refuses_writes_until_there_is_room_again() {
     wait_until("writes are taken again", PATIENCE, || !client.call("SET a 3").is_error());
     assert_eq!(field(&mut client, "aof_last_write_status"), "ok");
     client.expect("WAITAOF 1 0 0", array([int(1), int(0)]));
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
 }
 
 #[test]
 fn with_always_a_full_disk_ends_the_process_and_nothing_unwritten_was_acknowledged() {
-    let (dir, scripts) = (folder(), folder());
-    let mut server = limited(dir.path(), scripts.path(), "always");
+    let dir = folder();
+    let mut server = Server::start_with(&logging(dir.path(), 3, "always"));
     let mut client = server.client(Protocol::Resp2);
     client.expect("MSET a 1 b 2 c 3", ok());
     let before = read(dir.path(), "appendonly.aof.1.incr.aof");
@@ -446,11 +458,11 @@ fn a_rewrite_that_fails_leaves_the_log_whole() {
     wait_until("it has failed", PATIENCE, || field(&mut client, "aof_last_bgrewrite_status") == "err");
     assert_eq!(field(&mut client, "aof_rewrites_consecutive_failures"), "1");
     client.expect("MSET a 4 b 5 d 6", ok());
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
     std::fs::remove_dir(&taken).expect("it is empty");
     client.expect_that("BGREWRITEAOF", |reply| !reply.is_error());
     wait_for_rewrite(&mut client);
     client.expect("MSET a 7 b 8 e 9", ok());
     assert_eq!(field(&mut client, "aof_rewrites_consecutive_failures"), "0");
-    assert_same_in_redis(dir.path(), &mut client);
+    assert_logged(dir.path(), &mut client);
 }

@@ -4,6 +4,8 @@
 mod support;
 
 mod aof;
+mod aof_load;
+mod disk;
 mod persistence;
 mod start;
 mod tools;

@@ -5,21 +5,21 @@ use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 
 pub fn hget(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, now_ms));
+    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, due_ms));
     reply_optional(value, reply);
     Ok(Outcome::Done)
 }
 
 pub fn hmget(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
     let hash = read(&mut keys, key)?;
     reply.array(args.left());
     let mut near = 0;
     for field in args.rest() {
-        reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, now_ms)), reply);
+        reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, due_ms)), reply);
     }
     Ok(Outcome::Done)
 }
@@ -29,9 +29,9 @@ pub fn hexists(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let found = read(&mut keys, key)?.is_some_and(|hash| hash.get(field, now_ms).is_some());
+    let found = read(&mut keys, key)?.is_some_and(|hash| hash.get(field, due_ms).is_some());
     reply.int(i64::from(found));
     Ok(Outcome::Done)
 }
@@ -41,9 +41,9 @@ pub fn hstrlen(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, now_ms));
+    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, due_ms));
     reply.int(value.map_or(0, |value| value.text_len()) as i64);
     Ok(Outcome::Done)
 }
@@ -62,14 +62,14 @@ pub fn hgetall(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
     let Some(hash) = read(&mut keys, key)? else {
         reply.map(0);
         return Ok(Outcome::Done);
     };
-    reply.map(hash.live_len(now_ms));
-    hash.for_each(now_ms, |field, value, _| {
+    reply.map(hash.live_len(due_ms));
+    hash.for_each(due_ms, |field, value, _| {
         reply_text(field, reply);
         reply_text(value, reply);
     });
@@ -89,13 +89,13 @@ fn one_side<const FIELDS: bool>(
     key: &[u8],
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let now_ms = ctx.now_ms();
+    let due_ms = ctx.due_ms();
     let mut keys = ctx.keys();
     let Some(hash) = read(&mut keys, key)? else {
         reply.array(0);
         return Ok(Outcome::Done);
     };
-    reply.array(hash.live_len(now_ms));
-    hash.for_each(now_ms, |field, value, _| reply_text(if FIELDS { field } else { value }, reply));
+    reply.array(hash.live_len(due_ms));
+    hash.for_each(due_ms, |field, value, _| reply_text(if FIELDS { field } else { value }, reply));
     Ok(Outcome::Done)
 }

@@ -90,7 +90,7 @@ pub fn restore(
         _ => CommandError::BadDump,
     })?;
 
-    let now_ms = ctx.now_ms();
+    let (now_ms, due_ms) = (ctx.now_ms(), ctx.due_ms());
     let ttl_ms = ttl_ms as u64;
     let expire_at_ms = match (ttl_ms, options.absolute_ttl) {
         (0, _) => None,
@@ -100,7 +100,7 @@ pub fn restore(
     let access = options.access(ctx.shard.access_clock());
     let mut keys = ctx.keys();
     // Redis: the sum is signed and wraps, so that a huge time to live is one of the past.
-    if expire_at_ms.is_some_and(|at| (at as i64) <= now_ms as i64) {
+    if expire_at_ms.is_some_and(|at| (at as i64) <= due_ms as i64) {
         if options.replace {
             keys.remove(key, Event::DEL);
         }

@@ -14,6 +14,7 @@ use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
 use crate::config::{id, number::memory};
 use crate::net::dispatch::{After, Bound};
+use crate::net::durable::Asked;
 use crate::net::{Asker, Core};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
@@ -50,6 +51,7 @@ enum Word {
     Digest,
     DigestValue,
     Reload,
+    LoadLog,
     Refused(&'static str),
 }
 
@@ -87,7 +89,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("digest", 2, 2, Word::Digest),
     ("digest-value", 2, usize::MAX, Word::DigestValue),
     ("reload", 2, usize::MAX, Word::Reload),
-    ("loadaof", 2, usize::MAX, Word::Refused(NO_LOG)),
+    ("loadaof", 2, usize::MAX, Word::LoadLog),
     ("restart", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("crash-and-recover", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("change-repl-id", 2, usize::MAX, Word::Refused(NO_REPLICATION)),
@@ -114,6 +116,7 @@ fn each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Res
             write_part(core, asker, |core, reply| run(core, asker.db, argv.get(2), reply))
         }
         Word::Reload => reload_options(argv).map(|_| Part::Nothing),
+        Word::LoadLog => Ok(Part::Nothing),
         Word::Here(_) | Word::OfKey(_) => Ok(Part::Nothing),
         Word::Everywhere(run) => {
             run(core, asker, argv)?;
@@ -170,7 +173,12 @@ fn merge(
             }
         }
         Word::Reload => {
-            core.reload_asked = Some(reload_options(argv)?);
+            let (save, flush, merge) = reload_options(argv)?;
+            core.reload_asked = Some(Asked::Snapshot { save, flush, merge });
+            return Ok(After::Later);
+        }
+        Word::LoadLog => {
+            core.reload_asked = Some(Asked::Log);
             return Ok(After::Later);
         }
         Word::Everywhere(_) => reply.ok(),
