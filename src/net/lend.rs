@@ -18,6 +18,7 @@
 //! nothing from another core while it holds loans: a broadcast gives them back first. No second transaction can have begun
 //! on all shards meanwhile, and who has not begun everywhere waits for nothing in place.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::client::Stall;
@@ -169,8 +170,9 @@ impl Core {
         let loan = Box::new(Loan { shard, lender: std::thread::current() });
         self.post_one(to, TxMessage::Ran { tx, part: Part::Lent(loan) });
         self.flush(io);
-        let shard = self.await_shard(tx);
-        self.loans.hollow = Some(std::mem::replace(&mut self.shard, shard));
+        if let Some(shard) = self.await_shard(tx) {
+            self.loans.hollow = Some(std::mem::replace(&mut self.shard, shard));
+        }
         true
     }
 
@@ -181,8 +183,8 @@ impl Core {
         Box::new(Shard::new(self.me, 1, self.shard.hasher.clone(), 0, board))
     }
 
-    /// The shard comes back in any case, also when the process stops: its borrower ends the script.
-    fn await_shard(&mut self, tx: TxRef) -> Box<Shard> {
+    /// `None` when the process stops: nothing is asked of a shard any more, and its borrower may have ended.
+    fn await_shard(&mut self, tx: TxRef) -> Option<Box<Shard>> {
         let is_back = |message: &TxMessage| matches!(message, TxMessage::Back { tx: of, .. } if *of == tx);
         loop {
             match self.port.receive() {
@@ -195,12 +197,17 @@ impl Core {
                         self.stashed.push_back((ShardId(from as u16), body));
                     }
                     if let Some(TxMessage::Back { shard, .. }) = back {
-                        return shard;
+                        return Some(shard);
                     }
                 }
                 // Asleep, and not in a queue behind all who have something to do: who is woken goes first. The bell is
                 // rung after the batch is sent; the time is for a bell that rang before.
-                Received::Unpublished | Received::Empty => std::thread::park_timeout(LOOK_EVERY),
+                Received::Unpublished | Received::Empty => {
+                    if self.shared.stop.load(Ordering::Relaxed) {
+                        return None;
+                    }
+                    std::thread::park_timeout(LOOK_EVERY);
+                }
             }
         }
     }

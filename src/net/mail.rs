@@ -316,7 +316,14 @@ impl Core {
                 self.coordinator.scheduled(from, tx, accepted, watched_unchanged, &mut out)
             }
             TxMessage::Ran { tx, part } => self.coordinator.ran(from, tx, part, &mut out),
-            TxMessage::Back { .. } => unreachable!("who lends waits until the shard is back"),
+            TxMessage::Back { shard, .. } => {
+                debug_assert!(
+                    self.shared.stop.load(Ordering::Relaxed),
+                    "who lends waits until the shard is back"
+                );
+                self.shard = shard;
+                None
+            }
         };
         self.post(out);
         self.follow(io, event);
