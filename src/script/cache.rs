@@ -1,11 +1,12 @@
 //! One core's machine and the scripts it has compiled.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::functions::Loaded;
-use super::lua::{Chunk, Engine};
+use super::lua::{Chunk, Engine, NO_MEMORY};
 use super::store::{Script, Scripts, Sha};
 
 /// A core's machine. Made when the first script comes.
@@ -30,7 +31,6 @@ impl Cache {
         }
         let code = &script.source[script.code_at..];
         let chunk = self
-            .engine
             .compile(code, c"@user_script")
             .map_err(|error| format!("ERR Error compiling script (new function): {error}"))?;
         if self.compiled.len() >= COMPILED_MOST {
@@ -39,6 +39,17 @@ impl Cache {
         scripts.keep(script);
         self.compiled.insert(script.sha, (script.clone(), chunk));
         Ok(chunk)
+    }
+
+    /// Compiles. What was compiled before is forgotten when it is what fills the machine.
+    pub(super) fn compile(&mut self, code: &[u8], name: &CStr) -> Result<Chunk, String> {
+        self.engine.compile(code, name).or_else(|error| {
+            if error != NO_MEMORY {
+                return Err(error);
+            }
+            self.forget_all();
+            self.engine.compile(code, name)
+        })
     }
 
     /// The script of a source, compiled. Looks at this core's own table first.

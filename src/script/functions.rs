@@ -228,6 +228,7 @@ impl Cache {
         }
         let id = libraries.next_id.fetch_add(1, Ordering::Relaxed);
         let (functions, chunks) = declared.into_iter().unzip();
+        self.forget_gone(libraries);
         self.loaded.by_library.insert(id, chunks);
         Ok(Library { id, name, source: source.into(), code_at, functions })
     }
@@ -239,7 +240,6 @@ impl Cache {
         log: &dyn Fn(u8, &[u8]),
     ) -> Result<Vec<(Function, Chunk)>, String> {
         let chunk = self
-            .engine
             .compile(code, c"@user_function")
             .map_err(|error| format!("ERR Error compiling function: {error}"))?;
         let mut loading = Loading { declared: Vec::new(), until: Instant::now() + LOAD_MOST, log };
@@ -272,11 +272,7 @@ impl Cache {
         let changes = libraries.changes();
         if self.loaded.changes != changes {
             self.loaded.changes = changes;
-            let alive: Vec<u64> = libraries.all().iter().map(|library| library.id).collect();
-            let gone = self.loaded.by_library.extract_if(|id, _| !alive.contains(id));
-            for (_, chunks) in gone {
-                chunks.into_iter().for_each(|chunk| self.engine.forget(chunk));
-            }
+            self.forget_gone(libraries);
         }
         if let Some(chunks) = self.loaded.by_library.get(&library.id) {
             return Ok(chunks[place]);
@@ -291,6 +287,17 @@ impl Cache {
         let chunk = chunks[place];
         self.loaded.by_library.insert(library.id, chunks);
         Ok(chunk)
+    }
+}
+
+impl Cache {
+    /// Forgets functions of libraries that are no longer known, or never were: they were loaded and then refused.
+    fn forget_gone(&mut self, libraries: &Libraries) {
+        let alive: Vec<u64> = libraries.all().iter().map(|library| library.id).collect();
+        let gone = self.loaded.by_library.extract_if(|id, _| !alive.contains(id));
+        for (_, chunks) in gone {
+            chunks.into_iter().for_each(|chunk| self.engine.forget(chunk));
+        }
     }
 }
 
@@ -368,5 +375,28 @@ mod tests {
         let (library, place) = libraries.find(b"F").unwrap();
         assert!(Cache::default().function(&libraries, &library, place, &|_, _| {}).is_ok());
         assert!(libraries.delete(b"a") && !libraries.delete(b"a"));
+    }
+
+    #[test]
+    fn libraries_that_are_refused_leave_nothing_in_the_machine() {
+        let (mut cache, libraries) = (Cache::default(), Libraries::default());
+        let long = "x".repeat(100_000);
+        let source =
+            &format!("#!lua name=a\nredis.register_function('f', function() return '{long}' end)");
+        let library = load(&mut cache, &libraries, source).unwrap();
+        libraries.add(vec![library], Existing::Refuse, false, false).unwrap();
+        for _ in 0..2000 {
+            let again = load(&mut cache, &libraries, source).unwrap();
+            libraries.add(vec![again], Existing::Refuse, false, false).unwrap_err();
+        }
+        assert!(cache.loaded.by_library.len() <= 2);
+        // Nor do functions of which the library's other functions are refused.
+        let unknown = format!(
+            "{source}\nredis.register_function{{function_name='g', callback=function() return '{long}y' end, flags={{'x'}}}}"
+        );
+        for _ in 0..2000 {
+            load(&mut cache, &libraries, &unknown).unwrap_err();
+        }
+        assert!(cache.engine.memory_bytes() < 64 << 20, "{} bytes", cache.engine.memory_bytes());
     }
 }

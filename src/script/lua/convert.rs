@@ -15,6 +15,7 @@
 
 #![allow(unsafe_code)]
 
+use super::engine::NO_MEMORY;
 use super::raw::{L, ffi, get_field, push, set_field, to_bytes};
 use crate::resp::{Protocol, Reply};
 
@@ -176,11 +177,20 @@ pub unsafe fn push_coded_error(l: L, text: &[u8]) {
     }
 }
 
+/// How a script's answer is written.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// `redis.setresp`.
+    pub protocol: Protocol,
+    /// A larger one fails.
+    pub most_bytes: usize,
+}
+
 /// Writes the value at the top as a reply, and pops it. True unless the reply is an error.
 ///
 /// # Safety
 /// Called within a protected call; jumps when memory is short.
-pub unsafe fn write_reply(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usize) -> bool {
+pub unsafe fn write_reply(l: L, reply: &mut Reply<'_>, form: Form, depth: usize) -> bool {
     // SAFETY: as promised; nothing is owned here.
     unsafe {
         if depth > DEPTH_MOST || ffi::lua_checkstack(l, 6) == 0 {
@@ -188,19 +198,24 @@ pub unsafe fn write_reply(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: 
             ffi::lua_settop(l, -2);
             return depth > 0;
         }
+        if reply.out.bytes.len() > form.most_bytes {
+            // Caught where the run ends, which takes back what is written.
+            push(l, NO_MEMORY.as_bytes());
+            ffi::lua_error(l);
+        }
         let mut ok = true;
         match ffi::lua_type(l, -1) {
             ffi::LUA_TSTRING => reply.bulk(to_bytes(l, -1).unwrap_or_default()),
             ffi::LUA_TBOOLEAN => {
                 let value = ffi::lua_toboolean(l, -1) != 0;
-                match (spoken, value) {
+                match (form.protocol, value) {
                     (Protocol::Resp3, value) => reply.bool(value),
                     (Protocol::Resp2, true) => reply.int(1),
                     (Protocol::Resp2, false) => reply.null(),
                 }
             }
             ffi::LUA_TNUMBER => reply.int(truncate(ffi::lua_tonumber(l, -1))),
-            ffi::LUA_TTABLE => ok = write_table(l, reply, spoken, depth),
+            ffi::LUA_TTABLE => ok = write_table(l, reply, form, depth),
             _ => reply.null(),
         }
         ffi::lua_settop(l, -2);
@@ -217,7 +232,7 @@ pub fn truncate(number: f64) -> i64 {
     }
 }
 
-unsafe fn write_table(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usize) -> bool {
+unsafe fn write_table(l: L, reply: &mut Reply<'_>, form: Form, depth: usize) -> bool {
     // SAFETY: as `write_reply`; the table stays at the top, the field it found above it.
     unsafe {
         if get_field(l, b"err") == ffi::LUA_TSTRING {
@@ -244,8 +259,8 @@ unsafe fn write_table(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usiz
             ffi::lua_pushnil(l);
             while ffi::lua_next(l, -2) != 0 {
                 ffi::lua_pushvalue(l, -2);
-                write_reply(l, reply, spoken, depth + 1);
-                write_reply(l, reply, spoken, depth + 1);
+                write_reply(l, reply, form, depth + 1);
+                write_reply(l, reply, form, depth + 1);
                 len += 1;
             }
             reply.fill_map(deferred, len);
@@ -260,7 +275,7 @@ unsafe fn write_table(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usiz
             while ffi::lua_next(l, -2) != 0 {
                 ffi::lua_settop(l, -2);
                 ffi::lua_pushvalue(l, -1);
-                write_reply(l, reply, spoken, depth + 1);
+                write_reply(l, reply, form, depth + 1);
                 len += 1;
             }
             reply.fill_set(deferred, len);
@@ -289,12 +304,12 @@ unsafe fn write_table(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usiz
             ffi::lua_settop(l, -2);
         }
         ffi::lua_settop(l, -2);
-        write_array(l, reply, spoken, depth);
+        write_array(l, reply, form, depth);
         true
     }
 }
 
-unsafe fn write_array(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usize) {
+unsafe fn write_array(l: L, reply: &mut Reply<'_>, form: Form, depth: usize) {
     // SAFETY: as `write_table`.
     unsafe {
         let deferred = reply.deferred();
@@ -305,7 +320,7 @@ unsafe fn write_array(l: L, reply: &mut Reply<'_>, spoken: Protocol, depth: usiz
                 ffi::lua_settop(l, -2);
                 break;
             }
-            write_reply(l, reply, spoken, depth + 1);
+            write_reply(l, reply, form, depth + 1);
             len += 1;
         }
         reply.fill_array(deferred, len);

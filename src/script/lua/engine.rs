@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use mlua::{Lua, LuaOptions, StdLib};
 
-use super::convert::write_reply;
+use super::convert::{Form, write_reply};
 use super::guard;
 use super::libs::{bit, cjson, cmsgpack, random, redis, structs};
 use super::raw::{L, Native, ffi, get_field, push, set_field, to_bytes};
@@ -15,8 +15,13 @@ use crate::resp::{Output, Protocol, Reply};
 
 /// Memory that a machine may take; what asks for more fails with Lua's own error.
 pub const MEMORY_MOST_BYTES: usize = 1 << 30;
+/// After a run nothing is collected while no more than this is held.
+const COLLECT_FROM_BYTES: usize = 16 << 20;
 /// Instructions between two looks at whether the script must end.
 const INSTRUCTIONS_PER_LOOK: c_int = 10_000;
+
+/// What Lua says when memory is short.
+pub const NO_MEMORY: &str = "not enough memory";
 
 /// A compiled function, kept by its machine until it is forgotten.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -61,6 +66,8 @@ pub struct Engine {
     /// The metatable of globals, and what it shows while a library is loaded.
     meta: c_int,
     loading: c_int,
+    /// Holding more than this after a run, the machine collects what is not used any more.
+    collect_above_bytes: usize,
     // Last: closing the machine may need the state.
     _lua: Lua,
 }
@@ -84,10 +91,15 @@ impl Default for Engine {
 
 impl Engine {
     pub fn new() -> Engine {
+        Engine::bounded(MEMORY_MOST_BYTES)
+    }
+
+    /// A machine that may take this much memory.
+    pub(super) fn bounded(memory_most_bytes: usize) -> Engine {
         let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libs, LuaOptions::new().catch_rust_panics(false))
             .expect("these libraries are safe to load");
-        let mut state = State::new();
+        let mut state = State::new(memory_most_bytes);
         let at: *mut State = &mut *state;
         let mut l: L = std::ptr::null_mut();
         let mut refs = [0; 5];
@@ -100,10 +112,11 @@ impl Engine {
         }
         .expect("an empty machine can be set up");
         // Only from here on: setting up needs no bound.
-        lua.set_memory_limit(MEMORY_MOST_BYTES).expect("this Lua counts its memory");
+        lua.set_memory_limit(memory_most_bytes).expect("this Lua counts its memory");
         // The thread that ran the closure is the main one, which lives as long as the machine.
         let [body, handler, real, meta, loading] = refs;
-        Engine { l, state, body, handler, real, meta, loading, _lua: lua }
+        let collect_above_bytes = COLLECT_FROM_BYTES;
+        Engine { l, state, body, handler, real, meta, loading, collect_above_bytes, _lua: lua }
     }
 
     /// Bytes that Lua holds.
@@ -111,8 +124,38 @@ impl Engine {
         self._lua.used_memory()
     }
 
+    /// Collects what nobody uses any more, if much is held.
+    ///
+    /// Lua 5.1 collects when it holds twice what the last collection left, and never because memory is short. When half
+    /// of what a machine may take was once in use, that point lies beyond the limit, and nothing would ever be collected
+    /// again: every later script would fail.
+    fn collect_if_grown(&mut self) {
+        if self.memory_bytes() > self.collect_above_bytes {
+            self.collect();
+        }
+    }
+
+    /// Collects what nobody uses any more.
+    fn collect(&mut self) {
+        // SAFETY: the machine is idle; no script can make anything that runs when it is collected.
+        unsafe { ffi::lua_gc(self.l, ffi::LUA_GCCOLLECT, 0) };
+        let left = self.memory_bytes();
+        let most = left.midpoint(self.state.memory_most_bytes);
+        self.collect_above_bytes = (2 * left).max(COLLECT_FROM_BYTES).min(most);
+    }
+
     /// Compiles a source; the complaint of the parser if it cannot. `name` begins with `@`.
     pub fn compile(&mut self, source: &[u8], name: &CStr) -> Result<Chunk, String> {
+        self.try_compile(source, name).or_else(|error| {
+            if error != NO_MEMORY {
+                return Err(error);
+            }
+            self.collect();
+            self.try_compile(source, name)
+        })
+    }
+
+    fn try_compile(&mut self, source: &[u8], name: &CStr) -> Result<Chunk, String> {
         struct Source<'a> {
             source: &'a [u8],
             name: &'a CStr,
@@ -143,7 +186,7 @@ impl Engine {
             let answer = if ok {
                 Ok(Chunk(ffi::lua_tonumber(self.l, -1) as c_int))
             } else {
-                let text = to_bytes(self.l, -1).unwrap_or(b"not enough memory");
+                let text = to_bytes(self.l, -1).unwrap_or(NO_MEMORY.as_bytes());
                 Err(String::from_utf8_lossy(text).into_owned())
             };
             ffi::lua_settop(self.l, 0);
@@ -227,6 +270,7 @@ impl Engine {
             ffi::lua_settop(l, 0);
             ffi::lua_sethook(l, Some(look), ffi::LUA_MASKCOUNT, INSTRUCTIONS_PER_LOOK);
         }
+        self.collect_if_grown();
         end
     }
 }
@@ -313,10 +357,10 @@ unsafe extern "C-unwind" fn body(l: L) -> c_int {
             return 0;
         }
         if !job.loads {
-            let spoken = (*state).protocol;
+            let form = Form { protocol: (*state).protocol, most_bytes: (*state).memory_most_bytes };
             let protocol = (*state).client_protocol;
             let mut reply = Reply::new(&mut (*state).out, protocol);
-            if !write_reply(l, &mut reply, spoken, 0) {
+            if !write_reply(l, &mut reply, form, 0) {
                 job.end = End::Failed;
             }
         }

@@ -21,5 +21,5 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Chunk, End, Engine, Given};
+pub use engine::{Chunk, End, Engine, Given, NO_MEMORY};
 pub use state::{Called, Declared, Host, Stop};

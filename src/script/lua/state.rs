@@ -5,6 +5,7 @@
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
+use super::engine::NO_MEMORY;
 use super::libs::cjson;
 use super::libs::random::Random;
 use super::raw::{Answer, Fault, L, ffi, push, raise, raise_top};
@@ -59,6 +60,10 @@ pub enum Stop {
 pub struct State {
     /// The host of the run that is under way.
     host: Option<NonNull<dyn Host>>,
+    /// What Lua may take, and what may be built beside it: half as much by a library function, as much by an answer or the
+    /// arguments of a command. A few tables that refer to each other are a few bytes in Lua and without end when they are
+    /// written out.
+    pub memory_most_bytes: usize,
     /// `redis.setresp`.
     pub protocol: Protocol,
     /// The run must end.
@@ -83,9 +88,10 @@ pub struct State {
 }
 
 impl State {
-    pub fn new() -> Box<State> {
+    pub fn new(memory_most_bytes: usize) -> Box<State> {
         Box::new(State {
             host: None,
+            memory_most_bytes,
             protocol: Protocol::Resp2,
             stop: None,
             args: Vec::new(),
@@ -113,6 +119,14 @@ impl State {
         self.scratch.shrink_to(KEEP_BYTES);
         self.reply.clear();
         self.reply.bytes.shrink_to(KEEP_BYTES);
+    }
+
+    /// Fails when what a library function builds would become too large with this many bytes more.
+    pub fn room_for(&self, more_bytes: usize) -> Result<(), Fault> {
+        if self.scratch.len().saturating_add(more_bytes) > self.memory_most_bytes / 2 {
+            return Err(Fault::Text(NO_MEMORY));
+        }
+        Ok(())
     }
 
     /// Notes a fault's text.

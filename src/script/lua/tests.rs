@@ -72,6 +72,11 @@ impl Bench {
     }
 }
 
+/// How a failure in the first line is reported.
+fn fails(text: &str) -> String {
+    format!("-ERR user_script:1: {text} script: sha, on @user_script:1.")
+}
+
 fn check(cases: &[(&str, &str)]) {
     let mut bench = Bench::default();
     let wrong: Vec<String> = cases
@@ -305,7 +310,6 @@ fn hostile_scripts_get_errors() {
 
 #[test]
 fn libraries_answer_as_in_redis() {
-    let fails = |text: &str| format!("-ERR user_script:1: {text} script: sha, on @user_script:1.");
     check(&[
         ("return cjson.encode({1,2,3})", "$7 [1,2,3]"),
         ("return cjson.encode({[1]=1,[20]=2})", &fails("Cannot serialise table: excessively sparse array")),
@@ -414,5 +418,56 @@ fn libraries_answer_as_in_redis() {
         ("return {unpack({1,2,3}, 1, -1)}", "*0"),
         ("local a = {} for i = 1, 7999 do a[i] = 1 end return #redis.call('echo', unpack(a))", ":1"),
         ("return redis.sha1hex('')", "$40 da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+    ]);
+}
+
+#[test]
+fn a_machine_whose_memory_ran_out_serves_on() {
+    let mut bench = Bench { engine: Engine::bounded(48 << 20), ..Bench::default() };
+    let small = "local t = {} for i = 1, 20000 do t[i] = {i} end return #t";
+    for hungry in [
+        "local t = {} for i = 1, 1e9 do t[i] = string.rep(i .. ' ', 500) end",
+        "local t = {} for i = 1, 1e9 do t[i] = {i} end",
+        "local s = 'x' while true do s = s .. s end",
+    ] {
+        assert_eq!(bench.run(hungry), "-ERR not enough memory", "{hungry}");
+        assert_eq!(bench.run(small), ":20000", "after {hungry}");
+    }
+}
+
+#[test]
+fn what_is_small_in_lua_and_endless_when_written_out_is_refused() {
+    let mut bench = Bench { engine: Engine::bounded(8 << 20), ..Bench::default() };
+    let doubled = "local t = {} for i = 1, 60 do t = {t, t} end ";
+    let refused = fails("not enough memory");
+    for (built, wanted) in [
+        ("return cjson.encode(t)", &*refused),
+        ("local s = string.rep('\\0', 1e6) return cjson.encode({s, s, s})", &refused),
+        ("cjson.encode_sparse_array(false, 0) return cjson.encode({[4e15] = 1})", &refused),
+        (
+            "local u = {} for i = 1, 1000 do u[i] = i end for i = 1, 14 do local v = {} for j = 1, 9 do v[j] = u end u = v end return cmsgpack.pack(u)",
+            &refused,
+        ),
+        (
+            "local s = string.rep('x', 1e6) return struct.pack(string.rep('c0', 9), s, s, s, s, s, s, s, s, s)",
+            &refused,
+        ),
+        (
+            "local s = string.rep('x', 1e6) return redis.call('echo', s, s, s, s, s, s, s, s, s)",
+            "-ERR The arguments of a command in a script are too long script: sha, on @user_script:1.",
+        ),
+        ("return t", "-ERR not enough memory"),
+    ] {
+        assert_eq!(bench.run(&format!("{doubled}{built}")), wanted, "{built}");
+        assert_eq!(bench.run("return 1"), ":1");
+    }
+}
+
+#[test]
+fn numbers_beside_64_bits_are_packed_as_floats() {
+    check(&[
+        ("return cmsgpack.pack(2^63)", "$5 \\xca_\\x00\\x00\\x00"),
+        ("return cmsgpack.pack(-2^63)", "$9 \\xd3\\x80\\x00\\x00\\x00\\x00\\x00\\x00\\x00"),
+        ("return cmsgpack.pack(2^64)", "$5 \\xca_\\x80\\x00\\x00"),
     ]);
 }

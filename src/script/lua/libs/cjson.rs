@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use std::io::Write;
 
 use super::super::raw::{Answer, Fault, L, Native, bad_argument, ffi, push, to_bytes};
-use super::super::state::{native, state};
+use super::super::state::{State, native, state};
 
 pub const FUNCTIONS: &[(&str, Native)] = &[
     ("encode", encode),
@@ -98,10 +98,11 @@ unsafe fn refuse(l: L, reason: &str) -> Fault {
 unsafe fn write(l: L, depth: i64) -> Result<(), Fault> {
     // SAFETY: called within a native function; nothing is owned here.
     unsafe {
+        state(l).room_for(0)?;
         match ffi::lua_type(l, -1) {
             ffi::LUA_TSTRING => {
                 if let Some(bytes) = to_bytes(l, -1) {
-                    write_string(&mut state(l).scratch, bytes);
+                    write_string(state(l), bytes)?;
                 }
             }
             ffi::LUA_TNUMBER => write_number(l)?,
@@ -195,7 +196,7 @@ unsafe fn write_object(l: L, depth: i64) -> Result<(), Fault> {
                 }
                 ffi::LUA_TSTRING => {
                     if let Some(bytes) = to_bytes(l, -2) {
-                        write_string(&mut state(l).scratch, bytes);
+                        write_string(state(l), bytes)?;
                     }
                 }
                 _ => {
@@ -270,8 +271,18 @@ pub fn write_general(out: &mut Vec<u8>, number: f64, precision: usize) {
     }
 }
 
-fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.push(b'"');
+fn write_string(state: &mut State, bytes: &[u8]) -> Result<(), Fault> {
+    const CHUNK_BYTES: usize = 64 * 1024;
+    state.scratch.push(b'"');
+    for chunk in bytes.chunks(CHUNK_BYTES) {
+        state.room_for(chunk.len())?;
+        write_escaped(&mut state.scratch, chunk);
+    }
+    state.scratch.push(b'"');
+    Ok(())
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     for byte in bytes {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -290,7 +301,6 @@ fn write_string(out: &mut Vec<u8>, bytes: &[u8]) {
             byte => out.push(*byte),
         }
     }
-    out.push(b'"');
 }
 
 // --- settings -------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ unsafe fn pack_values(l: L) -> Answer {
         state(l).scratch.clear();
         for index in 1..=count {
             ffi::lua_pushvalue(l, index);
-            write_top(l, 0);
+            write_top(l, 0)?;
         }
         push(l, &state(l).scratch);
         Ok(1)
@@ -42,12 +42,14 @@ unsafe fn pack_values(l: L) -> Answer {
 }
 
 /// Writes the value at the top, and pops it.
-unsafe fn write_top(l: L, depth: usize) {
+unsafe fn write_top(l: L, depth: usize) -> Result<(), Fault> {
     // SAFETY: called within a native function; strings stay on the stack while they are copied.
     unsafe {
+        state(l).room_for(0)?;
         match ffi::lua_type(l, -1) {
             ffi::LUA_TSTRING => {
                 if let Some(bytes) = to_bytes(l, -1) {
+                    state(l).room_for(bytes.len())?;
                     write_bytes(&mut state(l).scratch, bytes);
                 }
             }
@@ -56,10 +58,11 @@ unsafe fn write_top(l: L, depth: usize) {
                 state(l).scratch.push(byte);
             }
             ffi::LUA_TNUMBER => write_number(&mut state(l).scratch, ffi::lua_tonumber(l, -1)),
-            ffi::LUA_TTABLE if depth < DEPTH_MOST => write_table(l, depth),
+            ffi::LUA_TTABLE if depth < DEPTH_MOST => write_table(l, depth)?,
             _ => state(l).scratch.push(0xc0),
         }
         ffi::lua_settop(l, -2);
+        Ok(())
     }
 }
 
@@ -80,9 +83,9 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: f64) {
-    // What does not fit saturates, and then it is no integer.
+    // What does not fit is no integer. 2^63 would saturate to what is rounded to 2^63 again.
     let int = number as i64;
-    if int as f64 == number {
+    if int as f64 == number && int != i64::MAX {
         return write_int(out, int);
     }
     let short = number as f32;
@@ -143,7 +146,7 @@ fn write_header(out: &mut Vec<u8>, len: usize, short: u8, long: u8) {
 }
 
 /// A table whose keys are 1 to n is an array.
-unsafe fn write_table(l: L, depth: usize) {
+unsafe fn write_table(l: L, depth: usize) -> Result<(), Fault> {
     // SAFETY: called within a native function; `lua_next` sees a table that nobody changes.
     unsafe {
         ffi::luaL_checkstack(l, 4, c"in function mp_encode_lua_table".as_ptr());
@@ -164,17 +167,18 @@ unsafe fn write_table(l: L, depth: usize) {
             write_header(&mut state(l).scratch, count, 0x90, 0xdc);
             for index in 1..=count {
                 ffi::lua_rawgeti(l, -1, index as i64);
-                write_top(l, depth + 1);
+                write_top(l, depth + 1)?;
             }
-            return;
+            return Ok(());
         }
         write_header(&mut state(l).scratch, count, 0x80, 0xde);
         ffi::lua_pushnil(l);
         while ffi::lua_next(l, -2) != 0 {
             ffi::lua_pushvalue(l, -2);
-            write_top(l, depth + 1);
-            write_top(l, depth + 1);
+            write_top(l, depth + 1)?;
+            write_top(l, depth + 1)?;
         }
+        Ok(())
     }
 }
 

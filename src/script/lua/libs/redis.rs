@@ -51,8 +51,8 @@ unsafe fn fail(l: L, text: &[u8]) -> c_int {
     }
 }
 
-/// Copies the arguments into the state; false when one is no string and no number.
-unsafe fn take_args(l: L, state: &mut State) -> bool {
+/// Copies the arguments into the state, or says why not: one is no string and no number, or they are too long.
+unsafe fn take_args(l: L, state: &mut State, wrong: &'static [u8]) -> Result<(), &'static [u8]> {
     state.args.clear();
     state.spans.clear();
     // SAFETY: called within a native function; strings stay on the stack while they are copied.
@@ -60,7 +60,13 @@ unsafe fn take_args(l: L, state: &mut State) -> bool {
         for index in 1..=ffi::lua_gettop(l) {
             let start = state.args.len();
             match ffi::lua_type(l, index) {
-                ffi::LUA_TSTRING => state.args.extend_from_slice(to_bytes(l, index).unwrap_or_default()),
+                ffi::LUA_TSTRING => {
+                    let bytes = to_bytes(l, index).unwrap_or_default();
+                    if start + bytes.len() > state.memory_most_bytes {
+                        return Err(LONG_ARGUMENTS);
+                    }
+                    state.args.extend_from_slice(bytes);
+                }
                 ffi::LUA_TNUMBER => {
                     let number = ffi::lua_tonumber(l, index);
                     let int = number as i64;
@@ -73,16 +79,17 @@ unsafe fn take_args(l: L, state: &mut State) -> bool {
                         state.args.extend_from_slice(&format_f64_17g(number));
                     }
                 }
-                _ => return false,
+                _ => return Err(wrong),
             }
             state.spans.push(Span { start, end: state.args.len() });
         }
     }
-    true
+    Ok(())
 }
 
 const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
 const BAD_ARGUMENTS: &[u8] = b"ERR Lua redis lib command arguments must be strings or integers";
+const LONG_ARGUMENTS: &[u8] = b"ERR The arguments of a command in a script are too long";
 
 /// Runs a command and pushes what it answered; true when that is an error.
 unsafe fn run(l: L) -> bool {
@@ -93,8 +100,8 @@ unsafe fn run(l: L) -> bool {
             return true;
         }
         let state = state(l);
-        if !take_args(l, state) {
-            push_error(l, BAD_ARGUMENTS);
+        if let Err(error) = take_args(l, state, BAD_ARGUMENTS) {
+            push_error(l, error);
             return true;
         }
         state.reply.clear();
@@ -217,6 +224,9 @@ unsafe extern "C-unwind" fn log(l: L) -> c_int {
         state.scratch.clear();
         for index in 2..=count {
             let Some(text) = to_bytes(l, index) else { continue };
+            if state.room_for(text.len()).is_err() {
+                break;
+            }
             if index > 2 {
                 state.scratch.push(b' ');
             }
@@ -282,8 +292,9 @@ unsafe extern "C-unwind" fn acl_check_cmd(l: L) -> c_int {
             return fail(l, b"Please specify at least one argument for this redis.acl_check_cmd() call");
         }
         let state = state(l);
-        if !take_args(l, state) {
-            return fail(l, b"redis.acl_check_cmd() require all the arguments to be strings or integers");
+        let wrong = b"redis.acl_check_cmd() require all the arguments to be strings or integers";
+        if let Err(error) = take_args(l, state, wrong) {
+            return fail(l, error);
         }
         let (args, spans) = (std::mem::take(&mut state.args), std::mem::take(&mut state.spans));
         let may = state.host().map(|host| host.may_call(Argv { buf: &args, spans: &spans }));
@@ -395,6 +406,7 @@ unsafe fn register(l: L) -> Result<(), &'static str> {
             None => Err("redis.register_function can only be called on FUNCTION LOAD command".into()),
         };
         if let Err(text) = answer {
+            ffi::luaL_unref(l, ffi::LUA_REGISTRYINDEX, function);
             state.note = text;
         }
         Ok(())

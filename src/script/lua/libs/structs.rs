@@ -120,6 +120,8 @@ unsafe fn pack_values(l: L) -> Answer {
         state(l).scratch.clear();
         let mut arg = 2;
         while let Some((option, mut size)) = format.next(l)? {
+            // A value has as many bytes as its format says, or is a string of which more is asked below.
+            state(l).room_for(INT_MOST)?;
             let at = state(l).scratch.len();
             let padding = format.padding(at, option, size);
             state(l).scratch.resize(at + padding, 0);
@@ -151,6 +153,7 @@ unsafe fn pack_values(l: L) -> Answer {
                     if text.len() < size {
                         bad_argument(l, arg, c"string too short");
                     }
+                    state(l).room_for(size)?;
                     state(l).scratch.extend_from_slice(&text[..size]);
                     if option == b's' {
                         state(l).scratch.push(0);
