@@ -531,10 +531,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             }
         }
         finish_command(shard, Repeat::State);
-        // Nobody is told what did not happen.
-        let mut notices = shard.notices.take();
-        notices.clear();
-        shard.notices.give_back(notices);
+        shard.notices.undo();
+        if shard.has_news() {
+            self.core.tell_news();
+        }
     }
 
     /// Copies what a command is about to change. False when that is too much.

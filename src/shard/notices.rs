@@ -56,6 +56,11 @@ impl Notices {
         }
     }
 
+    /// What was done is undone, so nobody is told of it. Keys that went of themselves stay away.
+    pub fn undo(&mut self) {
+        self.pending.retain(|effect| matches!(effect.event.class, Class::Expired | Class::Evicted));
+    }
+
     /// Is anything to be published?
     #[inline]
     pub fn has_pending(&self) -> bool {

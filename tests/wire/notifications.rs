@@ -1,5 +1,7 @@
 //! Keyspace notifications: what is published about keys, to whom, and in which order.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 /// A subscriber of everything about keys, on a server that publishes the classes `flags`.
@@ -222,6 +224,39 @@ fn flushing_tells_nothing() {
         next(&mut l);
         c.expect("FLUSHALL", ok());
         expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn keys_that_expire_in_a_script_that_begins_anew_are_told_once() {
+    each_placement(|s| {
+        let mut l = listening(s, "KA");
+        let mut c = s.client();
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        c.expect("DEBUG SET-ACTIVE-EXPIRE 0", ok());
+        c.expect(&["SET", a, "1", "PX", "1"], ok());
+        expect(&mut l, [format!("keyspace@0:{a} set"), format!("keyspace@0:{a} expire")]);
+        let now_ms = |c: &mut Client| {
+            let [s, us] = c.call("TIME").elements().try_into().expect("a time has two parts");
+            s.text().parse::<u64>().unwrap() * 1000 + us.text().parse::<u64>().unwrap() / 1000
+        };
+        let due_ms = now_ms(&mut c) + 2;
+        wait_until("the deadline passes", Duration::from_secs(60), || now_ms(&mut c) > due_ms);
+        // The second key may live elsewhere: then the first attempt is undone, but the key is gone.
+        let source =
+            "redis.call('get', KEYS[1]) redis.call('set', KEYS[1], 'x') return redis.call('incr', ARGV[1])";
+        c.expect(&["EVAL", source, "1", a, b], int(1));
+        // Each key's events come in their order.
+        let mut told = [next(&mut l), next(&mut l), next(&mut l)];
+        told.sort_by_key(|line| line.ends_with(" incrby"));
+        assert_eq!(
+            told,
+            [format!("{a} expired"), format!("{a} set"), format!("{b} incrby")]
+                .map(|line| format!("keyspace@0:{line}"))
+        );
+        expect_nothing(s, &mut l);
+        c.expect("DEBUG SET-ACTIVE-EXPIRE 1", ok());
     });
 }
 
