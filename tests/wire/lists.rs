@@ -345,7 +345,7 @@ fn many_elements() {
 
 /// Waits until so many clients wait for keys.
 fn wait_for_blocked(c: &mut Client, count: usize) {
-    wait_until("clients wait for their keys", std::time::Duration::from_secs(10), || {
+    wait_until("clients wait for their keys", std::time::Duration::from_secs(60), || {
         c.call("INFO clients").text().contains(&format!("blocked_clients:{count}\r\n"))
     });
 }

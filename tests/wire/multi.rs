@@ -18,7 +18,7 @@ fn exec<A: Arguments>(c: &mut Client, commands: impl IntoIterator<Item = A>) -> 
 
 /// Waits until the server has forgotten all clients but one.
 fn wait_until_alone(c: &mut Client) {
-    wait_until("the other clients have left", Duration::from_secs(10), || {
+    wait_until("the other clients have left", Duration::from_secs(60), || {
         c.call("CLIENT LIST").text().lines().count() == 1
     });
 }
@@ -219,7 +219,7 @@ fn watch_and_expiry() {
         c.expect(&["SET", &a, "x", "PX", "1"], ok());
         c.expect(&["SET", &b, "x", "PX", "30"], ok());
         c.expect(&["WATCH", &b], ok());
-        wait_until("the key has expired", Duration::from_secs(5), || other.call(&["PTTL", &b]) == int(-2));
+        wait_until("the key has expired", Duration::from_secs(60), || other.call(&["PTTL", &b]) == int(-2));
         assert_eq!(exec(&mut c, ["PING"]), nil_array().as_seen_in(s.protocol()));
         // One that had expired before is nothing, and stays nothing.
         c.expect(&["WATCH", &a], ok());
@@ -228,7 +228,7 @@ fn watch_and_expiry() {
         other.expect("SELECT 1", ok());
         other.expect(&["SET", &a, "x", "PX", "1"], ok());
         other.expect(&["SET", &b, "x", "PX", "1"], ok());
-        wait_until("a millisecond has gone", Duration::from_secs(5), || other.call(&["GET", &b]) == nil());
+        wait_until("a millisecond has gone", Duration::from_secs(60), || other.call(&["GET", &b]) == nil());
         c.expect(&["WATCH", &a, &b], ok());
         c.expect("SWAPDB 0 1", ok());
         assert_eq!(exec(&mut c, ["PING"]), done);
@@ -405,7 +405,7 @@ fn who_leaves_within_multi_leaves_nothing() {
         leaving.expect(&["MSET", &a, "1", &b, "2"], simple(QUEUED));
         leaving.send("EXEC");
         drop(leaving);
-        wait_until("the block has run", Duration::from_secs(10), || {
+        wait_until("the block has run", Duration::from_secs(60), || {
             c.call(&["MGET", &a, &b]) == array(["1", "2"])
         });
     });

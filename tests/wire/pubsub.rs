@@ -305,7 +305,7 @@ fn who_left_has_no_subscriptions() {
         }
         publisher.expect("PUBLISH left 1", CLIENTS as i64 * 2);
         drop(all);
-        wait_until("the subscribers have left", Duration::from_secs(10), || {
+        wait_until("the subscribers have left", Duration::from_secs(60), || {
             publisher.call("PUBLISH left 2") == int(0)
         });
         publisher.expect("PUBSUB CHANNELS left", array(Vec::<Value>::new()));
@@ -352,7 +352,7 @@ fn it_is_told_who_subscribed_to_what() {
             list.lines().all(|line| line.contains(" flags=P ") && line.contains(" sub=2 psub=2 ssub=1 "))
         );
         asker.expect("CLIENT KILL TYPE pubsub", CLIENTS as i64);
-        wait_until("they are gone", Duration::from_secs(10), || asker.call("PUBSUB NUMPAT") == int(0));
+        wait_until("they are gone", Duration::from_secs(60), || asker.call("PUBSUB NUMPAT") == int(0));
         all.iter_mut().for_each(|c| {
             c.drain();
         });
@@ -404,7 +404,7 @@ fn who_waits_for_a_key_still_gets_messages() {
             c.send(&["BLPOP", &keys[0], &keys[1], "0"]);
             publisher.expect("PUBLISH waiting 1", 1);
             c.expect_next(message("waiting", "1"));
-            wait_until("it waits", Duration::from_secs(10), || {
+            wait_until("it waits", Duration::from_secs(60), || {
                 publisher.call("INFO clients").text().contains("blocked_clients:1")
             });
             publisher.expect("PUBLISH waiting 2", 1);

@@ -1,5 +1,7 @@
 //! EVAL, EVALSHA, SCRIPT: what scripts see and what others see of them, with their keys on one shard and apart.
 
+use std::time::Duration;
+
 use crate::support::*;
 
 const AT: &str = ", on @user_script:1.";
@@ -242,7 +244,7 @@ fn what_a_script_pushes_wakes_those_who_wait() {
         let [a, b] = [&keys[0][..], &keys[1][..]];
         waiting.send(&["BLPOP", b, "0"]);
         let mut info = s.client();
-        wait_until("a client waits", std::time::Duration::from_secs(10), || {
+        wait_until("a client waits", Duration::from_secs(60), || {
             info.call(&["INFO", "clients"]).text().contains("blocked_clients:1")
         });
         // Nothing waits within a script.
@@ -276,6 +278,24 @@ fn errors_name_the_script_and_the_line() {
     });
 }
 
+/// Kills what runs, from whichever core answers: clients of the core that runs it hear nothing meanwhile, the others do.
+#[track_caller]
+fn kill_from(others: &mut [Client]) {
+    let mut is_asked = vec![false; others.len()];
+    wait_until("the script is killed", Duration::from_secs(60), || {
+        let mut killed = false;
+        for (other, is_asked) in others.iter_mut().zip(&mut is_asked) {
+            if !*is_asked {
+                other.send(&["SCRIPT", "KILL"]);
+            }
+            let reply = other.recv_within(Duration::from_millis(5));
+            *is_asked = reply.is_none();
+            killed |= reply == Some(ok());
+        }
+        killed
+    });
+}
+
 #[test]
 fn a_busy_script_is_killed_from_another_core() {
     with_server(Options::threads, |s| {
@@ -285,18 +305,7 @@ fn a_busy_script_is_killed_from_another_core() {
         let mut busy = s.client();
         let mut others: Vec<Client> = (0..6).map(|_| s.client()).collect();
         busy.send(&["EVAL", "while true do end", "0"]);
-        // Clients of the core that runs it hear nothing meanwhile; the others do.
-        let patience = std::time::Duration::from_millis(200);
-        wait_until("the script is killed", std::time::Duration::from_secs(20), || {
-            let mut killed = false;
-            others.retain_mut(|other| {
-                other.send(&["SCRIPT", "KILL"]);
-                let reply = other.recv_within(patience);
-                killed |= reply == Some(ok());
-                reply.is_some()
-            });
-            killed
-        });
+        kill_from(&mut others);
         let reply = busy.recv();
         assert!(reply.is_error(), "{reply:?}");
         busy.expect(&["EVAL", "return 1", "0"], int(1));
@@ -421,7 +430,7 @@ fn a_script_that_ran_on_other_shards_is_heard_of_there() {
         for (one, key) in waits.iter_mut().zip([a, b]) {
             one.send(&["BLPOP", key, "0"]);
         }
-        wait_until("both wait", std::time::Duration::from_secs(20), || {
+        wait_until("both wait", Duration::from_secs(20), || {
             c.call(&["INFO", "clients"]).text().contains("blocked_clients:2")
         });
         let source = "redis.call('rpush', ARGV[1], 'x') redis.call('rpush', ARGV[2], 'y') return 'done'";
@@ -451,17 +460,7 @@ fn a_script_over_all_shards_that_does_not_end_gives_them_back() {
         let mut busy = s.client();
         let mut others: Vec<Client> = (0..6).map(|_| s.client()).collect();
         busy.send(&["EVAL", source, "0", &keys[0], &keys[1]]);
-        let patience = std::time::Duration::from_millis(200);
-        wait_until("the script is killed", std::time::Duration::from_secs(20), || {
-            let mut killed = false;
-            others.retain_mut(|other| {
-                other.send(&["SCRIPT", "KILL"]);
-                let reply = other.recv_within(patience);
-                killed |= reply == Some(ok());
-                reply.is_some()
-            });
-            killed
-        });
+        kill_from(&mut others);
         let reply = busy.recv();
         assert!(reply.is_error(), "{reply:?}");
         for key in &keys {

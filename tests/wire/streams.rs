@@ -345,7 +345,7 @@ fn consumers_wait_for_what_is_new_and_are_told_of_the_end() {
 /// Waits until so many clients wait for keys.
 #[track_caller]
 fn wait_for_blocked(c: &mut Client, count: usize) {
-    wait_until("clients wait", Duration::from_secs(10), || {
+    wait_until("clients wait", Duration::from_secs(60), || {
         let info = c.call("INFO clients").text();
         info.contains(&format!("blocked_clients:{count}\r\n"))
     });

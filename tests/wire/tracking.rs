@@ -122,7 +122,7 @@ fn notices_may_go_to_another_connection() {
             if s.is_resp3() {
                 c.expect_next(push([bulk("tracking-redir-broken"), int(id)]));
             }
-            wait_until("it is known that the other has left", Duration::from_secs(10), || {
+            wait_until("it is known that the other has left", Duration::from_secs(60), || {
                 c.call("CLIENT TRACKINGINFO").field("flags").elements().contains(&bulk("broken_redirect"))
             });
         }
@@ -252,7 +252,7 @@ fn the_table_has_a_bound() {
         for _ in 0..45 {
             assert!(matches!(c.recv(), Value::Push(_)));
         }
-        wait_until("five are left", Duration::from_secs(10), || {
+        wait_until("five are left", Duration::from_secs(60), || {
             info(&mut writer, "tracking_total_keys:5\r\ntracking_total_items:5\r\n")
         });
         writer.expect("FLUSHALL", ok());

@@ -571,7 +571,7 @@ fn dumps_come_back() {
 
 /// Waits until so many clients wait for keys.
 fn wait_for_blocked(c: &mut Client, count: usize) {
-    wait_until("clients wait for their keys", Duration::from_secs(10), || {
+    wait_until("clients wait for their keys", Duration::from_secs(60), || {
         c.call("INFO clients").text().contains(&format!("blocked_clients:{count}\r\n"))
     });
 }
