@@ -27,6 +27,8 @@ pub enum Part {
     /// Optional byte strings, such as values per key.
     Strings(Vec<Option<Vec<u8>>>),
     Moved(Option<Box<Moved>>),
+    /// The whole shard, until it is given back: known to `tx`.
+    Lent(Box<dyn std::any::Any + Send>),
     /// A reply, or a piece of one.
     Output(Output),
     /// What a subsystem's broadcast gathers: known to its own merge.
