@@ -197,6 +197,9 @@ impl std::fmt::Debug for SaveJob {
 
 /// A save under way.
 pub struct SaveJob {
+    durable: Arc<Durable>,
+    /// The log's when it began.
+    generation: u64,
     /// Counts saves, from 1.
     pub number: u64,
     options: SaveOptions,
@@ -217,6 +220,8 @@ impl SaveJob {
         let (sender, receiver) = channel();
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let job = Arc::new(SaveJob {
+            generation: durable.aof.generation(),
+            durable: durable.clone(),
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             options,
             shards,
@@ -441,7 +446,10 @@ impl Rotation for SaveJob {
 
 impl Source for Arc<SaveJob> {
     fn rotation(&self) -> Option<Arc<dyn Rotation>> {
-        (self.is_logged() && !self.is_cancelled()).then(|| Arc::clone(self) as Arc<dyn Rotation>)
+        // All shards or none, though it may fail meanwhile: a mark that others lack would hold up the log for ever. Only
+        // a log that was switched off since needs none, for then what waits in it is dropped.
+        let is_wanted = self.durable.aof.generation() == self.generation;
+        (self.is_logged() && is_wanted).then(|| Arc::clone(self) as Arc<dyn Rotation>)
     }
 
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink> {
@@ -550,6 +558,10 @@ impl Sink for Part {
             self.job.options.key_delay_us.saturating_mul(self.all_entries * self.job.shards as u64);
         let is_delayed = delay_us > 0 && self.begun.elapsed() < Duration::from_micros(delay_us);
         !is_delayed && self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
+    }
+
+    fn survives_flush(&self) -> bool {
+        self.job.options.base.is_some()
     }
 
     fn is_cancelled(&self) -> bool {

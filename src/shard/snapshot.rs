@@ -45,6 +45,10 @@ pub trait Sink: Send {
     fn bytes(&self) -> u64;
     /// May the background go on? Writes do not ask.
     fn has_room(&mut self) -> bool;
+    /// Is it wanted although everything was flushed since it began? Not as a file of its own, but as what a log follows.
+    fn survives_flush(&self) -> bool {
+        false
+    }
     /// The snapshot is of no use any more.
     fn is_cancelled(&self) -> bool;
     /// That was all.
@@ -156,6 +160,13 @@ impl Shard {
         }
         for (mut table, _) in self.snapshot.set_aside.drain(..) {
             self.graveyard.bury_table(table.take());
+        }
+    }
+
+    /// Everything is about to be flushed. Redis: a snapshot of what is gone is of no use.
+    pub fn end_snapshot_for_flush(&mut self) {
+        if self.snapshot.sink.as_ref().is_some_and(|sink| !sink.survives_flush()) {
+            self.end_snapshot();
         }
     }
 

@@ -373,8 +373,12 @@ fn flushing_everything_during_a_rewrite_loses_nothing_that_follows() {
     let dir = folder();
     let server = Server::start_with(&logging(dir.path(), 3, "always"));
     let mut client = server.client(Protocol::Resp2);
-    client.expect("DEBUG POPULATE 100000 k 100", ok());
-    let replies = client.pipeline(["BGREWRITEAOF", "FLUSHALL", "MSET a 1 b 2 c 3"]);
+    client.expect("DEBUG POPULATE 5000 k 100", ok());
+    // A second or more, so that it is under way when everything goes.
+    client.expect("CONFIG SET rdb-key-save-delay 300", ok());
+    client.expect_that("BGREWRITEAOF", |reply| !reply.is_error());
+    wait_until("it has begun", PATIENCE, || manifest(dir.path()).contains("seq 2 type i"));
+    let replies = client.pipeline(["FLUSHALL", "MSET a 1 b 2 c 3"]);
     assert!(replies.iter().all(|reply| !reply.is_error()), "{replies:?}");
     wait_for_rewrite(&mut client);
     assert_logged(dir.path(), &mut client);

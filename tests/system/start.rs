@@ -288,3 +288,26 @@ fn it_starts_quickly() {
         .expect("five were started");
     assert!(best < Duration::from_millis(1000), "{best:?}");
 }
+
+#[test]
+fn a_core_that_is_short_of_cpu_amid_background_work_does_not_sleep_on() {
+    let dir = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = dir.path().to_str().expect("the path is text").to_owned();
+    let server = Server::start_with(&Options::threads(2).with("dir", &path));
+    let mut clients = [(); 8].map(|()| server.client(Protocol::Resp2));
+    clients[0].expect("DEBUG POPULATE 20000 k 100", ok());
+    let over = Instant::now() + Duration::from_secs(6);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while Instant::now() < over {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        while Instant::now() < over {
+            clients[0].expect_that("BGSAVE", |reply| !reply.text().is_empty());
+            clients.iter_mut().for_each(|client| client.expect("PING", simple("PONG")));
+        }
+    });
+}

@@ -41,8 +41,7 @@ pub fn flushdb_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandEr
 
 pub fn flushall_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError> {
     let lazy = is_lazy(ctx, argv)?;
-    // Redis: a snapshot of what is gone is of no use.
-    ctx.shard.end_snapshot();
+    ctx.shard.end_snapshot_for_flush();
     ctx.shard.snapshot.flushed_all = true;
     for index in 0..ctx.shard.dbs.len() {
         ctx.shard.flush(DbIndex(index as u16), lazy);

@@ -29,12 +29,17 @@ use super::wake::Waker;
 /// glommio's own registered memory and rings; clients' data does not pass through them.
 const GLOMMIO_MEMORY_BYTES: usize = 64 * 1024;
 const GLOMMIO_RING_DEPTH: usize = 64;
+/// INVARIANT: glommio's preemption timer never expires. When it does between glommio's look at its rings and its run of
+/// the tasks (the thread only has to lose its CPU there), glommio runs none of them and goes to sleep, although some
+/// are ready; and nothing that concerns this core would wake it. The tasks here give way to each other of themselves.
+const GLOMMIO_PREEMPTION: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The executor of one core. Made before the thread is pinned, so that glommio's helper thread may run elsewhere.
 pub fn executor() -> io::Result<LocalExecutor> {
     LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(GLOMMIO_MEMORY_BYTES)
         .ring_depth(GLOMMIO_RING_DEPTH)
+        .preempt_timer(GLOMMIO_PREEMPTION)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
         .make()
         .map_err(io::Error::from)
@@ -63,8 +68,8 @@ impl<H: Handler + 'static> Engine<H> {
         let core = Rc::new(RefCell::new(self.core));
         self.executor.run(async move {
             let tasks = glommio::executor();
-            let latency = Latency::Matters(Duration::from_millis(1));
-            let commands = tasks.create_task_queue(Shares::Static(900), latency, "commands");
+            // A queue with a latency of its own would set the timer to that.
+            let commands = tasks.create_task_queue(Shares::Static(900), Latency::NotImportant, "commands");
             let background =
                 tasks.create_task_queue(Shares::Static(100), Latency::NotImportant, "background");
             let slices = Rc::new(Slices::default());
