@@ -89,6 +89,8 @@ pub struct Core {
     pub output_stall_bytes: usize,
     /// Clients were last looked at one by one.
     pub clients_checked_ms: u64,
+    /// Bytes that clients sent since their memory was looked at.
+    pub unlooked_bytes: u64,
     /// Connections that are told why they may not stay.
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -433,6 +435,7 @@ impl Core {
         self.tell_broadcasts();
         busy |= self.flush(io);
         self.send_replies(io);
+        self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
         if self.shard.publish_memory() {
@@ -507,6 +510,7 @@ impl Core {
             short_of_credit: Vec::new(),
             output_stall_bytes: 0,
             clients_checked_ms: 0,
+            unlooked_bytes: 0,
             turned_away: Vec::new(),
             active_expire: true,
             skip_checksums: false,
@@ -550,6 +554,7 @@ impl Handler for Core {
 
     fn received(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) {
         self.rise(io);
+        self.unlooked_bytes += bytes.len() as u64;
         self.take_bytes(io, conn, bytes);
     }
 

@@ -1,7 +1,7 @@
 //! What clients may cost: unread replies, silence, and the memory of all of them together.
 //!
-//! Hard limits on replies hold whenever replies are about to leave; everything else is looked at a few times a
-//! second. Nothing here is on the way of a command.
+//! Hard limits on replies hold whenever replies are about to leave, and the memory of clients is looked at when they have
+//! sent much; everything else is looked at a few times a second. Nothing here is on the way of a command.
 
 use std::sync::atomic::Ordering;
 
@@ -15,6 +15,9 @@ use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 const UNAUTHENTICATED_OUTPUT_BYTES: u64 = 1024;
 /// Unsent reply bytes at which a client's next commands wait, unless its limits allow more.
 const OUTPUT_STALL_BYTES: u64 = 4 << 20;
+/// The memory of clients is looked at when they have sent this much, and this part of what they may use together.
+const LOOK_BYTES: u64 = 64 * 1024;
+const LOOK_PARTS: u64 = 32;
 /// How often clients are looked at one by one (milliseconds).
 const CHECK_MS: u64 = 1000;
 
@@ -115,17 +118,34 @@ impl Core {
         }
     }
 
+    /// Evicts clients when what they have sent may have brought them over their limit.
+    ///
+    /// Redis: looked at before every wait for events, so that what is not yet a request does not pile up meanwhile.
+    #[inline]
+    pub fn look_at_received(&mut self, io: &mut dyn NetIo) {
+        if self.unlooked_bytes >= LOOK_BYTES && self.unlooked_bytes >= self.clients_limit_bytes() / LOOK_PARTS
+        {
+            self.evict_clients(io);
+        }
+    }
+
+    /// `maxmemory-clients` in bytes; 0: none.
+    fn clients_limit_bytes(&self) -> u64 {
+        match self.config.maxmemory_clients() {
+            MemoryBound::Bytes(bytes) => bytes,
+            MemoryBound::Percent(percent) => {
+                (u128::from(self.config.memory(id::MAXMEMORY)) * u128::from(percent) / 100) as u64
+            }
+        }
+    }
+
     /// Closes the clients that use most until all together use less than `maxmemory-clients`.
     ///
     /// Every core publishes what its clients use and what the largest of them uses; the core that has the largest
     /// of all closes it. So clients go in order of their size although no core knows all of them.
     fn evict_clients(&mut self, io: &mut dyn NetIo) {
-        let limit = match self.config.maxmemory_clients() {
-            MemoryBound::Bytes(bytes) => bytes,
-            MemoryBound::Percent(percent) => {
-                (u128::from(self.config.memory(id::MAXMEMORY)) * u128::from(percent) / 100) as u64
-            }
-        };
+        self.unlooked_bytes = 0;
+        let limit = self.clients_limit_bytes();
         if limit == 0 {
             return;
         }

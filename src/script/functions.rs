@@ -381,8 +381,7 @@ mod tests {
     fn libraries_that_are_refused_leave_nothing_in_the_machine() {
         let (mut cache, libraries) = (Cache::default(), Libraries::default());
         let long = "x".repeat(100_000);
-        let source =
-            &format!("#!lua name=a\nredis.register_function('f', function() return '{long}' end)");
+        let source = &format!("#!lua name=a\nredis.register_function('f', function() return '{long}' end)");
         let library = load(&mut cache, &libraries, source).unwrap();
         libraries.add(vec![library], Existing::Refuse, false, false).unwrap();
         for _ in 0..2000 {

@@ -218,11 +218,28 @@ fn the_largest_clients_go_first_when_all_use_too_much() {
             kept.send_raw(part(2_000_000));
             let mut large = s.client();
             let large_id = large.call("CLIENT ID").int();
-            large.send_raw(part(8_000_000));
+            // It may be closed while it still sends.
+            let _ = large.try_send_raw(part(8_000_000));
             wait_until("the largest client is closed", SOON, || field_of(&mut c, large_id, "id").is_none());
             assert!(field_of(&mut c, small_id, "id").is_some());
             assert!(field_of(&mut c, kept_id, "id").is_some());
             large.expect_closed();
+        },
+    );
+}
+
+#[test]
+fn who_sends_too_much_is_closed_while_it_sends() {
+    const PIECE_BYTES: usize = 1 << 20;
+    with_server(
+        |threads| Options::threads(threads).with("maxmemory-clients", "1mb"),
+        |s| {
+            let mut large = s.client();
+            large.send_raw("*2\r\n$4\r\nECHO\r\n$500000000\r\n");
+            let piece = vec![b'x'; PIECE_BYTES];
+            let sent = (0..400).take_while(|_| large.try_send_raw(&piece).is_ok()).count();
+            // What the sockets hold is not the server's.
+            assert!(sent < 32, "it took {sent} MiB");
         },
     );
 }
