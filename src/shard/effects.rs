@@ -49,9 +49,11 @@ pub struct Event {
 
 impl Event {
     /// Does a watch of the key fail for it? Redis: not for what a consumer group delivered, and not for a new consumer
-    /// of one, although a notification tells of that.
+    /// of one, although a notification tells of that; nor for a BITFIELD that only made its string longer.
     pub fn is_modification(self) -> bool {
-        !matches!(self.class, Class::KeyMiss | Class::Delivered) && self != Event::XGROUP_CREATECONSUMER
+        !matches!(self.class, Class::KeyMiss | Class::Delivered)
+            && self != Event::XGROUP_CREATECONSUMER
+            && self != Event::ALL_FAILED
     }
 }
 

@@ -182,6 +182,10 @@ fn a_new_log_has_an_empty_base_and_every_type_goes_to_redis() {
         fill(&mut client, false);
         // Not logged, in Redis neither.
         client.pipeline((0..2000).map(|i| format!("DEL many:{i}")).collect::<Vec<_>>());
+        // A string that only became longer is a change.
+        client.expect("SET longer abc", ok());
+        client.expect("BITFIELD longer OVERFLOW FAIL INCRBY u2 400 100", array([nil()]));
+        client.expect("APPEND longer x", 52);
         client.expect(&["EVAL", "redis.call('set', 'a', 1) redis.call('incr', 'a')", "1", "a"], nil());
         assert_logged(dir.path(), &mut client);
         client.expect("BGREWRITEAOF", simple("Background append only file rewriting started"));

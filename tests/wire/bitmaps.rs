@@ -126,6 +126,17 @@ fn integers_among_the_bits() {
         c.expect("BITFIELD_RO missing GET i64 0", array([0]));
         c.expect("EXISTS missing", 0);
         c.expect("BITFIELD k", Value::Array(vec![]));
+        // Redis: a watch does not mind a string that became longer, or is there, although every step failed.
+        for (key, len) in [("k", 101), ("new", 101)] {
+            c.expect(&["WATCH", key], ok());
+            c.expect(
+                &["BITFIELD", key, "OVERFLOW", "FAIL", "SET", "u2", "800", "100"],
+                Value::Array(vec![nil()]),
+            );
+            c.expect("MULTI", ok());
+            c.expect(&["STRLEN", key], simple("QUEUED"));
+            c.expect("EXEC", array([len]));
+        }
         c.expect("BITFIELD_RO k SET u8 0 1", err("ERR BITFIELD_RO only supports the GET subcommand"));
         c.expect("BITFIELD k GET u8", err(SYNTAX));
         c.expect("BITFIELD k OVERFLOW NEVER", err("ERR Invalid OVERFLOW type specified"));

@@ -149,6 +149,9 @@ fn write(
         let changes = run(steps, bytes, grew, reply);
         if changes > 0 {
             edit.commit_many(Event::SETBIT, changes);
+        } else if grew {
+            // Redis: the string grows even when every step failed; then nobody is told.
+            edit.commit_many(Event::ALL_FAILED, 0);
         }
         Ok(())
     });
