@@ -149,6 +149,9 @@ fn write(
         let changes = run(steps, bytes, grew, reply);
         if changes > 0 {
             edit.commit_many(Event::SETBIT, changes);
+        } else if grew {
+            // Every step failed, and the string is longer all the same.
+            edit.commit(Event::ALL_FAILED);
         }
         Ok(())
     });
