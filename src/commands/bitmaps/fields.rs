@@ -150,8 +150,8 @@ fn write(
         if changes > 0 {
             edit.commit_many(Event::SETBIT, changes);
         } else if grew {
-            // Redis: the string grows even when every step failed; then nobody is told.
-            edit.commit_many(Event::ALL_FAILED, 0);
+            // Every step failed, and the string is longer all the same.
+            edit.commit(Event::ALL_FAILED);
         }
         Ok(())
     });
