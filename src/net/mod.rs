@@ -22,6 +22,7 @@ pub mod pause;
 pub mod pubsub;
 pub mod scripts;
 pub mod settings;
+mod sliced;
 pub mod shared;
 pub mod tracking;
 

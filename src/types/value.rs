@@ -69,6 +69,18 @@ impl Value {
         }
     }
 
+    /// Where it lies: its name as long as it lives, wherever the value itself is moved.
+    pub fn address(&self) -> usize {
+        match self {
+            Value::String(bytes) => Arc::as_ptr(bytes) as usize,
+            Value::List(list) => std::ptr::from_ref::<List>(list) as usize,
+            Value::Set(set) => std::ptr::from_ref::<Set>(set) as usize,
+            Value::ZSet(zset) => std::ptr::from_ref::<ZSet>(zset) as usize,
+            Value::Hash(hash) => std::ptr::from_ref::<Hash>(hash) as usize,
+            Value::Stream(stream) => std::ptr::from_ref::<Stream>(stream) as usize,
+        }
+    }
+
     /// Drops about `max_elements` elements of a value that nobody will read again. True when all are gone and what
     /// is left is dropped in no time.
     pub fn drop_some(&mut self, max_elements: usize) -> bool {

@@ -8,7 +8,7 @@ use crate::resp::{Output, Request};
 use crate::shard::memory::MemoryBoard;
 use crate::shard::{Placement, Shard};
 use crate::tx::Route;
-use crate::tx::execute::{run_here, run_work, write_error};
+use crate::tx::execute::{run_here, run_work, to_its_end, write_error};
 use crate::tx::message::TxCommand;
 use crate::tx::route::route;
 use crate::tx::single::Single;
@@ -87,7 +87,9 @@ impl Node {
         };
         match to {
             Route::Shard(owner) => {
-                run_here(&mut self.shards[owner.index()], entry, self.db, self.client, argv, out);
+                let shard = &mut self.shards[owner.index()];
+                let did = run_here(shard, entry, self.db, self.client, argv, out);
+                to_its_end(did, shard, entry, self.db, self.client, argv, out);
                 self.collect(owner);
             }
             Route::Local => {
