@@ -387,6 +387,10 @@ impl Core {
             }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();
+                let hop = match &work {
+                    Work::Hop { command, .. } => Some(command.clone()),
+                    _ => None,
+                };
                 self.log_enter(tx);
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
@@ -395,6 +399,12 @@ impl Core {
                 if self.shard.has_news() {
                     self.tell_news();
                 }
+                let part = match (part.is_sliced(), hop) {
+                    (true, Some(command)) => {
+                        return self.slice_hop(tx, origin, (slot, conclude), client, command, part);
+                    }
+                    _ => part,
+                };
                 if conclude {
                     self.conclude(tx);
                 }

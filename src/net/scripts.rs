@@ -46,7 +46,7 @@ use crate::shard::{Event, Moved, ValueView};
 use crate::sys::clock;
 use crate::tx::Claim;
 use crate::tx::Route;
-use crate::tx::execute::{Did, run_whole, run_work, write_error};
+use crate::tx::execute::{Did, run_whole, run_work_whole, write_error};
 use crate::tx::finish::finish_command;
 use crate::tx::intents::Mode;
 use crate::tx::log::Repeat;
@@ -773,7 +773,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         let mut parts = Vec::new();
         for work in here {
             let mut done = Vec::new();
-            let part = run_work(&mut self.core.shard, self.core.table, client, work, &mut done)
+            let part = run_work_whole(&mut self.core.shard, self.core.table, client, work, &mut done)
                 .unwrap_or_else(|error| Part::Failed(Box::new(error)));
             self.core.ran_in_work(me, client.id, done);
             parts.push((me, part));

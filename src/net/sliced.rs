@@ -19,14 +19,16 @@ use super::dispatch::await_token;
 use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
 use crate::commands::sliced::{STEP_ELEMENTS, Slices, Step};
+use crate::commands::spec::Gathered;
 use crate::commands::{CommandError, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::ConnId;
 use crate::shard::pins::SLICES_ABOVE;
 use crate::sys::clock;
 use crate::tx::TxId;
-use crate::tx::execute::{finish_slices, write_error};
-use crate::tx::message::{Token, TxMessage, TxRef};
+use crate::tx::execute::{finish_slices, with_lent, write_error};
+use crate::tx::log::Repeat;
+use crate::tx::message::{Token, TxCommand, TxMessage, TxRef};
 use crate::types::{DbIndex, ShardId};
 
 /// Whose the result is.
@@ -34,7 +36,7 @@ enum Answer {
     /// A client's; `held` when its later commands at this shard wait for it.
     Reply { token: Token, held: bool },
     /// A transaction's coordinator's: the work is a hop.
-    Hop { slot: u32, conclude: bool },
+    Hop { slot: u32, conclude: bool, got: Option<Gathered> },
 }
 
 /// A command under way.
@@ -137,6 +139,25 @@ impl Core {
         self.sliced.jobs.push_back(Job { tx, origin, answer, row, db, client, request, slices, cycles });
     }
 
+    /// A hop of a transaction goes on in slices; `to` is its coordinator's slot and whether it is the last.
+    #[cold]
+    pub(super) fn slice_hop(
+        &mut self,
+        tx: TxId,
+        origin: ShardId,
+        to: (u32, bool),
+        client: ClientView,
+        command: TxCommand,
+        part: Part,
+    ) {
+        let Some((slices, got)) = part.into_slices() else { return };
+        self.queue.goes_on(tx);
+        let answer = Answer::Hop { slot: to.0, conclude: to.1, got };
+        let TxCommand { row, db, request } = command;
+        let job = Job { tx, origin, answer, row, db, client, request, slices, cycles: 0 };
+        self.sliced.jobs.push_back(job);
+    }
+
     /// Goes on with what is under way, for about so long. True when there is more to do at once.
     pub(super) fn run_slices(&mut self, budget_ns: u64) -> bool {
         let end = clock::cycles() + clock::cycles_of_ns(budget_ns);
@@ -176,8 +197,11 @@ impl Core {
         self.start_clock();
         let entry = self.table.entry(row);
         self.shard.tracking.writer = client.id;
-        let (result, mut output) =
-            finish_slices(&mut self.shard, entry, db, client, request.argv(), slices, result);
+        let repeat = match &answer {
+            Answer::Reply { .. } => Repeat::Request { entry, db, argv: request.argv() },
+            Answer::Hop { .. } => Repeat::State,
+        };
+        let (result, mut output) = finish_slices(&mut self.shard, db, client, slices, result, repeat);
         match answer {
             Answer::Reply { token, held } => {
                 let ok = result.is_ok();
@@ -197,8 +221,8 @@ impl Core {
                 }
                 self.answer_sliced(origin, token, &mut output);
             }
-            Answer::Hop { slot, conclude } => {
-                let part = result.unwrap_or_else(|error| Part::Failed(Box::new(error)));
+            Answer::Hop { slot, conclude, got } => {
+                let part = with_lent(result, got);
                 if self.shard.has_news() {
                     self.tell_news();
                 }

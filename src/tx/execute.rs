@@ -130,19 +130,51 @@ pub fn run_admitted(
     }
 }
 
-/// The end of a command that went on in slices: what it still writes, and its effects.
+/// The end of what went on in slices: what it still writes, and its effects.
 pub fn finish_slices(
     shard: &mut Shard,
-    entry: &Entry,
     db: DbIndex,
     client: ClientView,
-    argv: Argv<'_>,
     slices: Box<Slices>,
     result: Result<(), CommandError>,
+    repeat: Repeat<'_>,
 ) -> (Result<Part, CommandError>, Output) {
     let done = slices.finish(shard, db, client, result);
-    finish_command(shard, Repeat::Request { entry, db, argv });
+    finish_command(shard, repeat);
+    finish(shard);
     done
+}
+
+/// A hop's part, with what it was lent.
+pub fn with_lent(part: Result<Part, CommandError>, got: Option<Gathered>) -> Part {
+    match (part, got) {
+        (Ok(part), Some(got)) => Part::Returned(Box::new((part, got))),
+        (Ok(part), None) => part,
+        (Err(error), _) => Part::Failed(Box::new(error)),
+    }
+}
+
+/// As [`run_work`], for those for whom nothing can go on later.
+pub fn run_work_whole(
+    shard: &mut Shard,
+    table: &CommandTable,
+    client: ClientView,
+    work: Work,
+    done: &mut Vec<WhatRan>,
+) -> Result<Part, CommandError> {
+    let db = match &work {
+        Work::Hop { command, .. } => command.db,
+        _ => DbIndex(0),
+    };
+    let part = run_work(shard, table, client, work, done)?;
+    if !part.is_sliced() {
+        return Ok(part);
+    }
+    let Some((slices, got)) = part.into_slices() else { return Ok(Part::Nothing) };
+    let (part, _) = slices.run_to_end(shard, db, client);
+    finish_command(shard, Repeat::State);
+    finish(shard);
+    Ok(with_lent(part, got))
 }
 
 /// As [`run_admitted`], for those for whom nothing can go on later.

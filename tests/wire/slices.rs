@@ -218,27 +218,32 @@ fn a_transaction_and_a_flush_wait_for_it() {
 #[test]
 fn a_key_that_expires_meanwhile_is_gone_and_still_read_to_its_end() {
     each_server(|s| {
-        let (mut reader, mut other, mut watcher) = (s.client(), s.client(), s.client());
+        let (mut other, mut watcher) = (s.client(), s.client());
         let key = |name: &str| s.key(name);
         fill(&mut watcher, key, 300);
         let commands = ["LRANGE list 0 -1", "SMEMBERS set", "HGETALL hash", "ZRANGE zset 0 -1 WITHSCORES"];
-        for command in commands {
-            let name = named(command, &key)[1].clone();
-            let whole = comparable(command, watcher.call(&named(command, &key)));
-            watcher.expect(&["PEXPIRE", &name, "150"], 1);
-            slices(&mut watcher, 0);
+        let names = commands.map(|command| named(command, &key)[1].clone());
+        let whole = commands.map(|command| comparable(command, watcher.call(&named(command, &key))));
+        slices(&mut watcher, 0);
+        names.iter().for_each(|name| watcher.expect(&["PEXPIRE", name, "1500"], 1));
+        let mut readers = commands.map(|_| s.client());
+        for (reader, command) in readers.iter_mut().zip(commands) {
             reader.send(&named(command, &key));
-            wait_for_queue(&mut watcher, 1);
-            wait_until("the key is gone", LONG, || other.call(&["EXISTS", &name]) == int(0));
-            slices(&mut watcher, 10);
-            assert!(comparable(command, reader.recv()) == whole, "{command}");
-            // The name may be used again.
-            other.expect(&["SET", &name, "new"], ok());
-            other.expect(&["GET", &name], "new");
         }
-        let dropped = |c: &mut Client| {
-            c.call("INFO memory").text().contains("lazyfree_pending_objects:0\r\n")
-        };
+        wait_for_queue(&mut watcher, 4);
+        for name in &names {
+            wait_until("the key is gone", LONG, || other.call(&["EXISTS", name]) == int(0));
+        }
+        slices(&mut watcher, 10);
+        for ((reader, command), whole) in readers.iter_mut().zip(commands).zip(whole) {
+            assert!(comparable(command, reader.recv()) == whole, "{command}");
+        }
+        // The names may be used again.
+        for name in &names {
+            other.expect(&["SET", name, "new"], ok());
+            other.expect(&["GET", name], "new");
+        }
+        let dropped = |c: &mut Client| c.call("INFO memory").text().contains("lazyfree_pending_objects:0\r\n");
         wait_until("what was kept for the readers is dropped", LONG, || dropped(&mut watcher));
     });
 }
@@ -253,7 +258,7 @@ fn fields_that_expire_meanwhile_are_read_as_they_were() {
         wait_until("the first is gone", LONG, || {
             watcher.call(&["HEXISTS", &hash, "element:00199"]) == int(0)
         });
-        watcher.call(&["HPEXPIRE", &hash, "100", "FIELDS", "2", "element:00001", "element:00002"]);
+        watcher.call(&["HPEXPIRE", &hash, "1500", "FIELDS", "2", "element:00001", "element:00002"]);
         slices(&mut watcher, 0);
         reader.send(&["HKEYS", &hash]);
         wait_for_queue(&mut watcher, 1);
@@ -339,5 +344,76 @@ fn a_script_changes_what_it_did_not_declare() {
         reader.expect_next(whole);
         caller.expect_next(1);
         reader.expect(&["EXISTS", &list], 0);
+    });
+}
+
+#[test]
+fn copies_are_equal_wherever_they_go() {
+    each_server(|s| {
+        let mut c = s.client();
+        let apart = if s.shards() > 1 { s.keys_apart(2) } else { vec!["{1}a".to_owned(), "{1}b".to_owned()] };
+        for (from, to) in [(&apart[0], &apart[1]), (&apart[0], &format!("{{{}}}copy", apart[0]))] {
+            let commands: [&dyn Fn(&mut Client, &str); 4] = [
+                &|c, index| drop(c.call(&["RPUSH", from, &format!("{}{index}", "long".repeat(100)), index])),
+                &|c, index| drop(c.call(&["SADD", from, &format!("member:{index}")])),
+                &|c, index| {
+                    c.call(&["HSET", from, &format!("field:{index}"), index, "long", &"x".repeat(200)]);
+                    c.call(&["HEXPIRE", from, "1000", "FIELDS", "1", &format!("field:{index}")]);
+                },
+                &|c, index| drop(c.call(&["ZADD", from, "1", index, index, &format!("member:{index}")])),
+            ];
+            for add in commands {
+                c.expect("FLUSHALL", ok());
+                (0..200).for_each(|index| add(&mut c, &index.to_string()));
+                c.expect(&["EXPIRE", from, "1000"], 1);
+                let digest = c.call(&["DEBUG", "DIGEST-VALUE", from]);
+                let encoding = c.call(&["OBJECT", "ENCODING", from]);
+                for elements in [1, 7, 256] {
+                    slices(&mut c, elements);
+                    c.expect(&["COPY", from, to, "REPLACE"], 1);
+                    c.expect(&["DEBUG", "DIGEST-VALUE", to], digest.clone());
+                    c.expect(&["OBJECT", "ENCODING", to], encoding.clone());
+                    c.expect_that(&["TTL", to], |ttl| (900..=1000).contains(&ttl.int()));
+                    c.expect(&["COPY", from, to], 0);
+                    c.expect("MULTI", ok());
+                    c.expect(&["COPY", from, to, "REPLACE"], simple("QUEUED"));
+                    c.expect("EXEC", array([1]));
+                    c.expect(&["DEBUG", "DIGEST-VALUE", to], digest.clone());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn who_wants_either_key_of_a_copy_waits() {
+    each_server(|s| {
+        let (mut copier, mut reader, mut writer, mut other, mut watcher) =
+            (s.client(), s.client(), s.client(), s.client(), s.client());
+        let keys = if s.shards() > 1 { s.keys_apart(2) } else { vec!["from".to_owned(), "to".to_owned()] };
+        for index in 0..100 {
+            watcher.call(&["SADD", &keys[0], &format!("member:{index:020}:{}", "x".repeat(60))]);
+        }
+        slices(&mut watcher, 0);
+        copier.send(&["COPY", &keys[0], &keys[1]]);
+        wait_until("the copy is under way", LONG, || queued(&mut watcher) >= 1);
+        let before = queued(&mut watcher);
+        other.expect(&["SCARD", &keys[0]], 100);
+        reader.send(&["SCARD", &keys[1]]);
+        writer.send(&["SADD", &keys[0], "more"]);
+        wait_for_queue(&mut watcher, before + 2);
+        other.expect("SET free 1", ok());
+        slices(&mut watcher, 9);
+        copier.expect_next(1);
+        reader.expect_next(100);
+        writer.expect_next(1);
+        // What writes comes to its end, whoever leaves.
+        slices(&mut watcher, 0);
+        let id = copier.call("CLIENT ID").int();
+        copier.send(&["COPY", &keys[0], &keys[1], "REPLACE"]);
+        wait_until("the copy is under way", LONG, || queued(&mut watcher) >= 1);
+        watcher.expect(&["CLIENT", "KILL", "ID", &id.to_string()], 1);
+        slices(&mut watcher, 9);
+        wait_until("the copy is done", LONG, || watcher.call(&["SCARD", &keys[1]]) == int(101));
     });
 }
