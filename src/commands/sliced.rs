@@ -34,12 +34,7 @@ pub enum Step {
 /// The work of one command. The value does not change from step to step.
 pub trait Sliced: Send {
     /// Goes on for about so many elements.
-    fn step(
-        &mut self,
-        value: &Value,
-        elements: usize,
-        reply: &mut Reply<'_>,
-    ) -> Result<Step, CommandError>;
+    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError>;
 
     /// What is left to do when all steps are done. The part is a hop's; a whole command has none.
     fn finish(&mut self, _: &mut Ctx<'_>, _: &mut Reply<'_>) -> Result<Part, CommandError> {
@@ -69,12 +64,7 @@ impl Slices {
     }
 
     /// One step.
-    pub fn step(
-        &mut self,
-        shard: &Shard,
-        protocol: Protocol,
-        elements: usize,
-    ) -> Result<Step, CommandError> {
+    pub fn step(&mut self, shard: &Shard, protocol: Protocol, elements: usize) -> Result<Step, CommandError> {
         let value = shard.pinned(&self.pin).ok_or(LOST)?;
         let step = self.work.step(value, elements, &mut Reply::new(&mut self.fresh, protocol));
         if self.fresh.bytes.len() >= STEP_BYTES {
@@ -92,9 +82,8 @@ impl Slices {
         result: Result<(), CommandError>,
     ) -> (Result<Part, CommandError>, Output) {
         let mut ctx = Ctx { shard, db, client };
-        let result = result.and_then(|()| {
-            self.work.finish(&mut ctx, &mut Reply::new(&mut self.fresh, client.protocol))
-        });
+        let result = result
+            .and_then(|()| self.work.finish(&mut ctx, &mut Reply::new(&mut self.fresh, client.protocol)));
         self.give_up(shard);
         let output = match (&result, self.written.is_empty()) {
             (Err(_), _) => Output::default(),

@@ -22,8 +22,8 @@ pub mod pause;
 pub mod pubsub;
 pub mod scripts;
 pub mod settings;
-mod sliced;
 pub mod shared;
+mod sliced;
 pub mod tracking;
 
 pub use self::core::Core;

@@ -261,7 +261,9 @@ fn exec_block(
     let claims = core.claims_of(&mut steps, &watched);
     let here = claims.iter().all(|(shard, _)| *shard == core.me)
         && !steps.iter().any(|step| core.asks_other_cores(step))
-        && claims.iter().all(|(_, claim)| alone || core.queue.is_idle() || !core.queue.conflict(&claim.intents));
+        && claims
+            .iter()
+            .all(|(_, claim)| alone || core.queue.is_idle() || !core.queue.conflict(&claim.intents));
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
         if unchanged {

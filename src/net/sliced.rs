@@ -261,7 +261,8 @@ impl Core {
                 if job.origin == origin && its.index == token.index && its.generation == token.generation)
         };
         let mut any = false;
-        while let Some(at) = self.sliced.jobs.iter().position(|job| is_its(job) && !self.table.entry(job.row).is_write)
+        while let Some(at) =
+            self.sliced.jobs.iter().position(|job| is_its(job) && !self.table.entry(job.row).is_write)
         {
             let Some(job) = self.sliced.jobs.remove(at) else { break };
             job.slices.give_up(&mut self.shard);

@@ -152,8 +152,7 @@ impl<W> Queue<W> {
         assert!(self.entries.last_key_value().is_none_or(|(last, _)| *last < tx), "the number is fresh");
         self.intents.add(&intents);
         let (may_overtake, goes_on) = (false, false);
-        let entry =
-            Entry { origin, intents, writers: 0, granted: true, may_overtake, goes_on, armed: None };
+        let entry = Entry { origin, intents, writers: 0, granted: true, may_overtake, goes_on, armed: None };
         self.entries.insert(tx, entry);
         self.begun = self.begun.max(tx);
         self.goes_on(tx);

@@ -101,6 +101,50 @@ fn replies_are_those_of_one_go() {
 }
 
 #[test]
+fn sorting_is_that_of_one_go() {
+    each_server(|s| {
+        let mut c = s.client();
+        let key = |name: &str| s.key(name);
+        let mut number = 12345_i64;
+        for index in 0..2500 {
+            number = (number * 48271) % 2_147_483_647;
+            let text = match index % 5 {
+                0 => format!("{}", number % 1000 - 500),
+                1 => format!("{}.{}", number % 100 - 50, number % 7),
+                2 => format!("-{}", number % 3),
+                3 => format!("{}e{}", number % 9, number % 20),
+                _ => format!("{number}"),
+            };
+            c.send(&["RPUSH", &key("list"), &text]);
+            c.send(&["SADD", &key("set"), &text, &format!("{number}")]);
+            c.send(&["ZADD", &key("zset"), &(number % 11).to_string(), &text]);
+        }
+        (0..7500).for_each(|_| drop(c.recv()));
+        c.expect(&["SADD", &key("other"), "1", "2", "x"], 3);
+        (0..9)
+            .for_each(|index| drop(c.call(&["SADD", &key("other"), &format!("{index}{}", "0".repeat(70))])));
+        for source in ["list", "set", "zset", "other"] {
+            for options in
+                ["", " DESC", " ALPHA", " ALPHA DESC", " LIMIT 100 700", " DESC LIMIT 2499 9", " LIMIT 5 0"]
+            {
+                let mut replies = Vec::new();
+                for (above, elements) in [("1000000", "256"), ("4", "3"), ("4", "256")] {
+                    c.expect(&["DEBUG", "SLICES", above, elements], ok());
+                    let sorted = c.call(&named(&format!("SORT {source}{options}"), &key));
+                    let (from, to) = (&key(source), &format!("{{{}}}destination", key(source)));
+                    let mut store = vec!["SORT", from];
+                    store.extend(options.split_whitespace());
+                    store.extend(["STORE", to]);
+                    let stored = c.call(&store);
+                    replies.push((sorted, stored, c.call(&["LRANGE", to, "0", "-1"])));
+                }
+                assert!(replies.iter().all(|reply| *reply == replies[0]), "SORT {source}{options}");
+            }
+        }
+    });
+}
+
+#[test]
 fn within_a_block_and_a_script_they_run_in_one_go() {
     each_server(|s| {
         let mut c = s.client();
@@ -119,7 +163,8 @@ fn within_a_block_and_a_script_they_run_in_one_go() {
 #[test]
 fn a_writer_to_the_key_waits_and_nobody_else_does() {
     each_server(|s| {
-        let (mut reader, mut writer, mut other, mut watcher) = (s.client(), s.client(), s.client(), s.client());
+        let (mut reader, mut writer, mut other, mut watcher) =
+            (s.client(), s.client(), s.client(), s.client());
         let (list, free) = (s.key("list"), s.key("free"));
         fill(&mut watcher, |name| s.key(name), 100);
         let whole = watcher.call(&["LRANGE", &list, "0", "-1"]);
@@ -243,7 +288,8 @@ fn a_key_that_expires_meanwhile_is_gone_and_still_read_to_its_end() {
             other.expect(&["SET", name, "new"], ok());
             other.expect(&["GET", name], "new");
         }
-        let dropped = |c: &mut Client| c.call("INFO memory").text().contains("lazyfree_pending_objects:0\r\n");
+        let dropped =
+            |c: &mut Client| c.call("INFO memory").text().contains("lazyfree_pending_objects:0\r\n");
         wait_until("what was kept for the readers is dropped", LONG, || dropped(&mut watcher));
     });
 }

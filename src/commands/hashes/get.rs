@@ -103,12 +103,7 @@ impl Sides {
     }
 }
 
-fn all(
-    ctx: &mut Ctx<'_>,
-    key: &[u8],
-    sides: Sides,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
+fn all(ctx: &mut Ctx<'_>, key: &[u8], sides: Sides, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (now_ms, above) = (ctx.now_ms(), ctx.shard.settings.slices_above);
     let mut keys = ctx.keys();
     let Some(hash) = read(&mut keys, key)? else {

@@ -28,7 +28,9 @@ pub fn lrange(
         return Ok(Outcome::Done);
     };
     let (start, count) = range_of(start, stop, list.len());
-    if count > above && let ListView::Heap(list) = list {
+    if count > above
+        && let ListView::Heap(list) = list
+    {
         let range = Range { place: list.place(start), left: count, begun: false };
         return ctx.in_slices(key, range);
     }

@@ -135,7 +135,10 @@ impl List {
         mut visit: impl FnMut(Item<'a>) -> bool,
     ) {
         let (mut left, mut goes_on) = (count, true);
-        while left > 0 && goes_on && let Some(node) = self.nodes.get(place.node) {
+        while left > 0
+            && goes_on
+            && let Some(node) = self.nodes.get(place.node)
+        {
             let before = place.within;
             match node {
                 Node::Pack(pack) => {
