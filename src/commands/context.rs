@@ -30,6 +30,12 @@ impl<'a> Ctx<'a> {
         self.shard.now_ms
     }
 
+    /// Deadlines up to here have passed: now, but while a log is replayed none has.
+    #[inline]
+    pub fn due_ms(&self) -> u64 {
+        self.shard.due_ms()
+    }
+
     /// The selected database's keys, through which everything is read and written.
     #[inline]
     pub fn keys(&mut self) -> Keyspace<'_> {

@@ -104,6 +104,8 @@ pub struct Client {
     pub output_peak: usize,
     /// The peer sends no more, but is still owed replies.
     pub ended: bool,
+    /// Replies wait until the log has come so far (`log.rs`).
+    pub held: bool,
 
     pub db: DbIndex,
     pub protocol: Protocol,
@@ -170,6 +172,7 @@ impl Client {
             soft_limit_since_ms: None,
             output_peak: 0,
             ended: false,
+            held: false,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             authenticated: false,
@@ -355,6 +358,7 @@ impl Client {
     /// Is it owed replies that others are working on, or to commands that wait for room?
     pub fn is_owed(&self) -> bool {
         self.outstanding > 0
+            || self.held
             || !self.pending.is_empty()
             || matches!(self.stall, Stall::Credit | Stall::Output | Stall::Visited)
     }

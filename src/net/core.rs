@@ -23,7 +23,7 @@ use super::blocked::{Blocked, EndOfWait};
 use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
-use super::durable::{Job, Loading};
+use super::durable::{Asked, Job, Loading};
 use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
@@ -93,6 +93,8 @@ pub struct Core {
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub skip_checksums: bool,
     /// `min-replicas-to-write` asks for replicas, of which there are none.
     pub lacks_replicas: bool,
     /// There are save points.
@@ -100,13 +102,15 @@ pub struct Core {
     /// What waits for a save or a load to end.
     pub jobs: Vec<Job>,
     /// A broadcast's merge began it: the client whose it is follows.
-    pub reload_asked: Option<(bool, bool, bool)>,
+    pub reload_asked: Option<Asked>,
     /// The state of `Durable::news` when jobs were last looked at.
     pub news_seen: u64,
     /// Replies that wait for the log.
     pub log_gate: LogGate,
     /// A file is being loaded.
     pub loading: Option<Loading>,
+    /// A log is being loaded.
+    pub replay: super::replay::Replay,
     /// To be opened in the first turn.
     pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
@@ -161,7 +165,7 @@ impl Core {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
         self.follow_log_switch();
-        self.coordinator.awaits_release = self.log_gate.holds && self.shard.log.is_some();
+        self.coordinator.awaits_release = self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
@@ -199,6 +203,7 @@ impl Core {
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
         self.shard.settings.slices_above = self.sliced.above;
+        self.shard.settings.skip_checksums = self.skip_checksums;
         self.shard.notice(super::settings::notice_wants(&self.config));
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
@@ -210,6 +215,7 @@ impl Core {
         self.has_save_rules = !self.config.save_rules().is_empty();
         self.lacks_replicas = self.config.integer(id::MIN_REPLICAS_TO_WRITE) > 0
             && self.config.integer(id::MIN_REPLICAS_MAX_LAG) > 0;
+        self.apply_replay();
     }
 
     /// The batch for a core, begun if there is none.
@@ -260,7 +266,11 @@ impl Core {
         let counters = &self.shared;
         match io.adopt(socket) {
             Ok(conn) => {
-                let client_id = ClientId(counters.next_client.fetch_add(1, Ordering::Relaxed));
+                let client_id = match kind {
+                    // Redis's number for it.
+                    ListenerKind::Loader => ClientId(u64::MAX),
+                    _ => ClientId(counters.next_client.fetch_add(1, Ordering::Relaxed)),
+                };
                 let mut client = Client::new(client_id, conn, kind, self.now_ms);
                 client.peer = peer;
                 client.local = local;
@@ -269,12 +279,12 @@ impl Core {
                     client.socket_path = self.config.optional(id::UNIXSOCKET).unwrap_or_default().into();
                 }
                 // Nothing that a scraper sends is a command.
-                client.authenticated = kind == ListenerKind::Metrics || !self.requires_password();
+                client.authenticated = !kind.is_for_clients() || !self.requires_password();
                 self.clients.insert(client);
                 self.observe.http_clients += usize::from(kind == ListenerKind::Metrics);
             }
-            // Scrapers are not counted among the connections.
-            Err(_) if kind == ListenerKind::Metrics => {}
+            // Others are not counted among the connections.
+            Err(_) if !kind.is_for_clients() => {}
             Err(_) => {
                 counters.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
                 counters.connections_total.fetch_sub(1, Ordering::Relaxed);
@@ -285,8 +295,8 @@ impl Core {
     /// Forgets a client whose connection is gone.
     pub fn forget(&mut self, conn: ConnId) {
         let Some(mut client) = self.clients.remove(conn) else { return };
-        if client.kind == ListenerKind::Metrics {
-            self.observe.http_clients -= 1;
+        if !client.kind.is_for_clients() {
+            self.observe.http_clients -= usize::from(client.kind == ListenerKind::Metrics);
             return;
         }
         self.shared.connections[self.me.index()].fetch_sub(1, Ordering::Relaxed);
@@ -500,6 +510,7 @@ impl Core {
             clients_checked_ms: 0,
             turned_away: Vec::new(),
             active_expire: true,
+            skip_checksums: false,
             lacks_replicas: false,
             has_save_rules: false,
             jobs: Vec::new(),
@@ -507,6 +518,7 @@ impl Core {
             news_seen: 0,
             log_gate: LogGate::new(shared.shards),
             loading: None,
+            replay: Default::default(),
             listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,

@@ -224,6 +224,9 @@ impl Core {
     fn bound_query(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let limit = self.config.memory(id::CLIENT_QUERY_BUFFER_LIMIT) as usize;
         let Some(client) = self.clients.get(conn) else { return };
+        if client.kind == ListenerKind::Loader {
+            return;
+        }
         let held = client.query.len() - client.query_at;
         if held > limit {
             self.observe.query_limit_disconnections += 1;
@@ -392,7 +395,7 @@ impl Core {
             return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
         }
         if self.shared.durable.is_gated()
-            && let Some(error) = self.durable_refusal(entry)
+            && let Some(error) = self.durable_refusal(conn, entry)
         {
             return self.reject(conn, row, &error);
         }

@@ -16,13 +16,16 @@ use crate::commands::spec::Flags;
 use crate::commands::{CommandError, Entry};
 use crate::config::id;
 use crate::persistence::aof::LogMode;
+use crate::persistence::aof::find::find;
+use crate::persistence::aof::manifest::Folder;
+use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Batch, Load, LoadOptions};
 use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
-use crate::persistence::{AlreadyRunning, Durable, level, path_of};
-use crate::rdb::Limits;
+use crate::persistence::{AlreadyRunning, Durable, delay_of, level, path_of};
 use crate::rdb::file::FileEntry;
+use crate::rdb::{Limits, RdbError};
 use crate::resp::{Output, Reply};
-use crate::runtime::face::{ConnId, NetIo};
+use crate::runtime::face::{ConnId, ListenerKind, NetIo};
 use crate::shard::Moved;
 use crate::shard::access::Counting;
 use crate::sys::{clock, signals};
@@ -38,6 +41,8 @@ pub const IN_PROGRESS: CommandError = CommandError::Line("ERR Background save al
 const SAVE_FAILED: CommandError = CommandError::Line("ERR");
 const LOAD_FAILED: CommandError =
     CommandError::Line("ERR Error trying to load the RDB dump, check server logs.");
+const LOG_LOAD_FAILED: CommandError =
+    CommandError::Line("ERR Error trying to load the AOF files, check server logs.");
 const SHUTDOWN_FAILED: CommandError = CommandError::Line("ERR Errors trying to SHUTDOWN. Check logs.");
 pub const SWITCHED_OFF: CommandError =
     CommandError::Line("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
@@ -47,6 +52,8 @@ const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the d
 const BATCHES_PER_TURN: usize = 4;
 /// A shutdown saves again when something changed while it saved, so many times.
 const SHUTDOWN_SAVES: usize = 4;
+/// Of keys without a value in a file the log names so many. Redis's number.
+const EMPTY_KEYS_TOLD: u64 = 10;
 /// A transaction that nobody waits for.
 const NOBODY: Token = Token { index: u32::MAX, generation: u32::MAX, seq: 0 };
 
@@ -72,6 +79,11 @@ pub enum Job {
         flush: bool,
         merge: bool,
     },
+    /// DEBUG LOADAOF.
+    LoadLog {
+        token: Token,
+        load: Arc<Load>,
+    },
     Shutdown(Shutdown),
     /// Another core shuts down.
     End {
@@ -81,6 +93,15 @@ pub enum Job {
     Refuse {
         token: Token,
     },
+}
+
+/// What is to be loaded, at the wish of a client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// DEBUG RELOAD: save first, empty the databases, let keys of the file replace others?
+    Snapshot { save: bool, flush: bool, merge: bool },
+    /// DEBUG LOADAOF.
+    Log,
 }
 
 /// How far a job of several steps is.
@@ -123,7 +144,10 @@ impl Core {
 
     /// Why a command may not run while the data set is loaded, or cannot be saved.
     #[cold]
-    pub fn durable_refusal(&self, entry: &Entry) -> Option<CommandError> {
+    pub fn durable_refusal(&mut self, conn: ConnId, entry: &Entry) -> Option<CommandError> {
+        if self.clients.at(conn.index).kind == ListenerKind::Loader {
+            return None;
+        }
         let durable = &self.shared.durable;
         if durable.is_loading() && !entry.row.flags.has(Flags::LOADING) {
             return Some(LOADING);
@@ -312,7 +336,7 @@ impl Core {
         } else if self.job_deadline_ns().is_some_and(|at| at <= self.now_ns) {
             self.step_jobs(io);
         }
-        self.shared.durable.is_loading() && self.load_some()
+        self.shared.durable.is_loading() && self.load_some(io)
     }
 
     /// Redis: with save points, FLUSHALL writes the empty data set at once.
@@ -397,6 +421,17 @@ impl Core {
                 };
                 Some(Job::Reload { token, phase, flush, merge })
             }
+            Job::LoadLog { token, load } => match load.outcome() {
+                None => Some(Job::LoadLog { token, load }),
+                Some(Ok(())) => {
+                    self.shared.durable.log(level::NOTICE, "Append Only File loaded by DEBUG LOADAOF");
+                    self.answer(token, None)
+                }
+                Some(Err(error)) => {
+                    self.shared.durable.log(level::WARNING, error);
+                    self.answer(token, Some(LOG_LOAD_FAILED))
+                }
+            },
             Job::Shutdown(shutdown) => self.step_shutdown(io, shutdown),
             Job::End { token } if self.shared.durable.stopping.load(Ordering::Acquire) => {
                 Some(Job::End { token })
@@ -430,8 +465,17 @@ impl Core {
 
     // --- loading -----------------------------------------------------------------------------------------------
 
-    /// DEBUG RELOAD: saves (or not), then loads, having emptied the databases (or not).
-    pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, (save, flush, merge): (bool, bool, bool)) {
+    /// Saves if that is asked for, then loads.
+    pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, asked: Asked) {
+        let Asked::Snapshot { save, flush, merge } = asked else {
+            return match self.start_log_load() {
+                Ok(load) => self.begin_job(io, Job::LoadLog { token, load }),
+                Err(error) => {
+                    self.shared.durable.log(level::WARNING, error);
+                    self.answer(token, Some(LOG_LOAD_FAILED));
+                }
+            };
+        };
         let phase = match save {
             true => Some(Phase::Wait),
             false => self.start_load(flush, merge).map(Phase::Loading),
@@ -444,24 +488,46 @@ impl Core {
         }
     }
 
+    /// DEBUG LOADAOF: what is in the log takes the place of what is here.
+    fn start_log_load(&mut self) -> Result<Arc<Load>, String> {
+        let durable = self.shared.durable.clone();
+        let folder = Folder::of(&self.config);
+        let found = find(&folder, &durable)?.ok_or_else(|| "There is no append-only file".to_owned())?;
+        let mut log = LogOptions::of(&self.config, found, self.table);
+        log.is_written = durable.aof.state().mode != LogMode::Off;
+        let options = LoadOptions {
+            path: folder.path,
+            check: self.config.flag(id::RDBCHECKSUM),
+            databases: self.shard.dbs.len() as u32,
+            flush: true,
+            merge: false,
+            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
+            now_ms: 0,
+            log: Some(log),
+        };
+        durable.begin_load(options, || Ok(()), |_| {}).map_err(|error| error.to_string())
+    }
+
     /// DEBUG RELOAD's second half.
     pub fn start_load(&mut self, flush: bool, merge: bool) -> Option<Arc<Load>> {
         let durable = self.shared.durable.clone();
         let options = LoadOptions {
             path: path_of(&self.config),
-            check: self.config.flag(id::RDBCHECKSUM),
+            check: self.config.flag(id::RDBCHECKSUM) && !self.skip_checksums,
+            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
             databases: self.shard.dbs.len() as u32,
             flush,
             merge,
             now_ms: clock::realtime_ms(),
+            log: None,
         };
         let path = options.path.clone();
-        let loaded = durable.begin_load(options, |_| {});
+        let loaded = durable.begin_load(options, || Ok(()), |_| {});
         loaded.inspect_err(|error| durable.log(level::WARNING, format!("{}: {error}", path.display()))).ok()
     }
 
     /// Takes its share of a file that is loaded. True when there was some.
-    fn load_some(&mut self) -> bool {
+    fn load_some(&mut self, io: &mut dyn NetIo) -> bool {
         if self.loading.is_none() {
             let load = self.shared.durable.state().load.clone();
             self.loading = load.and_then(|load| Some((load.clone(), load.inbox(self.me.index())?)));
@@ -493,7 +559,20 @@ impl Core {
                         }
                     }
                 }
+                Ok(Batch::Rest(answer)) => {
+                    // The loader waits for it.
+                    let _ = answer.send(self.is_at_rest());
+                }
+                Ok(Batch::Replay) => self.begin_replay(),
+                Ok(Batch::Commands(commands)) => self.replay(&commands),
+                Ok(Batch::Connection(stream)) => self.adopt_loader(io, stream),
+                // The loader waits until nobody has this any more.
+                Ok(Batch::Reach(reached)) => drop(reached),
                 Ok(Batch::End) => {
+                    self.end_replay();
+                    if self.shared.durable.aof.state().mode == LogMode::On {
+                        self.begin_log();
+                    }
                     self.shared.durable.set_dirty(self.me.index(), self.shard.effects.dirty);
                     load.core_ended(&self.shared.durable);
                     return true;
@@ -511,7 +590,17 @@ impl Core {
             let (path, key) = (load.options.path.display(), entry.key.escape_ascii());
             format!("{path}: the key '{key}' at offset {}: {what}", entry.offset)
         };
-        let value = entry.parse(limits).map_err(|error| of(&error))?;
+        let value = match entry.parse(limits) {
+            Err(RdbError::Empty(_)) => {
+                load.keys_loaded.fetch_sub(1, Ordering::Relaxed);
+                if load.keys_empty.fetch_add(1, Ordering::Relaxed) < EMPTY_KEYS_TOLD {
+                    let text = format!("Loading: skipping empty key: {}", entry.key.escape_ascii());
+                    self.shared.durable.log(level::NOTICE, text);
+                }
+                return Ok(());
+            }
+            parsed => parsed.map_err(|error| of(&error))?,
+        };
         let clock = self.shard.access_clock();
         let access = match (clock.counting, entry.idle_seconds, entry.frequency) {
             (Counting::Lru, Some(seconds), _) => clock.with_idle(seconds),
@@ -545,6 +634,23 @@ impl Core {
     /// Ends the process, after a save if one is due. A client is answered only when that fails.
     pub fn shut_down(&mut self, io: &mut dyn NetIo, token: Option<Token>, options: ShutdownOptions) {
         let durable = self.shared.durable.clone();
+        // Redis: the log would be lost that was just asked for.
+        let first = durable.state().saving.as_ref().is_some_and(|save| save.is_rewrite());
+        let first = {
+            let aof = durable.aof.state();
+            aof.mode == LogMode::WaitRewrite && (first || aof.rewrite_scheduled)
+        };
+        if first && !options.force {
+            durable.log(level::WARNING, "Writing initial AOF, can't exit.");
+            signals::clear();
+            if let Some(token) = token {
+                self.answer(token, Some(SHUTDOWN_FAILED));
+            }
+            return;
+        }
+        if first {
+            durable.log(level::WARNING, "Writing initial AOF. Exit anyway.");
+        }
         if durable.stopping.swap(true, Ordering::AcqRel) {
             if let Some(token) = token {
                 self.jobs.push(Job::End { token });

@@ -37,6 +37,9 @@ impl Core {
     pub fn is_over_output_limit(&mut self, conn: ConnId) -> bool {
         let now_ms = self.now_ms;
         let client = self.clients.at(conn.index);
+        if client.kind == ListenerKind::Loader {
+            return false;
+        }
         // Redis: what fits a client's own buffer is not counted; a reply whose length comes later (KEYS) is, all of it.
         let bytes = match client.output_bytes() {
             few if few <= OWN_OUTPUT_BYTES => 0,
@@ -84,6 +87,7 @@ impl Core {
                 return idle_ms > super::http::IDLE_MS;
             }
             timeout_ms > 0
+                && client.kind.is_for_clients()
                 && !client.monitor
                 && !client.subscriptions.any()
                 && client.outstanding == 0
@@ -128,7 +132,7 @@ impl Core {
         let me = self.me.index();
         let mut total = 0;
         let mut evictable = Vec::new();
-        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
+        for client in self.clients.iter().filter(|client| client.kind.is_for_clients()) {
             let bytes = client.memory_bytes() as u64;
             total += bytes;
             if !client.no_evict {

@@ -142,6 +142,7 @@ impl Core {
         if !self.log_gate.holds || self.shard.log.is_none() || self.is_on_disk(&self.log_gate.seen) {
             return Some(out);
         }
+        self.clients.at(conn.index).held = true;
         let LogGate { seen, held, .. } = &mut self.log_gate;
         match held.back_mut() {
             Some(last) if last.needs == *seen => last.replies.push((conn, out)),
@@ -169,7 +170,8 @@ impl Core {
         while self.may_send_held() {
             let first = self.log_gate.held.pop_front().expect("looked at just now");
             for (conn, out) in first.replies {
-                if self.clients.get(conn).is_some() {
+                if let Some(client) = self.clients.get(conn) {
+                    client.held = false;
                     self.hand_over(io, conn, out);
                 }
             }

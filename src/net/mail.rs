@@ -15,7 +15,7 @@ use super::scripts::ScriptCall;
 use crate::commands::context::ClientView;
 use crate::commands::{CommandError, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
-use crate::runtime::face::{ConnId, ListenerKind, NetIo};
+use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
 use crate::tx::execute::{Did, run_here, run_work, write_error};
@@ -583,7 +583,7 @@ impl Core {
             }
         };
         self.count_result(&after);
-        if self.clients.get(conn).is_some_and(|client| client.kind != ListenerKind::Metrics) {
+        if self.clients.get(conn).is_some_and(|client| client.kind.is_for_clients()) {
             let ran = Ran { cycles: clock::cycles() - begun, ok: after.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Here(conn), request.argv(), ran);
         }

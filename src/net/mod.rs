@@ -20,6 +20,7 @@ pub mod observe;
 pub mod output;
 pub mod pause;
 pub mod pubsub;
+pub mod replay;
 pub mod scripts;
 pub mod settings;
 pub mod shared;

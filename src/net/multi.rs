@@ -242,7 +242,7 @@ fn exec_block(
         core.unwatch_all(conn);
         return Err(CommandError::Line("EXECABORT Transaction discarded because of previous errors."));
     }
-    if let Some(error) = core.refusal_of(&multi) {
+    if let Some(error) = core.refusal_of(conn, &multi) {
         core.unwatch_all(conn);
         let before = b"EXECABORT Transaction discarded because of: ";
         return Err(CommandError::text([before, &*error.line()].concat()));
@@ -349,14 +349,14 @@ impl Core {
     }
 
     /// Why a whole block may not run, although each of its commands was queued.
-    fn refusal_of(&mut self, multi: &Multi) -> Option<CommandError> {
+    fn refusal_of(&mut self, conn: ConnId, multi: &Multi) -> Option<CommandError> {
         let table = self.table;
         let mut entries = multi.commands.iter().map(|(row, _)| table.entry(*row));
         if entries.clone().any(|entry| entry.deny_oom) && self.shard.over_limit() && !self.shard.make_room() {
             return Some(CommandError::OutOfMemory);
         }
         if self.shared.durable.is_gated()
-            && let Some(error) = entries.clone().find_map(|entry| self.durable_refusal(entry))
+            && let Some(error) = entries.clone().find_map(|entry| self.durable_refusal(conn, entry))
         {
             return Some(error);
         }

@@ -15,7 +15,7 @@ use crate::observe::{CoreReport, Facts};
 use crate::persistence::aof::LogMode;
 use crate::pubsub::Space;
 use crate::resp::{Argv, Output};
-use crate::runtime::face::{ConnId, ListenerKind};
+use crate::runtime::face::ConnId;
 use crate::shard::stats::KeyStats;
 use crate::sys::{clock, process};
 use crate::tx::execute::WhatRan;
@@ -305,7 +305,7 @@ impl Core {
     }
 
     fn report_clients(&self, report: &mut CoreReport) {
-        for client in self.clients.iter().filter(|client| client.kind != ListenerKind::Metrics) {
+        for client in self.clients.iter().filter(|client| client.kind.is_for_clients()) {
             report.clients += 1;
             // Redis: who waits for CLIENT PAUSE to end counts as blocked.
             report.blocked += u64::from(client.blocked || client.stall == super::client::Stall::Paused);

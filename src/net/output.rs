@@ -202,6 +202,6 @@ impl Core {
     /// Does any core have a monitor?
     #[inline]
     pub fn has_monitors(&self) -> bool {
-        self.shared.monitor_count.load(Ordering::Relaxed) > 0
+        self.shared.monitor_count.load(Ordering::Relaxed) > 0 && !self.replay.is_on
     }
 }

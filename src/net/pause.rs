@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::core::Core;
 use crate::commands::Entry;
 use crate::commands::spec::Flags;
-use crate::runtime::face::ConnId;
+use crate::runtime::face::{ConnId, ListenerKind};
 
 impl Core {
     /// Is CLIENT PAUSE in force?
@@ -50,6 +50,9 @@ impl Core {
 
     #[cold]
     fn would_hold(&mut self, conn: ConnId, entry: &Entry) -> bool {
+        if self.clients.at(conn.index).kind == ListenerKind::Loader {
+            return false;
+        }
         let may_write = |entry: &Entry| {
             let may_replicate = entry.row.flags.has(Flags::MAY_REPLICATE);
             entry.is_write || may_replicate || (entry.is_script && !entry.row.flags.has(Flags::READONLY))

@@ -18,8 +18,10 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         lfu_decay_minutes: config.integer(id::LFU_DECAY_TIME) as u32,
         max_bulk_bytes: config.memory(id::PROTO_MAX_BULK_LEN) as usize,
         slices_above: crate::shard::pins::SLICES_ABOVE,
+        skip_checksums: false,
         active_expire: active_expire && !paused,
         stands_still: paused,
+        replaying: false,
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
         encodings: encodings(config),
     }

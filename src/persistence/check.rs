@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use crate::rdb::Limits;
 use crate::rdb::file::{FileReader, Record};
+use crate::rdb::{Limits, RdbError};
 use crate::types::Encodings;
 
 /// What a good file holds.
@@ -16,6 +16,8 @@ pub struct Report {
     /// Per database: keys, keys with a deadline, those of them that have expired.
     pub dbs: BTreeMap<u32, (u64, u64, u64)>,
     pub functions: u64,
+    /// Keys with an empty value, which a load passes over.
+    pub empty: u64,
     pub modules: u64,
     pub checked: bool,
     pub bytes: u64,
@@ -31,10 +33,16 @@ pub fn check(path: &Path, now_ms: u64) -> Result<Report, String> {
     loop {
         match reader.next_record().map_err(|error| of(&error))? {
             Record::Entry(entry) => {
-                entry.parse(limits).map_err(|error| {
-                    let key = entry.key.escape_ascii();
-                    of(&format!("the key '{key}' at offset {}: {error}", entry.offset))
-                })?;
+                match entry.parse(limits) {
+                    Err(RdbError::Empty(_)) => {
+                        report.empty += 1;
+                        continue;
+                    }
+                    parsed => parsed.map(drop).map_err(|error| {
+                        let key = entry.key.escape_ascii();
+                        of(&format!("the key '{key}' at offset {}: {error}", entry.offset))
+                    })?,
+                }
                 let counts = report.dbs.entry(entry.db).or_default();
                 counts.0 += 1;
                 if let Some(at) = entry.expire_at_ms {
@@ -68,6 +76,9 @@ impl std::fmt::Display for Report {
         }
         if self.functions > 0 {
             writeln!(f, "{} libraries of functions", self.functions)?;
+        }
+        if self.empty > 0 {
+            writeln!(f, "{} keys without a value, which would be left out", self.empty)?;
         }
         if self.modules > 0 {
             writeln!(f, "{} pieces of modules' data, which would be left out", self.modules)?;

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use super::save::Out;
 use super::verify::print::view;
-use crate::rdb::Limits;
 use crate::rdb::file::{self, Access, FileReader, Record};
 use crate::rdb::format::kind;
 use crate::rdb::target::{Losses, Target};
 use crate::rdb::write::Writer;
+use crate::rdb::{Limits, RdbError};
 use crate::sys::process;
 use crate::types::Encodings;
 
@@ -30,18 +30,23 @@ pub struct Report {
     pub losses: Losses,
     /// Keys of which nothing is left without what was lost.
     pub keys_lost: u64,
+    /// Keys with an empty value, which no Redis would have.
+    pub empty: u64,
     /// Data of modules, which nobody here can read.
     pub modules: u64,
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Report { from_version, to_version, keys, functions, losses, keys_lost, modules } = self;
+        let Report { from_version, to_version, keys, functions, losses, keys_lost, empty, modules } = self;
         if losses.any() || *keys_lost > 0 {
             writeln!(
                 f,
                 "WARNING: version {to_version} does not know all there is. Left out: {losses}, {keys_lost} keys"
             )?;
+        }
+        if *empty > 0 {
+            writeln!(f, "WARNING: {empty} keys without a value are left out")?;
         }
         if *modules > 0 {
             writeln!(f, "WARNING: {modules} pieces of modules' data are left out")?;
@@ -132,7 +137,14 @@ fn write(from: &Path, to: &Path, (target, to_version): (Target, u16)) -> Result<
             }
             Record::Module { .. } => report.modules += 1,
             Record::Entry(entry) => {
-                let value = entry.parse(limits).map_err(|error| {
+                let value = match entry.parse(limits) {
+                    Err(RdbError::Empty(_)) => {
+                        report.empty += 1;
+                        continue;
+                    }
+                    parsed => parsed,
+                };
+                let value = value.map_err(|error| {
                     bad(&format!(
                         "the key '{}' at offset {}: {error}",
                         entry.key.escape_ascii(),

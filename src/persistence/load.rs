@@ -1,19 +1,23 @@
-//! Loading: one thread reads the file and deals its entries, unparsed, to the cores that own them.
+//! Loading: one thread reads the file and deals its entries, unparsed, to the cores that own them. A log
+//! ([`aof::replay`](super::aof::replay)) is loaded on the same way: there the thread deals commands.
 //!
 //! The cores take them in their turns and answer their clients meanwhile, most of them with -LOADING. A core that is
 //! behind holds the reader up, so no more than a few megabytes are in memory twice.
 
 use std::fs::File;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::aof::replay::{LogOptions, Replay};
 use super::{Durable, level};
 use crate::rdb::file::{FileEntry, FileReader, Record};
 use crate::shard::Placement;
 use crate::sys::clock;
+use crate::tx::message::Commands;
 
 /// Batches a core may be behind.
 const BATCHES: usize = 8;
@@ -32,8 +36,12 @@ pub struct LoadOptions {
     pub flush: bool,
     /// A key that is there already is replaced; otherwise it is an error.
     pub merge: bool,
+    /// `key-load-delay`: each key takes so long, for tests.
+    pub key_delay_us: u64,
     /// Entries whose deadline is earlier are left out.
     pub now_ms: u64,
+    /// Not one file but a log; `path` is its folder.
+    pub log: Option<LogOptions>,
 }
 
 /// What a core gets to do.
@@ -43,6 +51,16 @@ pub enum Batch {
     Entries(Vec<FileEntry>),
     /// The source of a library.
     Function(Vec<u8>),
+    /// Commands of a log whose keys are all this core's.
+    Commands(Commands),
+    /// The reader's own connection, on which it sends the commands of a log that are no single core's.
+    Connection(UnixStream),
+    /// Is nothing under way here?
+    Rest(Sender<bool>),
+    /// A log follows: the shard is what it says.
+    Replay,
+    /// To be dropped when all before it is done.
+    Reach(Sender<()>),
     End,
 }
 
@@ -60,6 +78,8 @@ pub struct Load {
     pub loaded_bytes: AtomicU64,
     pub keys_loaded: AtomicU64,
     pub keys_expired: AtomicU64,
+    /// Keys whose value is an empty collection: Redis passes over them.
+    pub keys_empty: AtomicU64,
 }
 
 impl Load {
@@ -95,13 +115,18 @@ impl Load {
 }
 
 impl Durable {
-    /// Begins to load. From here on until the end the cores take batches and refuse most commands.
+    /// Begins to load. From here on until the end the cores take batches and refuse most commands. `loaded` is called when
+    /// everything is loaded and nothing is served yet, unless that failed; `then` at the end.
     pub fn begin_load(
         self: &Arc<Self>,
         options: LoadOptions,
+        loaded: impl FnOnce() -> Result<(), String> + Send + 'static,
         then: impl FnOnce(&Load) + Send + 'static,
     ) -> std::io::Result<Arc<Load>> {
-        let file = File::open(&options.path)?;
+        let total_bytes = match &options.log {
+            None => File::open(&options.path)?.metadata()?.len(),
+            Some(log) => log.total_bytes,
+        };
         let cores = self.dirty.len();
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(BATCHES)).unzip();
         let begun_ms = clock::realtime_ms();
@@ -114,10 +139,11 @@ impl Durable {
             ended: AtomicBool::new(false),
             begun_s: begun_ms / 1000,
             begun_ms,
-            total_bytes: file.metadata()?.len(),
+            total_bytes,
             loaded_bytes: AtomicU64::new(0),
             keys_loaded: AtomicU64::new(0),
             keys_expired: AtomicU64::new(0),
+            keys_empty: AtomicU64::new(0),
             options,
         });
         let mut state = self.state();
@@ -128,7 +154,15 @@ impl Durable {
         let (durable, reading) = (self.clone(), load.clone());
         std::thread::Builder::new().name("load".into()).spawn(move || {
             let mut dealer = Dealer::new(&durable, &reading, senders);
-            if let Err(error) = dealer.deal(file) {
+            if let Err(error) = dealer.deal_all() {
+                reading.fail(error);
+            }
+            if !reading.has_failed() {
+                dealer.reach();
+            }
+            if !reading.has_failed()
+                && let Err(error) = loaded()
+            {
                 reading.fail(error);
             }
             dealer.end();
@@ -156,12 +190,12 @@ impl Durable {
 }
 
 /// The reader's side.
-struct Dealer<'l> {
-    durable: &'l Durable,
-    load: &'l Load,
+pub(super) struct Dealer<'l> {
+    pub(super) durable: &'l Durable,
+    pub(super) load: &'l Load,
     senders: Vec<Sender<Batch>>,
     batches: Vec<(Vec<FileEntry>, usize)>,
-    placement: Placement,
+    pub(super) placement: Placement,
     reported_ms: u64,
 }
 
@@ -172,19 +206,37 @@ impl<'l> Dealer<'l> {
         Dealer { durable, load, senders, batches, placement, reported_ms: load.begun_ms }
     }
 
-    fn deal(&mut self, file: File) -> Result<(), String> {
-        let path = &self.load.options.path;
-        let bad = |error: &dyn std::fmt::Display| of(path, error);
-        let mut reader = FileReader::new(file, self.load.options.check).map_err(|error| bad(&error))?;
-        if self.load.options.flush {
-            (0..self.senders.len()).for_each(|core| self.send(core, Batch::Flush));
+    fn deal_all(&mut self) -> Result<(), String> {
+        let options = &self.load.options;
+        if let Some(log) = &options.log {
+            return Replay::new(self, log).run();
         }
+        let file = File::open(&options.path).map_err(|error| of(&options.path, &error))?;
+        let reader = FileReader::new(file, options.check).map_err(|error| of(&options.path, &error))?;
+        if options.flush {
+            self.flush_all();
+        }
+        self.deal(reader, &options.path, 0).map(drop)
+    }
+
+    pub(super) fn flush_all(&self) {
+        (0..self.senders.len()).for_each(|core| self.send(core, Batch::Flush));
+    }
+
+    /// Deals what a snapshot holds. Where it ends; `before` is what was loaded before it.
+    pub(super) fn deal(
+        &mut self,
+        mut reader: FileReader<File>,
+        path: &Path,
+        before: u64,
+    ) -> Result<u64, String> {
+        let bad = |error: &dyn std::fmt::Display| of(path, error);
         loop {
             if self.load.has_failed() {
-                return Ok(());
+                return Ok(reader.offset() as u64);
             }
             match reader.next_record().map_err(|error| bad(&error))? {
-                Record::Entry(entry) => self.entry(entry)?,
+                Record::Entry(entry) => self.entry(entry, path)?,
                 Record::Aux { name, value } => self.fact(&name, &value),
                 Record::Resize { .. } => {}
                 // Any core can take it over for all.
@@ -199,9 +251,9 @@ impl<'l> Dealer<'l> {
                         ),
                     );
                 }
-                Record::End { .. } => return Ok(()),
+                Record::End { .. } => return Ok(reader.offset() as u64),
             }
-            self.load.loaded_bytes.store(reader.offset() as u64, Ordering::Relaxed);
+            self.load.loaded_bytes.store(before + reader.offset() as u64, Ordering::Relaxed);
         }
     }
 
@@ -219,14 +271,17 @@ impl<'l> Dealer<'l> {
         }
     }
 
-    fn entry(&mut self, entry: FileEntry) -> Result<(), String> {
+    fn entry(&mut self, entry: FileEntry, path: &Path) -> Result<(), String> {
         let options = &self.load.options;
+        if options.key_delay_us > 0 {
+            std::thread::park_timeout(std::time::Duration::from_micros(options.key_delay_us));
+        }
         if entry.db >= options.databases {
             let error = format!(
                 "database {}, where there are {}: the key at offset {} has no place",
                 entry.db, options.databases, entry.offset
             );
-            return Err(of(&options.path, &error));
+            return Err(of(path, &error));
         }
         if entry.expire_at_ms.is_some_and(|at| at < options.now_ms as i64) {
             self.load.keys_expired.fetch_add(1, Ordering::Relaxed);
@@ -242,7 +297,7 @@ impl<'l> Dealer<'l> {
         Ok(())
     }
 
-    fn flush(&mut self, core: usize) {
+    pub(super) fn flush(&mut self, core: usize) {
         let (entries, _) = std::mem::take(&mut self.batches[core]);
         if !entries.is_empty() {
             self.send(core, Batch::Entries(entries));
@@ -250,7 +305,7 @@ impl<'l> Dealer<'l> {
         self.report();
     }
 
-    fn send(&self, core: usize, batch: Batch) {
+    pub(super) fn send(&self, core: usize, batch: Batch) {
         // A core that is gone takes nothing: the process ends.
         let _ = self.senders[core].send(batch);
         if let Some(host) = self.durable.host.get() {
@@ -258,7 +313,7 @@ impl<'l> Dealer<'l> {
         }
     }
 
-    fn report(&mut self) {
+    pub(super) fn report(&mut self) {
         let now_ms = clock::realtime_ms();
         if now_ms.saturating_sub(self.reported_ms) < REPORT_MS {
             return;
@@ -267,6 +322,42 @@ impl<'l> Dealer<'l> {
         let (loaded, total) = (self.load.loaded_bytes.load(Ordering::Relaxed), self.load.total_bytes);
         let (keys, percent) = (self.load.keys_loaded.load(Ordering::Relaxed), loaded * 100 / total.max(1));
         self.durable.log(level::NOTICE, format!("Loading: {percent}% of the file, {keys} keys so far"));
+    }
+
+    /// Waits until all cores have done what they were given.
+    pub(super) fn reach(&mut self) {
+        let (sender, reached) = unbounded();
+        for core in 0..self.senders.len() {
+            self.flush(core);
+            self.send(core, Batch::Reach(sender.clone()));
+        }
+        drop(sender);
+        // A core that is gone is not waited for.
+        while reached.recv().is_ok() {}
+    }
+
+    /// Waits until nothing is under way on any core: from then on their shards are what the log says. What they have
+    /// logged themselves is in the files then.
+    pub(super) fn begin_replay(&mut self) {
+        let cores = 0..self.senders.len();
+        // What began before the load goes on until it is done, and nothing new begins.
+        for core in cores.clone() {
+            loop {
+                let (sender, answer) = unbounded();
+                self.send(core, Batch::Rest(sender));
+                if !matches!(answer.recv(), Ok(false)) {
+                    break;
+                }
+                std::thread::park_timeout(std::time::Duration::from_millis(1));
+            }
+        }
+        cores.for_each(|core| self.send(core, Batch::Replay));
+        self.reach();
+        if self.load.options.log.as_ref().is_some_and(|log| log.is_written) {
+            let (sender, flushed) = bounded(0);
+            self.durable.aof.tell(super::aof::Message::Flush(sender));
+            let _ = flushed.recv();
+        }
     }
 
     fn end(&mut self) {

@@ -29,7 +29,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use load::Load;
 use save::{Outcome, SaveJob, SaveOptions};
 
-use crate::config::{Config, id};
+use crate::config::Config;
+use crate::config::id::{self, IntegerId};
 use crate::rdb::Target;
 use crate::sys::clock;
 
@@ -336,6 +337,11 @@ impl Durable {
     fn all_is_saved(&self) {
         self.saved_dirty.store(self.all_changes(), Ordering::Relaxed);
     }
+}
+
+/// A delay per key in microseconds. Redis: negative ones are less than one each, which is nothing here.
+pub fn delay_of(config: &Config, setting: IntegerId) -> u64 {
+    u64::try_from(config.integer(setting)).unwrap_or(0)
 }
 
 /// For which Redis files are written.

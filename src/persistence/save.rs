@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
@@ -61,6 +61,8 @@ pub struct SaveOptions {
     pub used_bytes: u64,
     /// For which Redis.
     pub target: Target,
+    /// `rdb-key-save-delay`: each key takes so long, for tests.
+    pub key_delay_us: u64,
     /// The sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
     /// It is to be the base of the append-only file.
@@ -90,6 +92,7 @@ impl SaveOptions {
             counting_frequency: policy.ends_with("-lfu"),
             used_bytes,
             target: super::target_of(config),
+            key_delay_us: super::delay_of(config, id::RDB_KEY_SAVE_DELAY),
             functions: Vec::new(),
             base: None,
         }
@@ -455,6 +458,8 @@ impl Source for Arc<SaveJob> {
             commands: Commands::default(),
             sent_bytes: 0,
             entries: 0,
+            begun: Instant::now(),
+            all_entries: 0,
         };
         part.send(Message::Begins(beginning));
         Box::new(part)
@@ -473,6 +478,8 @@ struct Part {
     commands: Commands,
     sent_bytes: u64,
     entries: u64,
+    begun: Instant,
+    all_entries: u64,
 }
 
 impl Part {
@@ -510,6 +517,7 @@ impl Sink for Part {
             self.db = Some(db);
         }
         self.entries += 1;
+        self.all_entries += 1;
         if !self.job.options.is_rdb() {
             let commands = &mut self.commands;
             return rebuild(entry.key(), Some(entry), &mut |args| commands.push(db, args.iter().copied()));
@@ -536,7 +544,11 @@ impl Sink for Part {
     }
 
     fn has_room(&mut self) -> bool {
-        self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
+        // All shards together keep to the delay, as one process would.
+        let delay_us =
+            self.job.options.key_delay_us.saturating_mul(self.all_entries * self.job.shards as u64);
+        let is_delayed = delay_us > 0 && self.begun.elapsed() < Duration::from_micros(delay_us);
+        !is_delayed && self.job.pending_bytes.load(Ordering::Relaxed) < ROOM_BYTES
     }
 
     fn is_cancelled(&self) -> bool {

@@ -17,6 +17,9 @@ pub enum RdbError {
     TooLong { bytes: u64, offset: usize },
     #[error("a value of RDB type {0} contradicts itself")]
     BadValue(u8),
+    /// Redis: such a key of a file is passed over.
+    #[error("a value of RDB type {0} is empty")]
+    Empty(u8),
     #[error("RDB type {0} is unknown")]
     UnknownType(u8),
     #[error("RDB version {0} is newer than what can be read")]
@@ -29,7 +32,7 @@ pub enum RdbError {
     UnknownRecord { kind: u8, offset: usize },
     #[error("database {db}, selected at offset {offset}, is out of range")]
     BadDb { db: u64, offset: usize },
-    #[error("wrong checksum: the file says {stated:016x}, its bytes give {sum:016x}")]
+    #[error("wrong checksum (RDB CRC error): the file says {stated:016x}, its bytes give {sum:016x}")]
     FileChecksum { stated: u64, sum: u64 },
     #[error("reading fails at offset {offset}: {error}")]
     Read { offset: usize, error: String },

@@ -138,21 +138,26 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<Hash, RdbError> {
     match of {
         kind::HASH_LISTPACK | kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA => {
             let text = reader.bytes()?;
-            let pack = Listpack::from_redis(&text).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| of_listpack(pack, of != kind::HASH_LISTPACK, &limits))
-                .ok_or(RdbError::BadValue(of))
+            let pack = filled(Listpack::from_redis(&text), of)?;
+            of_listpack(pack, of != kind::HASH_LISTPACK, &limits).ok_or(RdbError::BadValue(of))
         }
         kind::HASH_ZIPLIST => {
-            let pack = ziplist::read(&reader.bytes()?).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| of_listpack(pack, false, &limits)).ok_or(RdbError::BadValue(of))
+            let pack = filled(ziplist::read(&reader.bytes()?), of)?;
+            of_listpack(pack, false, &limits).ok_or(RdbError::BadValue(of))
         }
         kind::HASH_ZIPMAP => {
             // Redis: these alone are measured by the length of their values too.
-            let pack = zipmap::read(&reader.bytes()?).filter(|pack| !pack.is_empty());
-            pack.and_then(|pack| field_by_field(&pack, false, &limits)).ok_or(RdbError::BadValue(of))
+            let pack = filled(zipmap::read(&reader.bytes()?), of)?;
+            field_by_field(&pack, false, &limits).ok_or(RdbError::BadValue(of))
         }
         _ => read_fields(reader, of, first, &limits),
     }
+}
+
+/// What is sound and has something in it.
+fn filled(pack: Option<Listpack>, of: u8) -> Result<Listpack, RdbError> {
+    let pack = pack.ok_or(RdbError::BadValue(of))?;
+    if pack.is_empty() { Err(RdbError::Empty(of)) } else { Ok(pack) }
 }
 
 fn read_fields(reader: &mut Reader<'_>, of: u8, first: u64, limits: &Encodings) -> Result<Hash, RdbError> {
@@ -177,7 +182,7 @@ fn read_fields(reader: &mut Reader<'_>, of: u8, first: u64, limits: &Encodings) 
             return Err(RdbError::BadValue(of));
         }
     }
-    if hash.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(hash) }
+    if hash.is_empty() { Err(RdbError::Empty(of)) } else { Ok(hash) }
 }
 
 /// A hash of the entries of a listpack of unknown origin; `None` when they are none.
@@ -322,10 +327,11 @@ mod tests {
             assert_eq!(read_all(bytes, of, Encodings::DEFAULT), Err(RdbError::BadValue(of)));
             assert_eq!(read_all(bytes, of, TIGHT), Err(RdbError::BadValue(of)));
         };
-        refused(&pack(&[]), kind::HASH_LISTPACK);
+        for (bytes, of) in [(pack(&[]), kind::HASH_LISTPACK), (b"\x00".to_vec(), kind::HASH)] {
+            assert_eq!(read_all(&bytes, of, TIGHT), Err(RdbError::Empty(of)));
+        }
         refused(&pack(&[b"a", b"1", b"b"]), kind::HASH_LISTPACK);
         refused(&pack(&[b"a", b"1", b"a", b"2"]), kind::HASH_LISTPACK);
-        refused(b"\x00", kind::HASH);
         refused(b"\x02\x01a\x01x\x01a\x01y", kind::HASH);
         let ex = |entries: &[&[u8]]| [&[0; 8][..], &pack(entries)].concat();
         refused(&ex(&[b"a", b"1", b"soon"]), kind::HASH_LISTPACK_EX);

@@ -88,7 +88,14 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
                 push_pack(&mut list, pack, limit);
             }
             kind::LIST_QUICKLIST_2 => match reader.length()? {
-                PLAIN => list.push(End::Back, &reader.bytes()?, limit),
+                PLAIN => {
+                    let element = reader.bytes()?;
+                    // Redis: an empty element is never alone in its node.
+                    if element.is_empty() {
+                        return Err(RdbError::BadValue(of));
+                    }
+                    list.push(End::Back, &element, limit);
+                }
                 PACKED => {
                     let pack = Listpack::from_redis(&reader.bytes()?).ok_or(RdbError::BadValue(of))?;
                     push_pack(&mut list, pack, limit);
@@ -98,7 +105,7 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<List, RdbError> {
             other => return Err(RdbError::UnknownType(other)),
         }
     }
-    if list.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(list) }
+    if list.is_empty() { Err(RdbError::Empty(of)) } else { Ok(list) }
 }
 
 /// Redis: empty nodes, which it wrote once by mistake, are passed over.
@@ -172,13 +179,18 @@ mod tests {
     #[test]
     fn what_is_no_list_is_refused() {
         for (bytes, of) in [
-            (&b"\x00"[..], kind::LIST),
-            (b"\x00", kind::LIST_QUICKLIST_2),
-            (b"\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff", kind::LIST_QUICKLIST_2),
-            (b"\x01\x03\x01a", kind::LIST_QUICKLIST_2),
+            (&b"\x01\x03\x01a"[..], kind::LIST_QUICKLIST_2),
+            (b"\x01\x01\x00", kind::LIST_QUICKLIST_2),
             (b"\x01\x02\x0a\x0a\x00\x00\x00\x02\x00\x81d\x02\xff", kind::LIST_QUICKLIST_2),
         ] {
             assert_eq!(read_all(bytes, of), Err(RdbError::BadValue(of)), "{bytes:?}");
+        }
+        for (bytes, of) in [
+            (&b"\x00"[..], kind::LIST),
+            (b"\x00", kind::LIST_QUICKLIST_2),
+            (b"\x01\x02\x07\x07\x00\x00\x00\x00\x00\xff", kind::LIST_QUICKLIST_2),
+        ] {
+            assert_eq!(read_all(bytes, of), Err(RdbError::Empty(of)), "{bytes:?}");
         }
         // An announced count is not believed.
         for of in [kind::LIST, kind::LIST_QUICKLIST_2] {

@@ -32,6 +32,8 @@ pub mod zipmap;
 mod zset;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
 
 pub use error::RdbError;

@@ -37,6 +37,16 @@ pub(super) fn seal(mut payload: Vec<u8>, version: u16) -> Vec<u8> {
 
 /// What is before a footer that is right.
 pub(super) fn checked(payload: &[u8]) -> Result<&[u8], RdbError> {
+    let body = body(payload)?;
+    let (checked, crc) = payload.split_at(payload.len() - CRC_BYTES);
+    if CRC64.checksum(checked).to_le_bytes() != crc {
+        return Err(RdbError::Checksum);
+    }
+    Ok(body)
+}
+
+/// What is before a footer of a version that is known.
+fn body(payload: &[u8]) -> Result<&[u8], RdbError> {
     let Some(body_bytes) = payload.len().checked_sub(FOOTER_BYTES) else {
         return Err(RdbError::Checksum);
     };
@@ -45,10 +55,6 @@ pub(super) fn checked(payload: &[u8]) -> Result<&[u8], RdbError> {
     if version > VERSION_MAX {
         return Err(RdbError::TooNew(version));
     }
-    let (checked, crc) = payload.split_at(payload.len() - CRC_BYTES);
-    if CRC64.checksum(checked).to_le_bytes() != crc {
-        return Err(RdbError::Checksum);
-    }
     Ok(body)
 }
 
@@ -56,7 +62,16 @@ pub(super) fn checked(payload: &[u8]) -> Result<&[u8], RdbError> {
 ///
 /// Redis: bytes between the value and the footer are ignored.
 pub fn restore_value(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
-    let mut reader = Reader::new(checked(payload)?, limits);
+    read_body(checked(payload)?, limits)
+}
+
+/// The same, whatever the checksum.
+pub fn restore_unchecked(payload: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
+    read_body(body(payload)?, limits)
+}
+
+fn read_body(body: &[u8], limits: Limits) -> Result<TakenValue<Value>, RdbError> {
+    let mut reader = Reader::new(body, limits);
     let of = reader.byte()?;
     read_value(&mut reader, of)
 }

@@ -78,7 +78,7 @@ fn of_members<'m>(
             return Err(RdbError::BadValue(of));
         }
     }
-    if made.is_empty() { Err(RdbError::BadValue(of)) } else { Ok(made) }
+    if made.is_empty() { Err(RdbError::Empty(of)) } else { Ok(made) }
 }
 
 #[cfg(test)]

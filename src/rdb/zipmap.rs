@@ -36,7 +36,9 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
         (&END, _) => None,
         (&LONG, bytes) => {
             let (len, bytes) = bytes.split_first_chunk::<4>()?;
-            Some((u32::from_le_bytes(*len) as usize, bytes))
+            let len = u32::from_le_bytes(*len);
+            // Redis: a length that fits one byte takes one.
+            (len >= u32::from(LONG)).then_some((len as usize, bytes))
         }
         (&len, bytes) => Some((usize::from(len), bytes)),
     }
@@ -72,6 +74,7 @@ mod tests {
             b"\x01\x01a\x01\x05b\xff",
             b"\x01\x01a\xff",
             b"\x01\xfe\xff\xff\xff\xffa\x01\x00b\xff",
+            b"\x01\xfe\x01\x00\x00\x00a\x01\x00b\xff",
         ] {
             assert!(read(bytes).is_none(), "{}", bytes.escape_ascii());
         }

@@ -55,13 +55,16 @@ pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<ZSet, RdbError> {
     if of == kind::ZSET_LISTPACK || of == kind::ZSET_ZIPLIST {
         let text = reader.bytes()?;
         let pack = if of == kind::ZSET_LISTPACK { Listpack::from_redis(&text) } else { ziplist::read(&text) };
-        let pack = pack.filter(|pack| !pack.is_empty());
+        let pack = pack.ok_or(RdbError::BadValue(of))?;
+        if pack.is_empty() {
+            return Err(RdbError::Empty(of));
+        }
         let limits: Encodings = *reader.encodings();
-        return pack.and_then(|pack| ZSet::from_listpack(pack, &limits)).ok_or(RdbError::BadValue(of));
+        return ZSet::from_listpack(pack, &limits).ok_or(RdbError::BadValue(of));
     }
     let (count, limits) = (reader.length()?, *reader.encodings());
     if count == 0 {
-        return Err(RdbError::BadValue(of));
+        return Err(RdbError::Empty(of));
     }
     let mut made = ZSet::with_len(usize::try_from(count).unwrap_or(usize::MAX), &limits);
     for _ in 0..count {
@@ -147,16 +150,20 @@ mod tests {
         let one = 1.0f64.to_le_bytes();
         let twice = [&b"\x02\x01a"[..], &one, b"\x01a", &one].concat();
         for (bytes, of) in [
-            (&b"\x00"[..], kind::ZSET_2),
-            (b"\x00", kind::ZSET),
-            (&nan, kind::ZSET_2),
+            (&nan[..], kind::ZSET_2),
             (&twice, kind::ZSET_2),
             (b"\x01\x01a\xfd", kind::ZSET),
             (b"\x01\x01a\x02xx", kind::ZSET),
-            (b"\x07\x07\x00\x00\x00\x00\x00\xff", kind::ZSET_LISTPACK),
             (b"\x0a\x0a\x00\x00\x00\x01\x00\x81a\x02\xff", kind::ZSET_LISTPACK),
         ] {
             assert_eq!(read_all(bytes, of), Err(RdbError::BadValue(of)), "{bytes:?}");
+        }
+        for (bytes, of) in [
+            (&b"\x00"[..], kind::ZSET_2),
+            (b"\x00", kind::ZSET),
+            (b"\x07\x07\x00\x00\x00\x00\x00\xff", kind::ZSET_LISTPACK),
+        ] {
+            assert_eq!(read_all(bytes, of), Err(RdbError::Empty(of)), "{bytes:?}");
         }
         // An announced count is not believed.
         assert!(matches!(

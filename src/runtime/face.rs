@@ -32,6 +32,16 @@ pub enum ListenerKind {
     Unix,
     /// HTTP: metrics and health.
     Metrics,
+    /// No listener: the process's own connection, on which a log is loaded.
+    Loader,
+}
+
+impl ListenerKind {
+    /// Are those who come from there clients: counted, listed, and closed when they cost too much?
+    #[inline]
+    pub fn is_for_clients(self) -> bool {
+        matches!(self, ListenerKind::Tcp | ListenerKind::Unix)
+    }
 }
 
 /// An accepted socket that no core has adopted yet; it may be sent to another core.

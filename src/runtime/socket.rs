@@ -90,7 +90,7 @@ pub fn set_keepalive(socket: &Socket, secs: u32) -> io::Result<()> {
 pub(super) fn accepted(fd: OwnedFd, kind: ListenerKind) -> Socket {
     let raw = fd.as_raw_fd();
     let (peer, local) = match kind {
-        ListenerKind::Unix => (None, None),
+        ListenerKind::Unix | ListenerKind::Loader => (None, None),
         ListenerKind::Tcp | ListenerKind::Metrics => {
             (name(raw, libc::getpeername), name(raw, libc::getsockname))
         }

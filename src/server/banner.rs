@@ -87,7 +87,7 @@ pub fn listening(config: &Config, shared: &Shared) {
     let mut places: Vec<String> =
         shared.addresses.lock().expect("no holder panics").iter().map(ToString::to_string).collect();
     places.extend(config.optional(id::UNIXSOCKET).map(str::to_owned));
-    log::notice(format!("Listening on {}", places.join(", ")));
+    log::notice(format!("Listening on {}. PID: {}", places.join(", "), std::process::id()));
     let metrics = config.integer(id::METRICS_PORT);
     if metrics != 0 {
         log::notice(format!("Metrics on http://{}:{metrics}/metrics", config.text(id::METRICS_BIND)));

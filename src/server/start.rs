@@ -20,7 +20,9 @@ use crate::net::dispatch::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::aof::LogMode;
+use crate::persistence::aof::find::find;
 use crate::persistence::aof::manifest::{Folder, Manifest};
+use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Load, LoadOptions};
 use crate::persistence::{self, Host};
 use crate::runtime::engine::{self, Choice, Wanted};
@@ -201,32 +203,48 @@ fn open_sockets(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> 
 /// Loads what is on disk, and begins to log. What is logged is loaded from the log alone.
 fn begin_persistence(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
     let folder = Folder::of(config);
-    let manifest = Manifest::read(&folder)?.unwrap_or_default();
     if !config.flag(id::APPENDONLY) {
+        let manifest = Manifest::read(&folder)?.unwrap_or_default();
         shared.durable.open_log(config, manifest)?;
-        return load(config, shared, waker);
-    }
-    if manifest.is_empty() && !folder.single_file().exists() {
-        shared.durable.open_log(config, manifest)?;
+        let path = persistence::path_of(config);
+        if path.exists() {
+            return load(config, shared, waker, path, None);
+        }
         shared.ready.one_more();
         return Ok(());
     }
-    bail!("appendonly is on and there is a log in {}: this version cannot load it", folder.path.display());
+    match find(&folder, &shared.durable).map_err(anyhow::Error::msg)? {
+        None => {
+            shared.durable.open_log(config, Manifest::default())?;
+            shared.ready.one_more();
+            Ok(())
+        }
+        Some(found) => {
+            let log = LogOptions::of(config, found, registry::table());
+            load(config, shared, waker, folder.path, Some(log))
+        }
+    }
 }
 
-/// Begins to load the last snapshot, if there is one. The cores serve meanwhile.
-fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
-    let path = persistence::path_of(config);
-    if !path.exists() {
-        shared.ready.one_more();
-        return Ok(());
-    }
+/// Begins to load a snapshot or a log. The cores serve meanwhile.
+fn load(
+    config: &Config,
+    shared: &Arc<Shared>,
+    waker: &Waker,
+    path: std::path::PathBuf,
+    log: Option<LogOptions>,
+) -> Result<()> {
+    let is_log = log.is_some();
+    let manifest = log.as_ref().map(|log| log.manifest.clone());
     let options = LoadOptions {
         check: config.flag(id::RDBCHECKSUM),
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
-        now_ms: clock::realtime_ms(),
+        key_delay_us: persistence::delay_of(config, id::KEY_LOAD_DELAY),
+        // A log says itself what has expired.
+        now_ms: if is_log { 0 } else { clock::realtime_ms() },
+        log,
         path: path.clone(),
     };
     let (process, waker) = (shared.clone(), waker.clone());
@@ -235,8 +253,18 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             let seconds = clock::realtime_ms().saturating_sub(load.begun_ms) as f64 / 1000.0;
             let (keys, expired) =
                 (load.keys_loaded.load(Ordering::Relaxed), load.keys_expired.load(Ordering::Relaxed));
-            log::notice(format!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}."));
-            log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            if is_log {
+                log::notice(format!("DB loaded from append only file: {seconds:.3} seconds"));
+            } else {
+                let empty = match load.keys_empty.load(Ordering::Relaxed) {
+                    0 => String::new(),
+                    empty => format!(", empty keys skipped: {empty}"),
+                };
+                log::notice(format!(
+                    "Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}."
+                ));
+                log::notice(format!("DB loaded from disk: {seconds:.3} seconds"));
+            }
             process.ready.one_more();
         }
         _ => {
@@ -245,7 +273,16 @@ fn load(config: &Config, shared: &Arc<Shared>, waker: &Waker) -> Result<()> {
             waker.wake_all();
         }
     };
-    shared.durable.begin_load(options, then).with_context(|| format!("loading {}", path.display()))?;
+    let (process, settings) = (shared.clone(), shared.config());
+    // What is loaded goes on where it ends.
+    let loaded = move || match manifest {
+        Some(manifest) => process.durable.open_log(&settings, manifest).map_err(|error| error.to_string()),
+        None => Ok(()),
+    };
+    shared
+        .durable
+        .begin_load(options, loaded, then)
+        .with_context(|| format!("loading {}", path.display()))?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::persistence::verify::{Place, verify};
-use crate::persistence::{check, convert};
+use crate::persistence::{aof, check, convert};
 use crate::sys::clock;
 
 /// Differences that `verify` shows unless told otherwise.
@@ -20,6 +20,7 @@ pub fn run(args: &[OsString]) -> Option<Result<ExitCode>> {
     let (name, args) = args.split_first()?;
     Some(match name.to_str()? {
         "check-rdb" => check_rdb(args),
+        "check-aof" => check_aof(args),
         "convert" => convert_rdb(args),
         "verify" => Ok(compare(args)),
         _ => return None,
@@ -40,6 +41,31 @@ fn check_rdb(files: &[OsString]) -> Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+/// `coreshard check-aof [--fix | --truncate-to-timestamp <seconds>] <file, manifest or folder>`.
+fn check_aof(args: &[OsString]) -> Result<ExitCode> {
+    const USAGE: &str = "usage: coreshard check-aof [--fix|--truncate-to-timestamp <seconds>] <file.manifest|file.aof|folder>";
+    let mut options = aof::check::CheckOptions { now_ms: clock::realtime_ms(), ..Default::default() };
+    let path = match args {
+        [path] => path,
+        [fix, path] if fix == "--fix" => {
+            options.fix = true;
+            path
+        }
+        [until, seconds, path] if until == "--truncate-to-timestamp" => {
+            let seconds = seconds.to_str().and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
+            options.until = Some(seconds.context(USAGE)?);
+            path
+        }
+        _ => bail!("{USAGE}"),
+    };
+    let mut confirm = || {
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && answer.to_ascii_lowercase().starts_with('y')
+    };
+    let good = aof::check::check(Path::new(path), options, &mut std::io::stdout(), &mut confirm);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `coreshard convert <in> <out> [--to-version N] [--format rdb]`.

@@ -52,6 +52,8 @@ impl Counting {
 pub struct AccessClock {
     pub counting: Counting,
     pub now_ms: u64,
+    /// What has a deadline up to here has expired. 0 while a log is replayed: there nothing expires by the clock.
+    pub due_ms: u64,
 }
 
 impl AccessClock {
@@ -163,11 +165,11 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
 
     fn lru(now_ms: u64) -> AccessClock {
-        AccessClock { counting: Counting::Lru, now_ms }
+        AccessClock { counting: Counting::Lru, now_ms, due_ms: now_ms }
     }
 
     fn lfu(now_ms: u64, decay_minutes: u32) -> AccessClock {
-        AccessClock { counting: Counting::Lfu { log_factor: 10, decay_minutes }, now_ms }
+        AccessClock { counting: Counting::Lfu { log_factor: 10, decay_minutes }, now_ms, due_ms: now_ms }
     }
 
     #[test]
@@ -233,7 +235,7 @@ mod tests {
 
     #[test]
     fn reading_leaves_the_stamp_of_the_last_change() {
-        let clock = AccessClock { counting: Counting::Lrm, now_ms: 1_700_000_000_000 };
+        let clock = AccessClock { counting: Counting::Lrm, now_ms: 1_700_000_000_000, due_ms: 0 };
         assert_eq!(clock.touched(7, || 0.0), 7);
         assert_eq!(clock.changed(7, || 0.0), clock.fresh());
         assert_eq!(clock.idle_seconds(clock.changed(7, || 0.0)), 0);

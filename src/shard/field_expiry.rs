@@ -126,7 +126,7 @@ impl Keyspace<'_> {
 
     /// Removes about `budget` fields of a hash that are due; how many.
     fn expire_fields_of(&mut self, key: &[u8], budget: usize) -> usize {
-        let now_ms = self.now_ms();
+        let now_ms = self.due_ms();
         if !self.graveyard.pins.is_empty() && self.is_read_in_slices(key) {
             self.fields_expire_at(key, now_ms + READ_WAIT_MS);
             return 0;

@@ -64,10 +64,10 @@ pub struct Keyspace<'a> {
 }
 
 impl<'a> Keyspace<'a> {
-    /// The time of the command.
+    /// Deadlines up to here have passed for the command.
     #[inline]
-    pub fn now_ms(&self) -> u64 {
-        self.clock.now_ms
+    pub fn due_ms(&self) -> u64 {
+        self.clock.due_ms
     }
 
     #[inline]
@@ -84,8 +84,8 @@ impl<'a> Keyspace<'a> {
     /// Removes the key if its deadline has passed. True when it is (now) not there.
     #[inline]
     fn expire_if_due(&mut self, hash: u64, key: &[u8]) -> bool {
-        let now_ms = self.clock.now_ms;
-        match self.db.table.find_if(hash, key, |entry| !is_due(entry, now_ms)) {
+        let due_ms = self.clock.due_ms;
+        match self.db.table.find_if(hash, key, |entry| !is_due(entry, due_ms)) {
             Probed::Found(_) => false,
             Probed::Missing => true,
             Probed::Refused(table) => {
@@ -169,7 +169,7 @@ impl<'a> Keyspace<'a> {
     pub fn peek(&mut self, key: &[u8]) -> Option<EntryView<'_>> {
         let hash = self.hash(key);
         let Keyspace { db, index, effects, stats, graveyard, snapshot, clock, stands_still, .. } = self;
-        match db.table.find_if(hash, key, |entry| !is_due(entry, clock.now_ms)) {
+        match db.table.find_if(hash, key, |entry| !is_due(entry, clock.due_ms)) {
             Probed::Found(entry) => Some(entry),
             Probed::Missing => None,
             Probed::Refused(table) => {
@@ -186,7 +186,7 @@ impl<'a> Keyspace<'a> {
     /// and counts nothing.
     pub fn again(&self, key: &[u8]) -> Option<EntryView<'_>> {
         let entry = self.db.table.find(self.hash(key), key)?;
-        (!has_expired(&entry, self.clock.now_ms)).then_some(entry)
+        (!has_expired(&entry, self.clock.due_ms)).then_some(entry)
     }
 
     /// Is the key there? Counts neither hit nor access.
@@ -381,8 +381,8 @@ impl<'a> Keyspace<'a> {
 
     /// Visits all keys that have not expired.
     pub fn for_each(&self, visit: &mut dyn FnMut(EntryView<'_>)) {
-        let now_ms = self.clock.now_ms;
-        for entry in self.db.table.iter().filter(|entry| !has_expired(entry, now_ms)) {
+        let due_ms = self.clock.due_ms;
+        for entry in self.db.table.iter().filter(|entry| !has_expired(entry, due_ms)) {
             visit(entry);
         }
     }
@@ -390,10 +390,10 @@ impl<'a> Keyspace<'a> {
     /// Visits a slice of the keys, see [`Table::scan`](crate::types::raw::table::Table::scan); expires those it meets
     /// whose time has come, instead of showing them.
     pub fn scan(&mut self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryView<'_>)) -> u64 {
-        let now_ms = self.clock.now_ms;
+        let due_ms = self.clock.due_ms;
         let mut due: Vec<Box<[u8]>> = Vec::new();
         let next = self.db.table.scan(cursor, count, &mut |entry| {
-            if has_expired(&entry, now_ms) {
+            if has_expired(&entry, due_ms) {
                 due.push(entry.key().into());
             } else {
                 visit(entry);
@@ -407,12 +407,12 @@ impl<'a> Keyspace<'a> {
 
     /// A random key that has not expired; expired ones it meets are removed.
     pub fn random(&mut self) -> Option<EntryView<'_>> {
-        let now_ms = self.clock.now_ms;
+        let due_ms = self.clock.due_ms;
         let key: Box<[u8]> = loop {
             let rng = &mut *self.rng;
             let entry = self.db.table.random_entry(&mut || rng.u64(..))?;
             let key = entry.key().into();
-            if !has_expired(&entry, now_ms) {
+            if !has_expired(&entry, due_ms) {
                 break key;
             }
             self.exists(&key);
@@ -468,19 +468,19 @@ pub fn kind_of(value: ValueView<'_>) -> Kind {
     }
 }
 
-fn has_expired(entry: &EntryView<'_>, now_ms: u64) -> bool {
-    entry.expire_at_ms().is_some_and(|at| at <= now_ms)
+fn has_expired(entry: &EntryView<'_>, due_ms: u64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at <= due_ms)
 }
 
 #[inline]
-fn is_due(entry: &Probe<'_, Value>, now_ms: u64) -> bool {
-    entry.expire_at_ms().is_some_and(|at| at <= now_ms)
+fn is_due(entry: &Probe<'_, Value>, due_ms: u64) -> bool {
+    entry.expire_at_ms().is_some_and(|at| at <= due_ms)
 }
 
 /// Refuses an entry whose deadline has passed, and counts the access of another.
 #[inline]
 fn accept(entry: &mut Probe<'_, Value>, clock: AccessClock, touch: bool, rng: &mut fastrand::Rng) -> bool {
-    if is_due(entry, clock.now_ms) {
+    if is_due(entry, clock.due_ms) {
         return false;
     }
     if touch {

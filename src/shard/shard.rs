@@ -64,8 +64,12 @@ pub struct Settings {
     pub slices_above: usize,
     /// Expire keys without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
+    /// Take payloads of RESTORE whose checksum is wrong (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skip_checksums: bool,
     /// CLIENT PAUSE: expired keys are not seen, and stay.
     pub stands_still: bool,
+    /// A log is replayed: nothing has expired.
+    pub replaying: bool,
     pub lazy_user_flush: bool,
     pub encodings: Encodings,
 }
@@ -81,7 +85,9 @@ impl Default for Settings {
             max_bulk_bytes: 512 << 20,
             slices_above: super::pins::SLICES_ABOVE,
             active_expire: true,
+            skip_checksums: false,
             stands_still: false,
+            replaying: false,
             lazy_user_flush: false,
             encodings: Encodings::default(),
         }
@@ -161,7 +167,13 @@ impl Shard {
             EvictionPolicy::AllKeysLrm | EvictionPolicy::VolatileLrm => Counting::Lrm,
             _ => Counting::Lru,
         };
-        AccessClock { counting, now_ms: self.now_ms }
+        AccessClock { counting, now_ms: self.now_ms, due_ms: self.due_ms() }
+    }
+
+    /// Deadlines up to here have passed. While a log is replayed none has: it deletes by name what had expired.
+    #[inline]
+    pub fn due_ms(&self) -> u64 {
+        if self.settings.replaying { 0 } else { self.now_ms }
     }
 
     /// The keys of a database, for a command.

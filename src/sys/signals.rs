@@ -3,8 +3,8 @@
 //!
 //! The handlers only set a flag and write to an eventfd; the server waits for that descriptor like
 //! for any other and asks `requested`. A second SIGINT while a shutdown is under way ends the
-//! process at once, as in Redis. SIGPIPE and SIGHUP are ignored: a broken connection is an error
-//! of one write, and a lost terminal is no reason to lose data. SIGUSR1 and the rest keep the
+//! process at once, as in Redis. SIGPIPE, SIGHUP and SIGXFSZ are ignored: a broken connection
+//! is an error of one write, so is a file that may not grow, and a lost terminal is no reason to lose data. SIGUSR1 and the rest keep the
 //! kernel's default.
 //!
 //! Fatal signals are the business of `crash`.
@@ -54,7 +54,7 @@ pub fn install() -> io::Result<RawFd> {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         handle(signal, on_shutdown as *const () as libc::sighandler_t)?;
     }
-    for signal in [libc::SIGPIPE, libc::SIGHUP] {
+    for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGXFSZ] {
         handle(signal, libc::SIG_IGN)?;
     }
     Ok(fd)
@@ -157,6 +157,7 @@ mod tests {
             assert!(!readable(fd, 0) && requested().is_none());
             send(libc::SIGPIPE);
             send(libc::SIGHUP);
+            send(libc::SIGXFSZ);
             assert!(requested().is_none());
             send(libc::SIGTERM);
             assert!(readable(fd, 1000));

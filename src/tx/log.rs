@@ -7,6 +7,7 @@
 //!
 //! Keys that expired or were evicted on the way are deleted first, by name: who reads the log deletes none by the clock.
 
+use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use crate::commands::Entry;
@@ -33,19 +34,16 @@ pub enum Repeat<'a> {
 pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
     let Some(mut log) = shard.log.take() else { return };
     let (said, say_state) = log.take_said();
-    let mut changed: SmallVec<[(DbIndex, &[u8]); 4]> = SmallVec::new();
+    let mut changed = false;
     for effect in shard.effects.pending() {
-        let key = &*effect.key;
         match effect.event.class {
-            Class::Expired | Class::Evicted => log.push(effect.db, [b"DEL", key].into_iter()),
-            Class::KeyMiss | Class::New | Class::Overwritten | Class::TypeChanged => {}
-            _ if changed.contains(&(effect.db, key)) => {}
-            _ => changed.push((effect.db, key)),
+            Class::Expired | Class::Evicted => log.push(effect.db, [b"DEL", &*effect.key].into_iter()),
+            class => changed |= changes(class),
         }
     }
     if !said.is_empty() {
         log.append(&said);
-    } else if !changed.is_empty() {
+    } else if changed {
         match repeat {
             Repeat::AsSaid => {}
             Repeat::Request { entry, db, argv } if entry.is_common && !say_state => log.push(db, argv.iter()),
@@ -56,8 +54,14 @@ pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
                 log.push(db, Argv { buf: argv.buf, spans: &spans }.iter());
             }
             _ => {
-                let changed: Vec<(DbIndex, Box<[u8]>)> =
-                    changed.into_iter().map(|(db, key)| (db, Box::from(key))).collect();
+                let mut known = HashSet::<(DbIndex, &[u8]), ahash::RandomState>::default();
+                let mut changed: Vec<(DbIndex, Box<[u8]>)> = Vec::new();
+                for effect in shard.effects.pending() {
+                    if changes(effect.event.class) && known.insert((effect.db, &*effect.key)) {
+                        changed.push((effect.db, Box::from(&*effect.key)));
+                    }
+                }
+                drop(known);
                 for (db, key) in changed {
                     let mut keys = shard.keyspace(db, false);
                     rebuild(&key, keys.peek(&key), &mut |args| log.push(db, args.iter().copied()));
@@ -66,4 +70,10 @@ pub fn log(shard: &mut Shard, repeat: Repeat<'_>) {
         }
     }
     shard.log = Some(log);
+}
+
+/// Does an effect of this class say that its key has another value now, or is gone, because of the command itself?
+fn changes(class: Class) -> bool {
+    use Class::{Evicted, Expired, KeyMiss, New, Overwritten, TypeChanged};
+    !matches!(class, Expired | Evicted | KeyMiss | New | Overwritten | TypeChanged)
 }

@@ -10,11 +10,11 @@ use coreshard::types::stream::{Group, NodeLimits, StreamId};
 use coreshard::types::{Encodings, Listpack, Stream, Value, hll};
 use crc::{CRC_64_REDIS, Crc, Table};
 
-const LIMITS: Limits = Limits { string_bytes: 1 << 16, encodings: Encodings::DEFAULT };
-static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+pub(super) const LIMITS: Limits = Limits { string_bytes: 1 << 16, encodings: Encodings::DEFAULT };
+pub(super) static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 /// Bytes that mean something in one format or another: ends, kinds, lengths that do not fit.
-const ALPHABET: &[u8] =
+pub(super) const ALPHABET: &[u8] =
     &[0, 1, 2, 3, 0x3f, 0x40, 0x7f, 0x80, 0x81, 0xc0, 0xc3, 0xe0, 0xf0, 0xf1, 0xf4, 0xfd, 0xfe, 0xff];
 
 /// Kinds whose bodies are taken for each other now and then.
@@ -44,7 +44,7 @@ const KINDS: &[u8] = &[
     kind::HASH_LISTPACK_EX,
 ];
 
-fn text(rng: &mut fastrand::Rng) -> Vec<u8> {
+pub(super) fn text(rng: &mut fastrand::Rng) -> Vec<u8> {
     match rng.u8(0..6) {
         0 => rng.i64(-200..200).to_string().into_bytes(),
         1 => rng.i64(..).to_string().into_bytes(),
@@ -128,7 +128,7 @@ fn stream(rng: &mut fastrand::Rng) -> Stream {
 }
 
 /// The body of a sound value of a random kind.
-fn body(rng: &mut fastrand::Rng) -> (u8, Vec<u8>) {
+pub(super) fn body(rng: &mut fastrand::Rng) -> (u8, Vec<u8>) {
     let mut writer = Writer::new();
     let of = KINDS[rng.usize(..KINDS.len())];
     let strings =
@@ -151,7 +151,8 @@ fn body(rng: &mut fastrand::Rng) -> (u8, Vec<u8>) {
             writer.length(2);
             writer.string(&pack(&texts(rng, 1)).to_redis());
             writer.length(1);
-            writer.string(&text(rng));
+            // An element of its own node is never empty.
+            writer.string(&[b"x", &text(rng)[..]].concat());
         }
         kind::LIST_QUICKLIST => {
             writer.length(1);

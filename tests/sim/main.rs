@@ -6,6 +6,7 @@
 
 mod history;
 mod io;
+mod log;
 mod queues;
 mod reply;
 mod world;
@@ -40,6 +41,34 @@ fn every_history_has_a_serial_order() {
         seed += 1;
     }
     println!("{steps} steps in {seed} histories");
+}
+
+#[test]
+fn after_a_crash_the_log_holds_what_anybody_was_told_of_and_no_half_transaction() {
+    let seeds = match std::env::var("SIM_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("SIM_SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => 1..60,
+    };
+    for seed in seeds {
+        println!("SIM_SEED={seed}");
+        let mut world = World::logging(seed, Planted::Nothing);
+        let finals = world.run(OPERATIONS);
+        check(&world.operations, &finals).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(world.crashes() > 5, "seed {seed}: {} crashes", world.crashes());
+    }
+}
+
+#[test]
+fn replies_that_do_not_wait_for_the_disk_are_found_out() {
+    let lost = |seed| {
+        std::panic::catch_unwind(|| World::logging(seed, Planted::RepliesBeforeTheDisk).run(OPERATIONS))
+            .is_err()
+    };
+    let found = (1..200).find(|seed| lost(*seed));
+    println!("found with seed {:?}", found.expect("the planted fault shows"));
 }
 
 #[test]

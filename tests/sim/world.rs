@@ -15,6 +15,7 @@ use coreshard::types::raw::table::Hasher;
 
 use crate::history::{Operation, Step, token_text, tokens};
 use crate::io::{SLICE, SimIo};
+use crate::log::LogFile;
 use crate::queues::{Ask, Tally};
 use crate::reply::{Value, take_value};
 
@@ -24,6 +25,8 @@ pub enum Planted {
     Nothing,
     /// Pipelines fly to several shards beside transactions (rule (e) is not kept).
     NoTransactionMode,
+    /// `appendfsync` is not `always`, and yet that is what is promised.
+    RepliesBeforeTheDisk,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,9 +78,40 @@ pub struct World {
     planted: Planted,
     /// Clients ask for lists instead of strings.
     pub tally: Option<Tally>,
+    /// What the shards do is logged.
+    log: Option<LogFile>,
 }
 
 impl World {
+    /// A world with an append-only file, whose disk takes its time and may crash.
+    pub fn logging(seed: u64, planted: Planted) -> World {
+        let mut world = World::new(seed, planted);
+        let shared = world.cores[0].core.shared.clone();
+        if planted != Planted::RepliesBeforeTheDisk {
+            let mut config = (*shared.config()).clone();
+            config.set_many(&[(b"appendfsync", b"always")], Default::default()).expect("it is a policy");
+            shared.set_config(config);
+        }
+        world.cores.iter_mut().for_each(|sim| sim.core.begin_log());
+        world.log = Some(LogFile::new(shared));
+        world
+    }
+
+    /// How often it has crashed.
+    pub fn crashes(&self) -> usize {
+        self.log.as_ref().map_or(0, |log| log.crashes)
+    }
+
+    /// The disk does something, or does no more.
+    fn step_log(&mut self) {
+        let Some(log) = &mut self.log else { return };
+        match self.rng.u8(0..10) {
+            0..4 => log.write(),
+            4..9 => log.sync(),
+            _ => log.crash(&mut self.rng, &self.operations, self.keys),
+        }
+    }
+
     /// A world whose clients push to lists and wait for them.
     pub fn of_lists(seed: u64) -> World {
         World { tally: Some(Tally::default()), ..World::new(seed, Planted::Nothing) }
@@ -118,6 +152,7 @@ impl World {
             next_token: 1,
             planted,
             tally: None,
+            log: None,
         };
         for _ in 0..world.rng.usize(2..=6) {
             world.connect();
@@ -157,7 +192,13 @@ impl World {
             assert!(self.step < 3_000_000, "clients wait for ever for {} operations", operations);
         }
         self.everyone_leaves();
-        self.finals()
+        let finals = self.finals();
+        if let Some(log) = &mut self.log {
+            log.sync();
+            assert!(log.is_complete(), "a part of a transaction never came");
+            assert_eq!(log.state_of_all(self.keys), finals, "the log tells of the same data");
+        }
+        finals
     }
 
     /// Runs until about so many things were asked of the lists and nothing moves any more.
@@ -319,6 +360,7 @@ impl World {
             30..31 if begin && self.rng.u8(0..20) == 0 => self.leave(),
             31..36 => self.confirm_send(),
             36..38 => self.background(),
+            38..41 if self.log.is_some() => self.step_log(),
             _ => self.step_core(),
         }
         self.read_replies();
@@ -528,6 +570,11 @@ impl World {
             }
             self.clients[client].expect.push_back(Expect::Acknowledgement);
         }
+        if self.rng.u8(0..4) == 0 {
+            // What the client's core does is no work of a shard: the block ends without a last hop.
+            command(bytes, &["PING"]);
+            self.clients[client].expect.push_back(Expect::Acknowledgement);
+        }
         command(bytes, &["EXEC"]);
         self.new_operation(client, steps, format!("EXEC watch={watch}"));
         self.operations.last_mut().expect("just made").watched = watched;
@@ -582,7 +629,11 @@ fn string_of(value: coreshard::shard::ValueView<'_>) -> Vec<u8> {
 fn settle(operation: &mut Operation, value: Value, step: u64) {
     operation.answered_at = Some(step);
     let values = match value {
-        Value::Array(values) => values,
+        Value::Array(mut values) => {
+            // The answer to PING.
+            values.retain(|value| !matches!(value, Value::Simple(_)));
+            values
+        }
         Value::NullArray => {
             operation.refused = true;
             return;

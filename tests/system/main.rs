@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aof;
+mod aof_load;
+mod disk;
 mod persistence;
 mod start;
 mod tools;

@@ -40,6 +40,12 @@ pub fn info(client: &mut Client, field: &str) -> String {
 /// Every type in every encoding, in several databases, with and without deadlines. What Redis 7.0 knows, and with
 /// `newer` deadlines of fields.
 pub fn fill(client: &mut Client, newer: bool) {
+    fill_logged(client, newer);
+    client.expect("DEBUG POPULATE 2000 many 50", ok());
+}
+
+/// The same without what no log tells of.
+pub fn fill_logged(client: &mut Client, newer: bool) {
     let long = "lorem ipsum ".repeat(60);
     client.expect("SELECT 2", ok());
     client.expect("SET elsewhere 1", ok());
@@ -63,7 +69,6 @@ pub fn fill(client: &mut Client, newer: bool) {
     }
     client.call("XGROUP CREATE stream:small g 0");
     client.call("XREADGROUP GROUP g c COUNT 2 STREAMS stream:small >");
-    client.expect("DEBUG POPULATE 2000 many 50", ok());
     if newer {
         client.call("HPEXPIRE hash:small 10000000 FIELDS 1 item:1");
         client.call("HPEXPIRE hash:big 10000000 FIELDS 1 item:1");

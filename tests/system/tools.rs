@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs a tool: its exit code and what it printed.
-fn tool<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> (i32, String) {
+pub fn tool<A: AsRef<OsStr>>(name: &str, args: impl IntoIterator<Item = A>) -> (i32, String) {
     let mut command = Command::new(Options::threads(1).binary);
     let output = command.arg(name).args(args).output().expect("it can be started");
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

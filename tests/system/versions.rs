@@ -42,8 +42,12 @@ fn contents(client: &mut Client, groups: bool) -> BTreeMap<String, (Value, Optio
     all
 }
 
-fn same<V: PartialEq + std::fmt::Debug>(left: &BTreeMap<String, V>, right: &BTreeMap<String, V>) {
-    assert!(left.keys().eq(right.keys()), "other keys: {:?} and {:?}", left.keys(), right.keys());
+pub fn same<V: PartialEq + std::fmt::Debug>(left: &BTreeMap<String, V>, right: &BTreeMap<String, V>) {
+    let lacks = |of: &BTreeMap<String, V>, all: &BTreeMap<String, V>| -> Vec<String> {
+        all.keys().filter(|key| !of.contains_key(*key)).cloned().collect()
+    };
+    let lacking = (lacks(left, right), lacks(right, left));
+    assert_eq!(lacking, Default::default(), "keys that are only on the right, and only on the left");
     for (key, value) in left {
         assert_eq!(value, &right[key], "{key}");
     }

@@ -106,3 +106,20 @@ fn a_damaged_payload_is_refused() {
         }
     });
 }
+
+#[test]
+fn wrong_checksums_are_taken_when_nobody_looks() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, b] = s.keys(["a", "b"]);
+        c.expect(&["SET", &a, "value"], ok());
+        let mut payload = c.call(&["DUMP", &a]).bytes().to_vec();
+        *payload.last_mut().expect("it has a checksum") ^= 1;
+        c.expect(&args!["RESTORE", b, "0", payload], err(BAD));
+        c.expect("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1", ok());
+        c.expect(&args!["RESTORE", b, "0", payload], ok());
+        c.expect(&["GET", &b], "value");
+        c.expect("DEBUG SET-SKIP-CHECKSUM-VALIDATION 0", ok());
+        c.expect(&args!["RESTORE", b, "0", payload, "REPLACE"], err(BAD));
+    });
+}

@@ -105,7 +105,7 @@ fn what_debug_does_not_know_or_cannot_do() {
             c.expect(&["DEBUG", word], err(&text));
         }
         c.expect_error("DEBUG RELOAD x", "ERR DEBUG RELOAD only supports");
-        c.expect_error("DEBUG LOADAOF", "ERR this version has no append-only file");
+        c.expect_error("DEBUG LOADAOF", "ERR Error trying to load the AOF files, check server logs.");
         c.expect_error("DEBUG CHANGE-REPL-ID", "ERR this version does not replicate");
         c.expect("DEBUG ERROR sorry", err("sorry"));
         c.expect("DEBUG LOG line", ok());

@@ -8,21 +8,21 @@ use crate::types::hash::Text;
 use crate::types::{Collection, Hash, Value};
 
 pub fn hget(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, now_ms));
+    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, due_ms));
     reply_optional(value, reply);
     Ok(Outcome::Done)
 }
 
 pub fn hmget(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
     let hash = read(&mut keys, key)?;
     reply.array(args.left());
     let mut near = 0;
     for field in args.rest() {
-        reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, now_ms)), reply);
+        reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, due_ms)), reply);
     }
     Ok(Outcome::Done)
 }
@@ -32,9 +32,9 @@ pub fn hexists(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let found = read(&mut keys, key)?.is_some_and(|hash| hash.get(field, now_ms).is_some());
+    let found = read(&mut keys, key)?.is_some_and(|hash| hash.get(field, due_ms).is_some());
     reply.int(i64::from(found));
     Ok(Outcome::Done)
 }
@@ -44,9 +44,9 @@ pub fn hstrlen(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, field, now_ms) = (args.take()?, args.take()?, ctx.now_ms());
+    let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
-    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, now_ms));
+    let value = read(&mut keys, key)?.and_then(|hash| hash.get(field, due_ms));
     reply.int(value.map_or(0, |value| value.text_len()) as i64);
     Ok(Outcome::Done)
 }
@@ -104,25 +104,25 @@ impl Sides {
 }
 
 fn all(ctx: &mut Ctx<'_>, key: &[u8], sides: Sides, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (now_ms, above) = (ctx.now_ms(), ctx.shard.settings.slices_above);
+    let (due_ms, above) = (ctx.due_ms(), ctx.shard.settings.slices_above);
     let mut keys = ctx.keys();
     let Some(hash) = read(&mut keys, key)? else {
         sides.begin(0, reply);
         return Ok(Outcome::Done);
     };
     if hash.is_big() && hash.len() > above {
-        let counting = hash.may_have_due(now_ms).then_some(0);
-        return ctx.in_slices(key, Fields { sides, now_ms, cursor: 0, counting, begun: false });
+        let counting = hash.may_have_due(due_ms).then_some(0);
+        return ctx.in_slices(key, Fields { sides, due_ms, cursor: 0, counting, begun: false });
     }
-    sides.begin(hash.live_len(now_ms), reply);
-    hash.for_each(now_ms, |field, value, _| sides.show(field, value, reply));
+    sides.begin(hash.live_len(due_ms), reply);
+    hash.for_each(due_ms, |field, value, _| sides.show(field, value, reply));
     Ok(Outcome::Done)
 }
 
 /// All fields of a big hash, as they are seen at one time.
 struct Fields {
     sides: Sides,
-    now_ms: u64,
+    due_ms: u64,
     cursor: u64,
     /// The live ones so far, as long as they are counted: some may have expired.
     counting: Option<usize>,
@@ -134,7 +134,7 @@ impl Sliced for Fields {
         let hash = Hash::of(value).ok_or(CommandError::WrongType)?.view();
         let elements = elements.min(STEP_ELEMENTS);
         if let Some(live) = &mut self.counting {
-            self.cursor = hash.scan(self.cursor, elements, self.now_ms, |_, _| *live += 1);
+            self.cursor = hash.scan(self.cursor, elements, self.due_ms, |_, _| *live += 1);
             if self.cursor == 0 {
                 self.sides.begin(*live, reply);
                 (self.counting, self.begun) = (None, true);
@@ -145,7 +145,7 @@ impl Sliced for Fields {
             self.sides.begin(hash.len(), reply);
         }
         let sides = self.sides;
-        self.cursor = hash.scan(self.cursor, elements, self.now_ms, |field, value| {
+        self.cursor = hash.scan(self.cursor, elements, self.due_ms, |field, value| {
             sides.show(field, value, reply);
         });
         Ok(if self.cursor == 0 { Step::Done } else { Step::More })

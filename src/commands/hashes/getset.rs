@@ -22,7 +22,7 @@ pub fn hgetex(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, now_ms, due_ms) = (args.take()?, ctx.now_ms(), ctx.due_ms());
     let found = exists(ctx, key)?;
     let then = if let Some(clock) = args.peek().and_then(|word| Clock::of_option(word, now_ms)) {
         args.take()?;
@@ -44,7 +44,7 @@ pub fn hgetex(
         let hash = read(&mut keys, key)?;
         let mut near = 0;
         for field in fields {
-            reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, now_ms)), reply);
+            reply_optional(hash.and_then(|hash| hash.get_near(&mut near, field, due_ms)), reply);
         }
         return Ok(Outcome::Done);
     }
@@ -58,7 +58,7 @@ pub fn hgetex(
             }
             match then {
                 Then::Nothing => {}
-                Then::Expire(at) => changes.expire(hash, field, at, now_ms),
+                Then::Expire(at) => changes.expire(hash, field, at, due_ms),
                 Then::Persist => changes.persisted += u64::from(hash.persist(field)),
             }
         }
@@ -79,8 +79,8 @@ struct Changes {
 
 impl Changes {
     /// Gives a field that is there a deadline, which may have passed.
-    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, now_ms: u64) {
-        if expire_at_ms <= now_ms {
+    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, due_ms: u64) {
+        if expire_at_ms <= due_ms {
             self.deleted += u64::from(hash.remove(field));
         } else {
             hash.set_deadline(field, expire_at_ms);
@@ -186,7 +186,7 @@ pub fn hsetex(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, now_ms, due_ms) = (args.take()?, ctx.now_ms(), ctx.due_ms());
     let options = Options::take(args, now_ms)?;
     let argv = args.argv();
     let pairs = (argv.len() - args.left()..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
@@ -203,7 +203,7 @@ pub fn hsetex(
             None => {
                 hash.set_all(pairs, &limits);
             }
-            Some(Ttl::Set(at)) if at <= now_ms => {
+            Some(Ttl::Set(at)) if at <= due_ms => {
                 for (field, _) in pairs {
                     hash.remove(field);
                     changes.deleted += 1;

@@ -38,9 +38,9 @@ fn change<R>(
     create: bool,
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
-    let (now_ms, mut expired) = (ctx.now_ms(), 0);
+    let (due_ms, mut expired) = (ctx.due_ms(), 0);
     let changed = collection::change::<Hash, R>(&mut ctx.keys(), key, create, |hash, note| {
-        (expired, _) = hash.expire_due(now_ms, usize::MAX);
+        (expired, _) = hash.expire_due(due_ms, usize::MAX);
         if expired > 0 {
             note.events_of(Event::HEXPIRED, expired as u64);
         }

@@ -22,23 +22,23 @@ pub fn hrandfield(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let (wanted, with_values) = Wanted::take_with(args, "withvalues")?;
     let mut rng = ctx.shard.rng.fork();
     let random = &mut || rng.u64(..);
     let mut keys = ctx.keys();
     let hash = read(&mut keys, key)?;
     if wanted == Wanted::One {
-        let drawn = hash.and_then(|hash| hash.random(now_ms, random));
+        let drawn = hash.and_then(|hash| hash.random(due_ms, random));
         super::reply_optional(drawn.map(|(field, _)| field), reply);
         return Ok(Outcome::Done);
     }
-    let live = hash.map_or(0, |hash| hash.live_len(now_ms));
+    let live = hash.map_or(0, |hash| hash.live_len(due_ms));
     let (Some(hash), 1..) = (hash, live) else {
         reply.array(0);
         return Ok(Outcome::Done);
     };
-    let draw = Draw { hash, now_ms, live, with_values };
+    let draw = Draw { hash, due_ms, live, with_values };
     match wanted {
         Wanted::Repeated(count) => draw.with_repeats(check_repeats(count)?, random, reply)?,
         Wanted::Different(count) => draw.different(count.min(live), random, reply),
@@ -50,7 +50,7 @@ pub fn hrandfield(
 /// Fields that are there, to be drawn from.
 struct Draw<'a> {
     hash: HashView<'a>,
-    now_ms: u64,
+    due_ms: u64,
     live: usize,
     with_values: bool,
 }
@@ -74,7 +74,7 @@ impl<'a> Draw<'a> {
 
     /// Is a draw cheap? It is a walk where there is no table, or where fields are in it whose time has come.
     fn is_drawn_from(&self) -> bool {
-        self.hash.is_big() && !self.hash.may_have_due(self.now_ms)
+        self.hash.is_big() && !self.hash.may_have_due(self.due_ms)
     }
 
     fn with_repeats(
@@ -86,11 +86,11 @@ impl<'a> Draw<'a> {
         self.header(count, reply);
         if self.is_drawn_from() && count < self.live {
             return repeat(count, reply, |reply| {
-                self.show(self.hash.random(self.now_ms, random).expect("a field is live"), reply);
+                self.show(self.hash.random(self.due_ms, random).expect("a field is live"), reply);
             });
         }
         let mut all = Vec::with_capacity(self.live);
-        self.hash.for_each(self.now_ms, |field, value, _| all.push((field, value)));
+        self.hash.for_each(self.due_ms, |field, value, _| all.push((field, value)));
         repeat(count, reply, |reply| self.show(all[below(random(), all.len())], reply))
     }
 
@@ -98,7 +98,7 @@ impl<'a> Draw<'a> {
         self.header(count, reply);
         if !self.is_drawn_from() || count.saturating_mul(DRAWING_FACTOR) > self.live {
             let mut selection = Selection::new(count, self.live);
-            return self.hash.for_each(self.now_ms, |field, value, _| {
+            return self.hash.for_each(self.due_ms, |field, value, _| {
                 if selection.takes(random()) {
                     self.show((field, value), reply);
                 }
@@ -106,7 +106,7 @@ impl<'a> Draw<'a> {
         }
         let mut drawn = HashSet::with_capacity_and_hasher(count, ahash::RandomState::with_seed(0));
         while drawn.len() < count {
-            let (field, value) = self.hash.random(self.now_ms, random).expect("a field is live");
+            let (field, value) = self.hash.random(self.due_ms, random).expect("a field is live");
             let Text::Bytes(name) = field else { unreachable!("a table's fields are bytes") };
             if drawn.insert(name.as_ptr()) {
                 self.show((field, value), reply);

@@ -7,7 +7,7 @@ use crate::resp::Reply;
 
 /// Redis: a missing key is answered before the options are looked at.
 pub fn hscan(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let (key, cursor, now_ms) = (args.take()?, parse_cursor(args.take()?)?, ctx.now_ms());
+    let (key, cursor, due_ms) = (args.take()?, parse_cursor(args.take()?)?, ctx.due_ms());
     let mut keys = ctx.keys();
     let hash = read(&mut keys, key)?;
     let options = if hash.is_some() { Some(ElementScan::take(args, true)?) } else { None };
@@ -21,7 +21,7 @@ pub fn hscan(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     let (mut found, mut count) = (crate::resp::Output::default(), 0);
     let mut elements = Reply::new(&mut found, reply.protocol);
     let mut digits = itoa::Buffer::new();
-    let next = hash.scan(cursor, options.count, now_ms, |field, value| {
+    let next = hash.scan(cursor, options.count, due_ms, |field, value| {
         if options.wants(field.as_bytes(&mut digits)) {
             reply_text(field, &mut elements);
             count += 1;

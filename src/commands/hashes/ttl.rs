@@ -93,7 +93,7 @@ fn expire(
     clock: Clock,
     command: &'static str,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let found = exists(ctx, key)?;
     let expire_at_ms = clock.deadline(args.take()?, command)?;
     let when = When::take(args);
@@ -110,7 +110,7 @@ fn expire(
             let answer = match hash.deadline(field) {
                 None => NO_FIELD,
                 Some(before) if !when.is_met(before, expire_at_ms) => CONDITION_NOT_MET,
-                Some(_) if expire_at_ms <= now_ms => {
+                Some(_) if expire_at_ms <= due_ms => {
                     hash.remove(field);
                     deleted += 1;
                     DELETED
@@ -163,13 +163,13 @@ fn tell(
     reply: &mut Reply<'_>,
     clock: Clock,
 ) -> Result<Outcome, CommandError> {
-    let (key, now_ms) = (args.take()?, ctx.now_ms());
+    let (key, due_ms) = (args.take()?, ctx.due_ms());
     let mut keys = ctx.keys();
     let hash = read(&mut keys, key)?;
     take_fields(args, NOT_POSITIVE)?;
     reply.array(args.left());
     for field in args.rest() {
-        reply.int(match hash.and_then(|hash| hash.deadline(field, now_ms)) {
+        reply.int(match hash.and_then(|hash| hash.deadline(field, due_ms)) {
             None => NO_FIELD,
             Some(None) => NO_DEADLINE,
             Some(Some(at)) => clock.tell(at),

@@ -1,6 +1,7 @@
 //! DUMP and RESTORE.
 
 use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::rdb::payload::restore_unchecked;
 use crate::rdb::{Limits, RdbError, dump_value, restore_value};
 use crate::resp::Reply;
 use crate::shard::access::{AccessClock, Counting};
@@ -83,12 +84,13 @@ pub fn restore(
     }
     let settings = &ctx.shard.settings;
     let limits = Limits { string_bytes: settings.max_bulk_bytes, encodings: settings.encodings };
-    let value = restore_value(payload, limits).map_err(|error| match error {
+    let restore = if settings.skip_checksums { restore_unchecked } else { restore_value };
+    let value = restore(payload, limits).map_err(|error| match error {
         RdbError::TooNew(_) | RdbError::Checksum => CommandError::BadDumpFooter,
         _ => CommandError::BadDump,
     })?;
 
-    let now_ms = ctx.now_ms();
+    let (now_ms, due_ms) = (ctx.now_ms(), ctx.due_ms());
     let ttl_ms = ttl_ms as u64;
     let expire_at_ms = match (ttl_ms, options.absolute_ttl) {
         (0, _) => None,
@@ -98,7 +100,7 @@ pub fn restore(
     let access = options.access(ctx.shard.access_clock());
     let mut keys = ctx.keys();
     // Redis: the sum is signed and wraps, so that a huge time to live is one of the past.
-    if expire_at_ms.is_some_and(|at| (at as i64) <= now_ms as i64) {
+    if expire_at_ms.is_some_and(|at| (at as i64) <= due_ms as i64) {
         if options.replace {
             keys.remove(key, Event::DEL);
         }

@@ -64,13 +64,13 @@ fn expire_at(
     let (key, mut time) = (args.take()?, *args);
     args.take()?;
     let conditions = Conditions::take(args)?;
-    let now_ms = ctx.now_ms() as i64;
+    let (now_ms, due_ms) = (ctx.now_ms() as i64, ctx.due_ms() as i64);
     let base_ms = if unit.relative { now_ms } else { 0 };
     let at_ms = time.int()?.checked_mul(unit.ms).and_then(|ms| ms.checked_add(base_ms));
     let at_ms = at_ms.ok_or(CommandError::InvalidExpire(unit.command))?;
 
     let mut keys = ctx.keys();
-    let passed = at_ms <= now_ms;
+    let passed = at_ms <= due_ms;
     let allowed = keys.edit_with(key, |edit| {
         let allowed = conditions.allow(at_ms, edit.expire_at_ms().map(|ms| ms as i64));
         if allowed && !passed {

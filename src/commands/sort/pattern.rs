@@ -111,13 +111,13 @@ pub fn look_up(
 
 /// Appends the string under a key, or a field of the hash there. False when there is no such thing.
 fn value_of(keys: &mut Keyspace<'_>, name: &[u8], field: Option<&[u8]>, into: &mut Vec<u8>) -> bool {
-    let now_ms = keys.now_ms();
+    let due_ms = keys.due_ms();
     let Some(entry) = keys.read(name) else { return false };
     let mut digits = itoa::Buffer::new();
     let found = match (kind(entry.value()), field) {
         (Kind::String, None) => bytes_of(entry.value(), &mut digits).ok(),
         (Kind::Hash, Some(field)) => {
-            let value = view_of::<Hash>(entry.value()).ok().and_then(|hash| hash.get(field, now_ms));
+            let value = view_of::<Hash>(entry.value()).ok().and_then(|hash| hash.get(field, due_ms));
             match value {
                 Some(value) => {
                     into.extend_from_slice(value.as_bytes(&mut digits));

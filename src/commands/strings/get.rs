@@ -22,7 +22,7 @@ pub fn getex(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
             return Err(CommandError::Syntax);
         }
     }
-    let now_ms = ctx.now_ms();
+    let (now_ms, due_ms) = (ctx.now_ms(), ctx.due_ms());
     let mut keys = ctx.keys();
     // Redis: the number is looked at only when there is a string to give back.
     match keys.read(key) {
@@ -33,7 +33,7 @@ pub fn getex(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         }
     }
     match expiry.deadline(now_ms, "getex")? {
-        Some(at) if at <= now_ms => {
+        Some(at) if at <= due_ms => {
             keys.remove(key, Event::DEL);
         }
         Some(at) => {

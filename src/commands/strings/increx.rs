@@ -53,11 +53,11 @@ pub fn increx(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
-    let now_ms = ctx.now_ms();
+    let (now_ms, due_ms) = (ctx.now_ms(), ctx.due_ms());
     let options = Options::of(args, now_ms)?;
     let mut keys = ctx.keys();
 
-    let is_past = matches!(options.deadline, Deadline::At { at_ms, .. } if at_ms <= now_ms);
+    let is_past = matches!(options.deadline, Deadline::At { at_ms, .. } if at_ms <= due_ms);
     let mut delete = false;
     let counted = keys.edit_with(key, |edit| {
         let counted = options.count(edit.value())?;

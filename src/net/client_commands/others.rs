@@ -11,7 +11,7 @@ use crate::net::core::Core;
 use crate::net::dispatch::After;
 use crate::net::info::{Line, Running};
 use crate::resp::{Argv, Reply};
-use crate::runtime::face::{ConnId, ListenerKind, NetIo};
+use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::message::Token;
 
 fn list_filter(core: &Core, argv: Argv<'_>) -> Result<Filter, CommandError> {
@@ -35,8 +35,7 @@ pub fn list_each(
     let (now_ms, index, table) = (core.now_ms, core.me.index(), core.table);
     let mut lines = Vec::new();
     for client in core.clients.iter() {
-        if client.id != asker.client && client.kind != ListenerKind::Metrics && filter.passes(client, now_ms)
-        {
+        if client.id != asker.client && client.kind.is_for_clients() && filter.passes(client, now_ms) {
             let mut line = Line { client, table, now_ms, core: index, running: None }.to_bytes();
             line.push(b'\n');
             lines.push((client.id, line));
@@ -80,7 +79,7 @@ pub fn kill_each(
     let filter = kill_filter(core, argv)?;
     let now_ms = core.now_ms;
     let meant = core.clients.iter().filter(|client| {
-        client.id != asker.client && client.kind != ListenerKind::Metrics && filter.passes(client, now_ms)
+        client.id != asker.client && client.kind.is_for_clients() && filter.passes(client, now_ms)
     });
     let meant: Vec<ConnId> = meant.map(|client| client.conn).collect();
     for conn in &meant {

@@ -141,7 +141,7 @@ impl Merge {
             if let Some(rotation) = self.rotate() {
                 return Some(rotation);
             }
-            let Some(extents) = self.circle() else { return None };
+            let extents = self.circle()?;
             self.put_circle(&extents, out);
         }
     }

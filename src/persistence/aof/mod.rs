@@ -4,6 +4,7 @@
 //! - [`merge`]: the shards' logs become one.
 //! - [`writer`]: the thread that writes it; [`sync`]: the one that syncs it once a second.
 //! - [`rewrite`]: new bases, and how the log begins with the process.
+//! - [`find`], [`read`], [`replay`]: how it is loaded; [`check`]: what `coreshard check-aof` says of it.
 //! - [`Aof`]: what all cores know of it.
 //!
 //! ```text
@@ -13,8 +14,12 @@
 //!                                 └─ manifest
 //! ```
 
+pub mod check;
+pub mod find;
 pub mod manifest;
 pub mod merge;
+pub mod read;
+pub mod replay;
 pub mod rewrite;
 pub mod sync;
 pub mod writer;
@@ -67,6 +72,8 @@ pub enum Message {
     },
     /// A rewrite has ended.
     Rewritten(Arc<SaveJob>),
+    /// Everything so far is to be in the file, then the sender is dropped.
+    Flush(Sender<()>),
     /// Something has changed.
     Look,
     /// The process ends: everything is to be on disk, then the sender is dropped.
@@ -209,6 +216,18 @@ impl Aof {
     /// How things stand.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // --- for writers: the thread, and the simulation's own -------------------------------------------------------
+
+    #[doc(hidden)]
+    pub fn take_receiver(&self) -> Option<Receiver<Message>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    #[doc(hidden)]
+    pub fn release_up_to(&self, shard: ShardId, chunk: u64) {
+        self.released[shard.index()].fetch_max(chunk, Ordering::AcqRel);
     }
 
     // --- for cores ---------------------------------------------------------------------------------------------

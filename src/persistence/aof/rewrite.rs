@@ -73,7 +73,7 @@ impl Durable {
         let mut writer = Writer::new(self.clone(), folder, manifest, syncer);
         writer.target = target;
         writer.delete_history();
-        let receiver = self.aof.receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let receiver = self.aof.take_receiver();
         let Some(receiver) = receiver else { return Ok(()) };
         if is_on {
             self.aof.state().mode = LogMode::On;

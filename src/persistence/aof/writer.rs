@@ -103,7 +103,7 @@ impl Writer {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
-            let mut stop = None;
+            let (mut stop, mut flushed) = (None, Vec::new());
             let mut taken_bytes = 0_u64;
             match message {
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -120,6 +120,7 @@ impl Writer {
                             }
                             Message::Rewritten(job) => self.rewriting.ended(job),
                             Message::Look => {}
+                            Message::Flush(done) => flushed.push(done),
                             Message::Stop(done) => stop = Some(done),
                         }
                         if taken_bytes >= ROUND_BYTES {
@@ -130,6 +131,10 @@ impl Writer {
             }
             self.durable.aof.taken_bytes.fetch_add(taken_bytes, Ordering::Relaxed);
             self.round();
+            if !flushed.is_empty() {
+                self.flush(true);
+                flushed.clear();
+            }
             if let Some(done) = stop {
                 self.stop();
                 drop(done);

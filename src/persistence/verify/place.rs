@@ -7,7 +7,7 @@ use super::client::{Answer, Client, push};
 use super::print::Print;
 use crate::rdb::file::{FileReader, Record};
 use crate::rdb::functions::restore_functions;
-use crate::rdb::{Limits, restore_value};
+use crate::rdb::{Limits, RdbError, restore_value};
 use crate::sys::clock;
 use crate::types::Encodings;
 
@@ -85,7 +85,12 @@ fn visit_file(path: &Path, now_ms: u64, show: &mut dyn FnMut(Found)) -> Result<(
     loop {
         match reader.next_record().map_err(|error| of(&error))? {
             Record::Entry(entry) => {
-                let value = entry.parse(LIMITS).map_err(|error| {
+                let value = match entry.parse(LIMITS) {
+                    // Nobody would have it after a load.
+                    Err(RdbError::Empty(_)) => continue,
+                    parsed => parsed,
+                };
+                let value = value.map_err(|error| {
                     of(&format!("the key '{}' at offset {}: {error}", entry.key.escape_ascii(), entry.offset))
                 })?;
                 let print = Print::of(&value, entry.kind, now_ms);

@@ -14,6 +14,7 @@ use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
 use crate::config::{id, number::memory};
 use crate::net::dispatch::{After, Bound};
+use crate::net::durable::Asked;
 use crate::net::{Asker, Core};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
@@ -50,6 +51,7 @@ enum Word {
     Digest,
     DigestValue,
     Reload,
+    LoadLog,
     Refused(&'static str),
 }
 
@@ -81,13 +83,14 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
     ("slices", 4, 4, Word::Everywhere(slices)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
+    ("set-skip-checksum-validation", 3, 3, Word::Everywhere(set_skip_checksums)),
     ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
     ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
     ("digest-value", 2, usize::MAX, Word::DigestValue),
     ("reload", 2, usize::MAX, Word::Reload),
-    ("loadaof", 2, usize::MAX, Word::Refused(NO_LOG)),
+    ("loadaof", 2, usize::MAX, Word::LoadLog),
     ("restart", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("crash-and-recover", 2, usize::MAX, Word::Refused(NO_LOG)),
     ("change-repl-id", 2, usize::MAX, Word::Refused(NO_REPLICATION)),
@@ -114,6 +117,7 @@ fn each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Res
             write_part(core, asker, |core, reply| run(core, asker.db, argv.get(2), reply))
         }
         Word::Reload => reload_options(argv).map(|_| Part::Nothing),
+        Word::LoadLog => Ok(Part::Nothing),
         Word::Here(_) | Word::OfKey(_) => Ok(Part::Nothing),
         Word::Everywhere(run) => {
             run(core, asker, argv)?;
@@ -170,7 +174,12 @@ fn merge(
             }
         }
         Word::Reload => {
-            core.reload_asked = Some(reload_options(argv)?);
+            let (save, flush, merge) = reload_options(argv)?;
+            core.reload_asked = Some(Asked::Snapshot { save, flush, merge });
+            return Ok(After::Later);
+        }
+        Word::LoadLog => {
+            core.reload_asked = Some(Asked::Log);
             return Ok(After::Later);
         }
         Word::Everywhere(_) => reply.ok(),
@@ -412,6 +421,12 @@ fn set_active_expire(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), Co
     Ok(())
 }
 
+fn set_skip_checksums(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
+    core.skip_checksums = parse_i64(argv.get(2)).is_some_and(|value| value != 0);
+    core.apply_config();
+    Ok(())
+}
+
 /// Makes this shard's part of the keys. Redis: existing keys stay as they are.
 fn populate(core: &mut Core, asker: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
     let positive = |at: usize| -> Result<u64, CommandError> {
@@ -496,6 +511,8 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "    accessed. Setting it to 1 reenables back the default.",
             "SET-DISABLE-DENY-SCRIPTS <0|1>",
             "    Setting it to 1 lets scripts call commands that are not for scripts.",
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+            "    Setting it to 1 lets RESTORE and DEBUG RELOAD take what has a wrong checksum.",
             "SHARD [<key>]",
             "    Return the number of the shard that owns <key>, or of the shard on whose",
             "    core this connection is.",
