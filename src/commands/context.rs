@@ -50,6 +50,12 @@ impl<'a> Ctx<'a> {
         }
     }
 
+    /// Is there a log? A handler that has to gather what it will say asks first.
+    #[inline]
+    pub fn is_logged(&self) -> bool {
+        self.shard.log.is_some()
+    }
+
     /// The selected database.
     #[inline]
     pub fn db(&mut self) -> &mut Db {

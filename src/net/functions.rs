@@ -6,10 +6,11 @@ use super::core::Core;
 use super::dispatch::{After, Bound};
 use crate::commands::{Args, CommandError};
 use crate::rdb::functions::{dump_functions, restore_functions};
-use crate::resp::Reply;
+use crate::resp::{Argv, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::script::Flags;
 use crate::script::functions::{Existing, Library};
+use crate::types::DbIndex;
 use crate::types::glob::glob_match;
 
 /// What the registry binds.
@@ -42,6 +43,13 @@ impl Core {
         self.shared.scripts.libraries.add(libraries, existing, false, true)
     }
 
+    /// Logs a change of the libraries, which means the same whenever it is repeated.
+    fn log_as_it_came(&mut self, argv: Argv<'_>) {
+        if let Some(log) = &mut self.shard.log {
+            log.push(DbIndex(0), argv.iter());
+        }
+    }
+
     /// Runs the sources of libraries; what they are.
     fn load_libraries(&mut self, sources: &[Vec<u8>]) -> Result<Vec<Library>, CommandError> {
         let mut cache = self.scripts.take().unwrap_or_default();
@@ -67,10 +75,12 @@ fn load(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, repl
     if core.shard.over_limit() && !core.shard.make_room() {
         return Err(CommandError::OutOfMemory);
     }
+    let argv = args.argv();
     let source = args.take()?.to_vec();
     let libraries = core.load_libraries(&[source])?;
     let name = libraries[0].name.clone();
     core.shared.scripts.libraries.add(libraries, existing, false, false).map_err(CommandError::text)?;
+    core.log_as_it_came(argv);
     reply.bulk(name.as_bytes());
     Ok(After::Done)
 }
@@ -85,6 +95,7 @@ fn delete(
     if !core.shared.scripts.libraries.delete(args.take()?) {
         return Err(CommandError::Line("ERR Library not found"));
     }
+    core.log_as_it_came(args.argv());
     reply.ok();
     Ok(After::Done)
 }
@@ -104,6 +115,7 @@ fn flush(
         return Err(CommandError::Line("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     core.shared.scripts.libraries.flush();
+    core.log_as_it_came(args.argv());
     reply.ok();
     Ok(After::Done)
 }
@@ -189,6 +201,7 @@ fn restore(
     })?;
     let libraries = core.load_libraries(&sources)?;
     core.shared.scripts.libraries.add(libraries, existing, flush, true).map_err(CommandError::text)?;
+    core.log_as_it_came(args.argv());
     reply.ok();
     Ok(After::Done)
 }

@@ -24,7 +24,7 @@ use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
 use super::aof::rewrite::temporary_base;
 use super::{Durable, level};
-use crate::commands::rebuild::rebuild;
+use crate::commands::rebuild::{Over, rebuild};
 use crate::config::{Config, id};
 use crate::rdb::file::{self, Access};
 use crate::rdb::format::opcode;
@@ -520,7 +520,8 @@ impl Sink for Part {
         self.all_entries += 1;
         if !self.job.options.is_rdb() {
             let commands = &mut self.commands;
-            return rebuild(entry.key(), Some(entry), &mut |args| commands.push(db, args.iter().copied()));
+            let mut put = |args: &[&[u8]]| commands.push(db, args.iter().copied());
+            return rebuild(entry.key(), Some(entry), Over::Nothing, &mut put);
         }
         if self.writer.out.is_empty() {
             self.writer.out.reserve(BUFFER_BYTES / 4);

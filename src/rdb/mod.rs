@@ -37,7 +37,7 @@ mod file_tests;
 mod tests;
 
 pub use error::RdbError;
-pub use payload::{dump_value, restore_value};
+pub use payload::{dump_value, payload_version, restore_value};
 pub use read::{Limits, Reader};
 pub use target::Target;
 pub use write::Writer;

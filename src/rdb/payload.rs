@@ -58,6 +58,12 @@ fn body(payload: &[u8]) -> Result<&[u8], RdbError> {
     Ok(body)
 }
 
+/// The version that a payload says it is; 0 when it is too short to say so.
+pub fn payload_version(payload: &[u8]) -> u16 {
+    let at = payload.len().saturating_sub(FOOTER_BYTES);
+    payload[at..].first_chunk().map_or(0, |bytes| u16::from_le_bytes(*bytes))
+}
+
 /// Reads a value back, from any version up to [`VERSION_MAX`].
 ///
 /// Redis: bytes between the value and the footer are ignored.

@@ -5,6 +5,7 @@ pub mod commands;
 mod cores;
 pub mod listeners;
 pub mod log;
+mod offline;
 pub mod registry;
 pub mod settings;
 pub mod start;

@@ -1,10 +1,13 @@
 //! What the program does instead of serving: looks at files, converts and compares them.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::offline::{Log, Scratch, log_of_snapshot, snapshot_of_log};
 
 use crate::persistence::verify::{Place, verify};
 use crate::persistence::{aof, check, convert};
@@ -21,7 +24,7 @@ pub fn run(args: &[OsString]) -> Option<Result<ExitCode>> {
     Some(match name.to_str()? {
         "check-rdb" => check_rdb(args),
         "check-aof" => check_aof(args),
-        "convert" => convert_rdb(args),
+        "convert" => convert_data(args),
         "verify" => Ok(compare(args)),
         _ => return None,
     })
@@ -68,36 +71,72 @@ fn check_aof(args: &[OsString]) -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `coreshard convert <in> <out> [--to-version N] [--format rdb]`.
-fn convert_rdb(args: &[OsString]) -> Result<ExitCode> {
-    const USAGE: &str = "usage: coreshard convert <in> <out> [--to-version 9|10|11|12] [--format rdb]";
-    let (mut paths, mut version) = (Vec::<PathBuf>::new(), None);
+/// How a converted file is to be.
+#[derive(Default)]
+struct Wanted {
+    version: Option<u16>,
+    is_log: bool,
+    /// A log without a snapshot in front.
+    commands: bool,
+}
+
+/// `coreshard convert <in> <out> [--to-version N] [--format rdb|aof [--commands]]`. What goes in is a snapshot or a log.
+fn convert_data(args: &[OsString]) -> Result<ExitCode> {
+    const USAGE: &str =
+        "usage: coreshard convert <in> <out> [--to-version 9|10|11|12] [--format rdb|aof [--commands]]";
+    let (mut paths, mut wanted) = (Vec::<PathBuf>::new(), Wanted::default());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--to-version") => {
                 let text = args.next().and_then(|text| text.to_str()).context(USAGE)?;
-                version = Some(text.parse().with_context(|| format!("--to-version {text}: {USAGE}"))?);
+                wanted.version = Some(text.parse().with_context(|| format!("--to-version {text}: {USAGE}"))?);
             }
             Some("--format") => match args.next().and_then(|text| text.to_str()) {
-                Some("rdb") => {}
+                Some("rdb") => wanted.is_log = false,
+                Some("aof") => wanted.is_log = true,
                 other => bail!("--format {}: {USAGE}", other.unwrap_or_default()),
             },
+            Some("--commands") => wanted.commands = true,
             Some(option) if option.starts_with("--") => bail!("{option}: {USAGE}"),
             _ => paths.push(arg.into()),
         }
     }
     let [from, to] = &paths[..] else { bail!("{USAGE}") };
-    match convert::convert(from, to, version, clock::realtime_ms()) {
-        Ok(report) => {
-            println!("{report}");
-            Ok(ExitCode::SUCCESS)
+    ensure!(wanted.is_log || !wanted.commands, "--commands: only a log has them. {USAGE}");
+    ensure!(!wanted.is_log || wanted.version.is_none(), "--to-version: a log has no version. {USAGE}");
+    ensure!(!to.exists(), "{}: it exists already", to.display());
+    let beside = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut scratch = Vec::new();
+    let from = match Log::of(from)? {
+        None => from.clone(),
+        Some(log) => {
+            scratch.push(Scratch::within(beside)?);
+            snapshot_of_log(&log, scratch[0].path())?
         }
-        Err(error) => bail!("{error}"),
+    };
+    if wanted.is_log {
+        // What a snapshot holds is known before a log is made of it.
+        let report = check::check(&from, clock::realtime_ms()).map_err(|error| anyhow!("{error}"))?;
+        let folder = Scratch::within(beside)?;
+        let log = log_of_snapshot(&from, folder.path(), wanted.commands)?;
+        std::fs::rename(&log, to).with_context(|| to.display().to_string())?;
+        File::open(beside)
+            .and_then(|beside| beside.sync_all())
+            .with_context(|| beside.display().to_string())?;
+        println!(
+            "{} keys, from version {} to a log",
+            report.dbs.values().map(|db| db.0).sum::<u64>(),
+            report.version
+        );
+    } else {
+        let report = convert::convert(&from, to, wanted.version, clock::realtime_ms());
+        println!("{}", report.map_err(|error| anyhow!("{error}"))?);
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// `coreshard verify <A> <B> [--lines N]`, each an RDB file or `host:port`: 0 the same, 1 not, 2 when that cannot be said.
+/// `coreshard verify <A> <B> [--lines N]`, each a snapshot, a log or `host:port`: 0 the same, 1 not, 2 when that cannot be said.
 fn compare(args: &[OsString]) -> ExitCode {
     match compared(args) {
         Ok(true) => ExitCode::SUCCESS,
@@ -110,27 +149,42 @@ fn compare(args: &[OsString]) -> ExitCode {
 }
 
 fn compared(args: &[OsString]) -> Result<bool> {
-    const USAGE: &str = "usage: coreshard verify <A> <B> [--lines N], each an RDB file or host:port";
-    let (mut places, mut lines) = (Vec::new(), LINES);
+    const USAGE: &str = "usage: coreshard verify <A> <B> [--lines N] [--scratch DIR], each an RDB file, a log (folder or file) or host:port";
+    let (mut given, mut lines, mut beside) = (Vec::new(), LINES, std::env::temp_dir());
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.to_str() {
             Some("--lines") => {
                 lines = args.next().and_then(|text| text.to_str()?.parse().ok()).context(USAGE)?;
             }
+            Some("--scratch") => beside = args.next().context(USAGE)?.into(),
             Some(option) if option.starts_with("--") => bail!("{option}: {USAGE}"),
-            _ => places.push(place(arg)?),
+            _ => given.push(arg),
         }
     }
+    ensure!(given.len() == 2, USAGE);
+    let mut scratch = Vec::new();
+    let places = given.into_iter().map(|arg| place(arg, &beside, &mut scratch));
+    let places = places.collect::<Result<Vec<_>>>()?;
     let [a, b] = &places[..] else { bail!("{USAGE}") };
-    let verdict = verify(a, b, clock::realtime_ms, lines).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let verdict = verify(a, b, clock::realtime_ms, lines).map_err(|error| anyhow!("{error}"))?;
     println!("{verdict}");
     Ok(verdict.is_same())
 }
 
-fn place(arg: &OsStr) -> Result<Place> {
+/// What an argument means. A log is loaded once, and its snapshot is what is compared.
+fn place(arg: &OsStr, beside: &Path, scratch: &mut Vec<Scratch>) -> Result<Place> {
+    let path = Path::new(arg);
+    if path.exists()
+        && let Some(log) = Log::of(path)?
+    {
+        let folder = Scratch::within(beside)?;
+        let snapshot = snapshot_of_log(&log, folder.path())?;
+        scratch.push(folder);
+        return Ok(Place::File(snapshot));
+    }
     match arg.to_str() {
-        Some(text) => Place::of(text).map_err(|error| anyhow::anyhow!("{error}")),
+        Some(text) => Place::of(text).map_err(|error| anyhow!("{error}")),
         None => Ok(Place::File(arg.into())),
     }
 }

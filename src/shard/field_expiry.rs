@@ -124,15 +124,15 @@ impl Keyspace<'_> {
         self.db.table.report_heap_bytes(change);
     }
 
-    /// Removes about `budget` fields of a hash that are due; how many.
-    fn expire_fields_of(&mut self, key: &[u8], budget: usize) -> usize {
+    /// Removes about `budget` fields of a hash that are due, naming them; how many.
+    fn expire_fields_of(&mut self, key: &[u8], budget: usize, gone: &mut dyn FnMut(&[u8])) -> usize {
         let now_ms = self.due_ms();
         if !self.graveyard.pins.is_empty() && self.is_read_in_slices(key) {
             self.fields_expire_at(key, now_ms + READ_WAIT_MS);
             return 0;
         }
         let changed = self.change::<Hash, _>(key, false, |hash, note| {
-            let (expired, more) = hash.expire_due(now_ms, budget);
+            let (expired, more) = hash.expire_due(now_ms, budget, gone);
             if expired > 0 {
                 note.events_of(Event::HEXPIRED, expired as u64);
             }
@@ -178,8 +178,18 @@ impl Shard {
                 db.table.report_heap_bytes(-ENTRY_BYTES);
                 work += 1;
                 for key in keys_of(&db.table, key_hash) {
-                    let mut keys = self.keyspace(DbIndex(index as u16), false);
-                    work += keys.expire_fields_of(&key, budget - work.min(budget) + 1);
+                    let (is_logged, mut gone) = (self.log.is_some(), Vec::new());
+                    let mut name = |field: &[u8]| {
+                        if is_logged {
+                            gone.push(field.to_vec());
+                        }
+                    };
+                    let db = DbIndex(index as u16);
+                    let mut keys = self.keyspace(db, false);
+                    work += keys.expire_fields_of(&key, budget - work.min(budget) + 1, &mut name);
+                    if let Some(log) = &mut self.log {
+                        log.say_expired_fields(db, &key, &gone);
+                    }
                 }
             }
         }

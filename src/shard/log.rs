@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::shard::Shard;
 use crate::types::DbIndex;
@@ -22,10 +22,13 @@ pub struct Commands {
     /// The databases of the first and the last command. The first one's SELECT is left to whoever puts these commands
     /// behind others.
     pub dbs: Option<(DbIndex, DbIndex)>,
+    /// Where commands of all shards together stand among these, see [`Commands::stages`]: the bytes, the count and the
+    /// database of the last command before.
+    cuts: Vec<(Mark, Option<DbIndex>)>,
 }
 
 /// A place among commands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mark {
     bytes: usize,
     count: u32,
@@ -52,6 +55,9 @@ pub fn put_select(out: &mut Vec<u8>, db: DbIndex) {
     let mut digits = itoa::Buffer::new();
     put(out, [b"SELECT", digits.format(db.0).as_bytes()].into_iter());
 }
+
+/// Fields in one HDEL for what has expired.
+const FIELDS_PER_COMMAND: usize = 64;
 
 /// `MULTI`.
 pub const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
@@ -80,16 +86,43 @@ impl Commands {
     }
 
     fn come_to(&mut self, first: DbIndex, last: DbIndex) {
+        let is_cut = self.cuts.last().is_some_and(|(mark, _)| mark.bytes == self.bytes.len());
         let begun = match self.dbs {
             None => first,
             Some((begun, at)) => {
-                if at != first {
+                if at != first || is_cut {
                     put_select(&mut self.bytes, first);
                 }
                 begun
             }
         };
         self.dbs = Some((begun, last));
+    }
+
+    /// What follows stands behind a command of all shards together, or is one.
+    pub fn cut(&mut self) {
+        self.cuts.push((self.mark(), self.dbs.map(|(_, last)| last)));
+    }
+
+    /// The commands in pieces. When a transaction has commands for all shards together (FLUSHALL), then all of its parts
+    /// have equally many pieces, and what the first pieces of all parts do is done before what the second ones do.
+    pub fn stages(&self) -> impl Iterator<Item = Commands> {
+        let end = (self.mark(), self.dbs.map(|(_, last)| last));
+        let mut begin = Mark { bytes: 0, count: 0 };
+        self.cuts.iter().copied().chain([end]).map(move |(mark, last)| {
+            let bytes = self.bytes[begin.bytes..mark.bytes].to_vec();
+            // Behind a cut every piece begins with a SELECT of its own.
+            let first = if begin.bytes == 0 { self.dbs.map(|(first, _)| first) } else { last };
+            let dbs = first.zip(last).filter(|_| !bytes.is_empty());
+            let count = mark.count - begin.count;
+            begin = mark;
+            Commands { bytes, count, dbs, cuts: Vec::new() }
+        })
+    }
+
+    /// Are there several pieces?
+    pub fn is_cut(&self) -> bool {
+        !self.cuts.is_empty()
     }
 
     pub fn mark(&self) -> Mark {
@@ -130,6 +163,29 @@ pub struct LogChunk {
     pub items: Vec<Item>,
 }
 
+/// How a command is repeated whose handler said no commands.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Unsaid {
+    /// By its request, if that means the same whenever and wherever it runs.
+    #[default]
+    Request,
+    /// By the values of the keys that it changed.
+    State,
+    /// Not at all: what it changed is not kept.
+    Nothing,
+}
+
+/// What a handler said.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// What had happened before the command could run: fields of these hashes whose time had come are gone.
+    pub before: Vec<(DbIndex, Box<[u8]>, Commands)>,
+    pub commands: Commands,
+    pub unsaid: Unsaid,
+    /// The commands are one shard's word for all, and every shard has come to them.
+    pub for_all: bool,
+}
+
 impl Item {
     /// Bytes of its commands.
     pub fn bytes(&self) -> u64 {
@@ -147,19 +203,27 @@ impl LogChunk {
     }
 }
 
+/// What a transaction over several shards has done here so far.
+#[derive(Debug, Default)]
+struct Part {
+    commands: Commands,
+    /// The keys that it has changed: until it is over nobody else does, but time and want of memory.
+    keys: HashSet<(DbIndex, Box<[u8]>), ahash::RandomState>,
+    /// It has changed whole databases.
+    everything: bool,
+}
+
 /// A shard's log.
 #[derive(Debug, Default)]
 pub struct Log {
     /// The command that runs, as its handler wants it repeated.
-    said: Commands,
-    /// Its handler wants the keys' values written down instead.
-    say_state: bool,
+    said: Said,
     /// The transaction whose work runs.
     open: Option<u64>,
     /// What runs is one block with what ran since then (a script, EXEC), and how deep blocks are nested.
     block: Option<Mark>,
     depth: u32,
-    parts: HashMap<u64, Commands, ahash::RandomState>,
+    parts: HashMap<u64, Part, ahash::RandomState>,
     items: Vec<Item>,
     chunks: u64,
 }
@@ -170,28 +234,59 @@ impl Log {
     /// Says what repeats the command that runs, or a part of it. A handler that says anything says everything: the
     /// request itself is then not logged.
     pub fn say(&mut self, db: DbIndex, args: &[&[u8]]) {
-        self.said.push(db, args.iter().copied());
+        self.said.commands.push(db, args.iter().copied());
     }
 
     /// The same for arguments without end.
     pub fn say_all<'a>(&mut self, db: DbIndex, args: impl ExactSizeIterator<Item = &'a [u8]>) {
-        self.said.push(db, args);
+        self.said.commands.push(db, args);
     }
 
     /// The command that runs cannot be repeated as it stands (other servers do not know it, it depends on chance or on
     /// time): the values of the keys that it changed are to be written down.
     pub fn say_state(&mut self) {
-        self.say_state = true;
+        self.said.unsaid = Unsaid::State;
+    }
+
+    /// The command that runs changed nothing that is worth repeating.
+    pub fn say_nothing(&mut self) {
+        self.said.unsaid = Unsaid::Nothing;
+    }
+
+    /// The command runs on every shard, and this one says it for all of them if `this_one`; the others must call this
+    /// too.
+    pub fn say_for_all<'a>(
+        &mut self,
+        this_one: bool,
+        db: DbIndex,
+        args: impl ExactSizeIterator<Item = &'a [u8]>,
+    ) {
+        self.said.for_all = true;
+        if this_one {
+            self.said.commands.push(db, args);
+        }
+    }
+
+    /// Fields of a hash have expired: whoever reads the log deletes none by the clock.
+    pub fn say_expired_fields(&mut self, db: DbIndex, key: &[u8], fields: &[Vec<u8>]) {
+        let mut commands = Commands::default();
+        for fields in fields.chunks(FIELDS_PER_COMMAND) {
+            let args: Vec<&[u8]> =
+                [&b"HDEL"[..], key].into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
+            commands.push(db, args.into_iter());
+        }
+        self.said.before.push((db, key.into(), commands));
     }
 
     /// Was anything said?
     pub fn has_said(&self) -> bool {
-        !self.said.is_empty()
+        let Said { before, commands, unsaid, for_all } = &self.said;
+        *for_all || *unsaid != Unsaid::Request || !commands.is_empty() || !before.is_empty()
     }
 
     /// Takes what was said.
-    pub fn take_said(&mut self) -> (Commands, bool) {
-        (std::mem::take(&mut self.said), std::mem::take(&mut self.say_state))
+    pub fn take_said(&mut self) -> Said {
+        std::mem::take(&mut self.said)
     }
 
     // --- for the end of a command ---------------------------------------------------------------------------------
@@ -208,10 +303,56 @@ impl Log {
         }
     }
 
+    /// Adds what happened to a key by itself: its time had come, or memory was wanted. That is behind what a transaction has
+    /// done to it, also when the transaction is not over.
+    pub fn append_gone(&mut self, db: DbIndex, key: &[u8], commands: &Commands) {
+        if !self.parts.is_empty() {
+            let open = self.open;
+            let name = (db, Box::from(key));
+            let changed = |part: &Part| part.everything || part.keys.contains(&name);
+            let holder = self
+                .parts
+                .iter_mut()
+                .find(|(tx, part)| Some(**tx) != open && changed(part))
+                .map(|(_, part)| part);
+            if let Some(part) = holder {
+                return part.commands.append(commands);
+            }
+        }
+        self.append(commands);
+    }
+
+    /// The command that runs has changed a key. Matters within transactions only.
+    pub fn note_change(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(tx) = self.open {
+            self.parts.entry(tx).or_default().keys.insert((db, key.into()));
+        }
+    }
+
+    /// Adds commands that are repeated as one where they belong now.
+    pub fn append_block(&mut self, commands: &Commands) {
+        if commands.count > 1 {
+            self.begin_block();
+            self.append(commands);
+            self.end_block();
+        } else {
+            self.append(commands);
+        }
+    }
+
+    /// What follows stands behind a command of all shards together, or is one. Matters within transactions only.
+    pub fn cut(&mut self) {
+        if let Some(tx) = self.open {
+            let part = self.parts.entry(tx).or_default();
+            part.commands.cut();
+            part.everything = true;
+        }
+    }
+
     /// Where commands go now: the part of the transaction whose work runs, or behind the others.
     pub fn current(&mut self) -> &mut Commands {
         match self.open {
-            Some(tx) => self.parts.entry(tx).or_default(),
+            Some(tx) => &mut self.parts.entry(tx).or_default().commands,
             None => {
                 if !matches!(self.items.last(), Some(Item::Plain(_))) {
                     self.items.push(Item::Plain(Commands::default()));
@@ -258,8 +399,8 @@ impl Log {
 
     /// The transaction is over here. `of` shards have a part of it, this one included.
     pub fn close(&mut self, tx: u64, of: u16) {
-        let commands = self.parts.remove(&tx).unwrap_or_default();
-        self.items.push(Item::Part { tx, of, commands });
+        let part = self.parts.remove(&tx).unwrap_or_default();
+        self.items.push(Item::Part { tx, of, commands: part.commands });
     }
 
     /// What follows belongs to the next file.
@@ -301,5 +442,57 @@ impl Shard {
             self.effects.unfollow();
         }
         self.log_chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_with_commands_for_all_shards_comes_in_pieces() {
+        let mut log = Log::default();
+        log.enter(1);
+        log.push(DbIndex(3), [&b"a"[..]].into_iter());
+        log.cut();
+        log.push(DbIndex(3), [&b"b"[..]].into_iter());
+        log.cut();
+        log.cut();
+        log.push(DbIndex(3), [&b"c"[..]].into_iter());
+        log.push(DbIndex(4), [&b"d"[..]].into_iter());
+        log.leave();
+        log.close(1, 1);
+        let chunk = log.take_chunk().unwrap();
+        let [Item::Part { commands, .. }] = &chunk.items[..] else { panic!("one part") };
+        let stages: Vec<Commands> = commands.stages().collect();
+        let shown =
+            |stage: &Commands| (String::from_utf8_lossy(&stage.bytes).replace("\r\n", " "), stage.dbs);
+        let dbs = |first, last| Some((DbIndex(first), DbIndex(last)));
+        assert_eq!(shown(&stages[0]), ("*1 $1 a ".into(), dbs(3, 3)));
+        assert_eq!(shown(&stages[1]), ("*2 $6 SELECT $1 3 *1 $1 b ".into(), dbs(3, 3)));
+        assert_eq!(shown(&stages[2]), (String::new(), None));
+        assert_eq!(stages[3].dbs, dbs(4, 4), "it begins with a SELECT, whatever it is");
+        assert_eq!(stages.iter().map(|stage| stage.count).collect::<Vec<_>>(), [1, 1, 0, 2]);
+    }
+
+    #[test]
+    fn what_a_transaction_made_and_time_took_is_gone_behind_it() {
+        let mut log = Log::default();
+        let del = |key: &[u8]| {
+            let mut gone = Commands::default();
+            gone.push(DbIndex(0), [b"DEL", key].into_iter());
+            gone
+        };
+        log.enter(1);
+        log.push(DbIndex(0), [&b"SET"[..], b"mine", b"v"].into_iter());
+        log.note_change(DbIndex(0), b"mine");
+        log.leave();
+        log.append_gone(DbIndex(0), b"mine", &del(b"mine"));
+        log.append_gone(DbIndex(0), b"other", &del(b"other"));
+        log.close(1, 1);
+        let chunk = log.take_chunk().unwrap();
+        let [Item::Plain(plain), Item::Part { commands, .. }] = &chunk.items[..] else { panic!("{chunk:?}") };
+        assert_eq!(*plain, del(b"other"));
+        assert!(commands.bytes.ends_with(&del(b"mine").bytes));
     }
 }

@@ -1,6 +1,7 @@
 //! Fuzzing with nothing but the test harness: random and mutated input for every reader of strangers'
 //! bytes, for `FUZZ_SECONDS` (default 1) per target. `FUZZ_SEED` repeats a run; each prints its seed.
 
+mod aof;
 mod file;
 mod number;
 mod rdb;

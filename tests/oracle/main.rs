@@ -10,6 +10,7 @@ mod driver;
 mod dump;
 mod families;
 mod grammar;
+mod log;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -277,6 +277,30 @@ fn what_is_loaded_is_nobodys_doing() {
 }
 
 #[test]
+fn meanwhile_clients_are_told_to_wait() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let bytes = commands(&["INCR n"; 3000]);
+    let paths = log_of(folder.path(), std::slice::from_ref(&bytes));
+    // Half a minute, if nobody ends it.
+    let mut server = Server::start_with(&logging(folder.path(), 2).with("key-load-delay", "10000"));
+    let mut client = server.client(Protocol::Resp2);
+    client.expect_error("PING", "LOADING Redis is loading the dataset in memory");
+    client.expect_error("SET k v", "LOADING");
+    client.expect_error("EVAL return 0", "LOADING");
+    client.expect("SELECT 1", ok());
+    assert_eq!(info(&mut client, "loading"), "1");
+    assert_eq!(info(&mut client, "async_loading"), "0");
+    assert_eq!(info(&mut client, "loading_total_bytes"), bytes.len().to_string());
+    let loaded =
+        |client: &mut Client| info(client, "loading_loaded_bytes").parse::<usize>().expect("a number");
+    let before = loaded(&mut client);
+    wait_until("it goes on", PATIENCE, || loaded(&mut client) > before);
+    server.signal("TERM");
+    assert!(server.wait_for_exit(PATIENCE).success());
+    assert_eq!(std::fs::read(&paths[0]).expect("it is there"), bytes);
+}
+
+#[test]
 fn commands_that_fail_are_told_of_and_passed_over() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     log_of(

@@ -5,6 +5,7 @@ mod support;
 
 mod aof;
 mod aof_load;
+mod crash;
 mod disk;
 mod persistence;
 mod start;

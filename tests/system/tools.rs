@@ -164,7 +164,7 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
         (of("empty.rdb"), of("bad.rdb"), "ends early at offset 14"),
         (of("none.rdb"), of("empty.rdb"), "No such file"),
         (of("empty.rdb"), "127.0.0.1:1".into(), "127.0.0.1:1: "),
-        (of("empty.rdb"), folder.path().to_owned(), "this is a folder"),
+        (of("empty.rdb"), folder.path().to_owned(), "this folder holds no log"),
     ] {
         let (code, text) = verify(&a, &b);
         assert!(code == 2 && text.contains(said), "{code}: {text}");
@@ -179,4 +179,64 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
     assert!(code == 1 && text.contains("not compared: ") && text.contains("data of the module"), "{text}");
     let (code, text) = tool("convert", [of("module.rdb"), of("without.rdb")]);
     assert!(code == 0 && text.contains("1 pieces of modules' data are left out"), "{text}");
+}
+
+#[test]
+fn logs_and_snapshots_become_each_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let server = saved(folder.path(), false);
+    let original = folder.path().join("dump.rdb");
+    let of = |name: &str| folder.path().join(name);
+    for (name, more) in [("with", &[][..]), ("without", &["--commands"][..])] {
+        let log = of(name);
+        let args = [original.as_os_str(), log.as_os_str(), OsStr::new("--format"), OsStr::new("aof")];
+        let (code, text) = tool("convert", args.into_iter().chain(more.iter().map(OsStr::new)));
+        assert!(code == 0 && text.contains("to a log"), "{text}");
+        let base = if more.is_empty() { "appendonly.aof.1.base.rdb" } else { "appendonly.aof.1.base.aof" };
+        assert!(
+            log.join(base).exists(),
+            "{:?}",
+            std::fs::read_dir(&log).expect("it was made").collect::<Vec<_>>()
+        );
+        let (code, text) = verify(&original, &log);
+        assert_eq!(code, 0, "{text}");
+        let redis = Path::new("/usr/bin/redis-server");
+        if redis.exists() {
+            let other = tempfile::tempdir().expect("a temporary folder can be made");
+            std::fs::create_dir(other.path().join("appendonlydir")).expect("it is new");
+            for file in std::fs::read_dir(&log).expect("it was made") {
+                let file = file.expect("it can be read");
+                let to = other.path().join("appendonlydir").join(file.file_name());
+                std::fs::copy(file.path(), to).expect("it can be copied");
+            }
+            let mut options = at(other.path(), 1).with("appendonly", "yes");
+            options.binary = redis.into();
+            let theirs = ready(Server::start_with(&options));
+            let (code, text) = verify(server.address().to_string(), theirs.address().to_string());
+            assert_eq!(code, 0, "{text}");
+        }
+        let back = of(&format!("{name}.rdb"));
+        let args = [log.as_os_str(), back.as_os_str(), OsStr::new("--to-version"), OsStr::new("10")];
+        let (code, text) = tool("convert", args);
+        assert_eq!(code, 0, "{text}");
+        assert_eq!(verify(&back, &original).0, 0);
+    }
+    // Logs of Redis before 7 are one file: commands, or a snapshot and commands behind it.
+    let commands = b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
+    write(&of("old.aof"), commands);
+    let header = b"REDIS0009\xfa\x0caof-preamble\xc0\x01\xfe\x00\x00\x01a\x01b\xff\0\0\0\0\0\0\0\0";
+    write(&of("preamble.aof"), &[&header[..], commands].concat());
+    let (code, text) = verify(of("old.aof"), of("preamble.aof"));
+    assert!(code == 1 && text.contains("db0 'a': only in B") && text.contains(", 1 differences"), "{text}");
+    let bytes = std::fs::read(of("preamble.aof")).expect("it stays");
+    assert_eq!(bytes, [&header[..], commands].concat());
+    // What is cut off is not repaired.
+    write(&of("cut.aof"), &commands[..commands.len() - 4]);
+    let (code, text) = verify(of("cut.aof"), of("old.aof"));
+    assert!(code == 2 && text.contains("Unexpected end of file"), "{code}: {text}");
+    let (code, text) = tool("convert", [of("cut.aof"), of("new.rdb")]);
+    assert!(code == 1 && text.contains("Unexpected end of file"), "{code}: {text}");
+    let left: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("it is there").map(|file| file.unwrap()).collect();
+    assert!(left.iter().all(|file| !file.file_name().to_string_lossy().starts_with("temp")), "{left:?}");
 }

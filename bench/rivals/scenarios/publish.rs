@@ -1,6 +1,6 @@
 //! PUBLISH to one channel with 1, 100 and 1,000 subscribers: server CPU per delivered message.
 //!
-//! One publisher, closed loop; every answer must be the number of subscribers. The subscribers are drained by a thread
+//! Publishers in a closed loop, one and fifty; every answer must be the number of subscribers. The subscribers are drained by a thread
 //! beside the load, and what they got is counted: a server that answers before it delivers gains nothing, for the run
 //! ends only when all of it has come.
 
@@ -23,7 +23,8 @@ use crate::tape::Tape;
 use crate::wire::{self, Client};
 
 const SUBSCRIBERS: [usize; 3] = [1, 100, 1000];
-const PIPELINES: [usize; 2] = [1, 16];
+/// Publishers, and how deep their pipelines are.
+const LOADS: [(usize, usize); 3] = [(1, 1), (50, 1), (50, 16)];
 const CHANNEL: &str = "news";
 const TEXT: [u8; 64] = [b'x'; 64];
 /// Deliveries that a second of the counted time is assumed to give.
@@ -36,11 +37,13 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
     let mut lineup = bench.on_one_core()?;
     let Bench { options, recorder } = bench;
     for subscribers in SUBSCRIBERS {
-        for pipeline in PIPELINES {
-            let label = format!("PUBLISH to {subscribers} subscribers, P={pipeline}");
+        for load in LOADS {
+            let (publishers, pipeline) = load;
+            let label =
+                format!("PUBLISH to {subscribers} subscribers, {publishers} publishers, P={pipeline}");
             eprintln!("   {label}");
             lineup.rounds(options.rounds, recorder, |running, round, recorder| {
-                measure(&label, subscribers, pipeline, running, round, options, recorder)
+                measure(&label, subscribers, load, running, round, options, recorder)
             });
         }
     }
@@ -50,7 +53,7 @@ pub fn run(bench: &mut Bench) -> io::Result<()> {
 fn measure(
     label: &str,
     subscribers: usize,
-    pipeline: usize,
+    (publishers, pipeline): (usize, usize),
     running: &Running,
     round: usize,
     options: &Options,
@@ -72,7 +75,7 @@ fn measure(
         let before = cpu::of_process(running.pid())?;
         let outcome = load::run(&Load {
             port: running.port,
-            connections: 1,
+            connections: publishers,
             pipeline,
             cpus: &[options.load_cpu],
             tapes: &tapes,

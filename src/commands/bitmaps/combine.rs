@@ -75,6 +75,10 @@ fn store(ctx: &mut Ctx<'_>, argv: Argv<'_>, _: &[usize], got: &mut Gathered) -> 
         let value = NewValue::Value(Value::String(Arc::new(result)));
         ctx.keys().set(destination, value, Ttl::Clear, Event::SET);
     }
+    if matches!(how, Combine::One | Combine::Diff | Combine::Diff1 | Combine::AndOr) {
+        // Redis 7.0 does not know these.
+        ctx.say(|log, _| log.say_state());
+    }
     Ok(Part::Int(len as i64))
 }
 

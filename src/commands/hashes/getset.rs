@@ -1,21 +1,14 @@
 //! Reading fields and changing them in one go: HGETEX, HGETDEL; and HSETEX, which sets them with a deadline.
 
 use super::fields::{Clock, NOT_POSITIVE, take_fields};
-use super::{change, exists, read, reply_optional};
+use super::{Then, change, exists, read, reply_optional, say_fields};
+use crate::commands::rebuild::show_deadlines;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::{Event, Note};
 use crate::types::Hash;
 use crate::types::number::parse_i64;
 use crate::types::raw::table::Ttl;
-
-/// What HGETEX does to the fields it reads.
-#[derive(Clone, Copy)]
-enum Then {
-    Nothing,
-    Expire(u64),
-    Persist,
-}
 
 pub fn hgetex(
     ctx: &mut Ctx<'_>,
@@ -26,11 +19,11 @@ pub fn hgetex(
     let found = exists(ctx, key)?;
     let then = if let Some(clock) = args.peek().and_then(|word| Clock::of_option(word, now_ms)) {
         args.take()?;
-        Then::Expire(clock.deadline(args.take()?, "hgetex")?)
+        Some(Then::Expire(clock.deadline(args.take()?, "hgetex")?))
     } else if args.token("PERSIST") {
-        Then::Persist
+        Some(Then::Persist)
     } else {
-        Then::Nothing
+        None
     };
     take_fields(args, NOT_POSITIVE)?;
     let fields = args.rest();
@@ -39,7 +32,7 @@ pub fn hgetex(
         fields.for_each(|_| reply.null());
         return Ok(Outcome::Done);
     }
-    if matches!(then, Then::Nothing) {
+    if then.is_none() {
         let mut keys = ctx.keys();
         let hash = read(&mut keys, key)?;
         let mut near = 0;
@@ -48,6 +41,7 @@ pub fn hgetex(
         }
         return Ok(Outcome::Done);
     }
+    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut changes = Changes::default();
         for field in fields {
@@ -56,15 +50,27 @@ pub fn hgetex(
             if value.is_none() {
                 continue;
             }
-            match then {
-                Then::Nothing => {}
-                Then::Expire(at) => changes.expire(hash, field, at, due_ms),
-                Then::Persist => changes.persisted += u64::from(hash.persist(field)),
+            let is_changed = match then {
+                None | Some(Then::Delete) => false,
+                Some(Then::Expire(at)) => changes.expire(hash, field, at, due_ms),
+                Some(Then::Persist) => {
+                    let persisted = hash.persist(field);
+                    changes.persisted += u64::from(persisted);
+                    persisted
+                }
+            };
+            if is_logged && is_changed {
+                changed.push(field);
             }
         }
         changes.note(note);
         Ok(())
     })?;
+    match then {
+        Some(Then::Expire(at)) if at <= due_ms => say_fields(ctx, key, &changed, Then::Delete),
+        Some(then) => say_fields(ctx, key, &changed, then),
+        None => {}
+    }
     Ok(Outcome::Done)
 }
 
@@ -78,14 +84,16 @@ struct Changes {
 }
 
 impl Changes {
-    /// Gives a field that is there a deadline, which may have passed.
-    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, due_ms: u64) {
+    /// Gives a field that is there a deadline, which may have passed. Did that do anything?
+    fn expire(&mut self, hash: &mut Hash, field: &[u8], expire_at_ms: u64, due_ms: u64) -> bool {
         if expire_at_ms <= due_ms {
-            self.deleted += u64::from(hash.remove(field));
-        } else {
-            hash.set_deadline(field, expire_at_ms);
-            self.expires += 1;
+            let removed = hash.remove(field);
+            self.deleted += u64::from(removed);
+            return removed;
         }
+        hash.set_deadline(field, expire_at_ms);
+        self.expires += 1;
+        true
     }
 
     fn note(&self, note: &mut Note) {
@@ -119,15 +127,21 @@ pub fn hgetdel(
         fields.for_each(|_| reply.null());
         return Ok(Outcome::Done);
     }
+    let (is_logged, mut deleted) = (ctx.is_logged(), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut changes = Changes::default();
         for field in fields {
             reply_optional(hash.get(field), reply);
-            changes.deleted += u64::from(hash.remove(field));
+            let removed = hash.remove(field);
+            changes.deleted += u64::from(removed);
+            if is_logged && removed {
+                deleted.push(field);
+            }
         }
         changes.note(note);
         Ok(())
     })?;
+    say_fields(ctx, key, &deleted, Then::Delete);
     Ok(Outcome::Done)
 }
 
@@ -189,9 +203,12 @@ pub fn hsetex(
     let (key, now_ms, due_ms) = (args.take()?, ctx.now_ms(), ctx.due_ms());
     let options = Options::take(args, now_ms)?;
     let argv = args.argv();
-    let pairs = (argv.len() - args.left()..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
+    let first = argv.len() - args.left();
+    let pairs = (first..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
     let limits = ctx.shard.settings.encodings;
     let create = options.exist != Some(true);
+    let is_gone = matches!(options.ttl, Some(Ttl::Set(at)) if at <= due_ms);
+    let (is_logged, mut deadlines) = (ctx.is_logged(), Vec::new());
     let set = change(ctx, key, create, |hash, note| {
         if let Some(exist) = options.exist
             && pairs.clone().any(|(field, _)| hash.get(field).is_some() != exist)
@@ -203,7 +220,7 @@ pub fn hsetex(
             None => {
                 hash.set_all(pairs, &limits);
             }
-            Some(Ttl::Set(at)) if at <= due_ms => {
+            Some(_) if is_gone => {
                 for (field, _) in pairs {
                     hash.remove(field);
                     changes.deleted += 1;
@@ -213,12 +230,28 @@ pub fn hsetex(
                 changes.expires = if matches!(ttl, Ttl::Set(_)) { changes.set } else { 0 };
                 for (field, value) in pairs {
                     hash.set(field, value, ttl, &limits);
+                    if is_logged && let Some(at) = hash.deadline(field).flatten() {
+                        deadlines.push((at, field.to_vec()));
+                    }
                 }
             }
         }
         changes.note(note);
         Ok(true)
     })?;
+    if set == Some(true) {
+        ctx.say(|log, db| {
+            let given = (first..argv.len()).map(|at| argv.get(at));
+            if is_gone {
+                let args: Vec<&[u8]> = [&b"HDEL"[..], key].into_iter().chain(given.step_by(2)).collect();
+                log.say(db, &args);
+            } else {
+                let args: Vec<&[u8]> = [&b"HSET"[..], key].into_iter().chain(given).collect();
+                log.say(db, &args);
+                show_deadlines(key, deadlines, &mut |args| log.say(db, args));
+            }
+        });
+    }
     reply.int(i64::from(set == Some(true)));
     Ok(Outcome::Done)
 }

@@ -1,6 +1,7 @@
 //! Counters in fields: HINCRBY, HINCRBYFLOAT. Fields keep their deadlines.
 
 use super::change;
+use crate::commands::rebuild::show_deadlines;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
@@ -57,8 +58,16 @@ pub fn hincrbyfloat(
         let text = sum.to_human();
         hash.set(field, &text, Ttl::Keep, &limits);
         note.event(Event::HINCRBYFLOAT);
-        Ok(text)
+        Ok((text, hash.deadline(field).flatten()))
     })?;
-    reply.bulk(&text.expect("a missing hash is made"));
+    let (text, deadline) = text.expect("a missing hash is made");
+    ctx.say(|log, db| {
+        log.say(db, &[b"HSET", key, field, &text]);
+        // HSET takes it off.
+        if let Some(at) = deadline {
+            show_deadlines(key, vec![(at, field.to_vec())], &mut |args| log.say(db, args));
+        }
+    });
+    reply.bulk(&text);
     Ok(Outcome::Done)
 }

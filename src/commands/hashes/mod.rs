@@ -16,6 +16,7 @@ mod tests;
 mod ttl;
 
 use super::collection;
+use super::rebuild::show_fields;
 use super::{CommandError, Ctx};
 use crate::resp::Reply;
 use crate::shard::{Event, Keyspace, Note};
@@ -39,15 +40,54 @@ fn change<R>(
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
     let (due_ms, mut expired) = (ctx.due_ms(), 0);
+    let (is_logged, mut gone) = (ctx.is_logged(), Vec::new());
     let changed = collection::change::<Hash, R>(&mut ctx.keys(), key, create, |hash, note| {
-        (expired, _) = hash.expire_due(due_ms, usize::MAX);
+        let mut name = |field: &[u8]| {
+            if is_logged {
+                gone.push(field.to_vec());
+            }
+        };
+        (expired, _) = hash.expire_due(due_ms, usize::MAX, &mut name);
         if expired > 0 {
             note.events_of(Event::HEXPIRED, expired as u64);
         }
         change(hash, note)
     });
-    ctx.shard.stats.expired_fields += expired as u64;
+    if expired > 0 {
+        ctx.shard.stats.expired_fields += expired as u64;
+        ctx.say(|log, db| log.say_expired_fields(db, key, &gone));
+    }
     changed
+}
+
+/// What became of fields.
+#[derive(Clone, Copy)]
+enum Then {
+    Expire(u64),
+    Persist,
+    Delete,
+}
+
+/// Says what became of these fields, if there are any.
+fn say_fields(ctx: &mut Ctx<'_>, key: &[u8], fields: &[&[u8]], then: Then) {
+    if fields.is_empty() {
+        return;
+    }
+    ctx.say(|log, db| {
+        let show = &mut |args: &[&[u8]]| log.say(db, args);
+        match then {
+            Then::Expire(at) => {
+                let mut digits = itoa::Buffer::new();
+                show_fields(&[b"HPEXPIREAT", key, digits.format(at).as_bytes()], fields, show);
+            }
+            Then::Persist => show_fields(&[b"HPERSIST", key], fields, show),
+            Then::Delete => {
+                let args: Vec<&[u8]> =
+                    [&b"HDEL"[..], key].into_iter().chain(fields.iter().copied()).collect();
+                show(&args);
+            }
+        }
+    });
 }
 
 /// Is there a hash under the key? WRONGTYPE when there is something else. Counts nothing.

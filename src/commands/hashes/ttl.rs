@@ -1,7 +1,7 @@
 //! Deadlines of fields: HEXPIRE and its kin, HTTL and its kin, HPERSIST.
 
 use super::fields::{Clock, NOT_POSITIVE, take_fields};
-use super::{change, exists, read};
+use super::{Then, change, exists, read, say_fields};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
@@ -104,6 +104,7 @@ fn expire(
         fields.for_each(|_| reply.int(NO_FIELD));
         return Ok(Outcome::Done);
     }
+    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
     change(ctx, key, false, |hash, note| {
         let (mut set, mut deleted) = (0, 0);
         for field in fields {
@@ -121,6 +122,9 @@ fn expire(
                     SET
                 }
             };
+            if is_logged && matches!(answer, SET | DELETED) {
+                changed.push(field);
+            }
             reply.int(answer);
         }
         if set + deleted > 0 {
@@ -128,6 +132,8 @@ fn expire(
         }
         Ok(())
     })?;
+    let then = if expire_at_ms <= due_ms { Then::Delete } else { Then::Expire(expire_at_ms) };
+    say_fields(ctx, key, &changed, then);
     Ok(Outcome::Done)
 }
 
@@ -192,6 +198,7 @@ pub fn hpersist(
         fields.for_each(|_| reply.int(NO_FIELD));
         return Ok(Outcome::Done);
     }
+    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut persisted = 0;
         for field in fields {
@@ -201,6 +208,9 @@ pub fn hpersist(
                 Some(Some(_)) => {
                     hash.persist(field);
                     persisted += 1;
+                    if is_logged {
+                        changed.push(field);
+                    }
                     SET
                 }
             });
@@ -210,5 +220,6 @@ pub fn hpersist(
         }
         Ok(())
     })?;
+    say_fields(ctx, key, &changed, Then::Persist);
     Ok(Outcome::Done)
 }

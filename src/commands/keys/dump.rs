@@ -2,7 +2,7 @@
 
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::rdb::payload::restore_unchecked;
-use crate::rdb::{Limits, RdbError, dump_value, restore_value};
+use crate::rdb::{Limits, RdbError, dump_value, payload_version, restore_value};
 use crate::resp::Reply;
 use crate::shard::access::{AccessClock, Counting};
 use crate::shard::{Event, Moved};
@@ -17,6 +17,9 @@ pub fn dump(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     }
     Ok(Outcome::Done)
 }
+
+/// The newest version of payloads that Redis 7.0 reads.
+const READ_EVERYWHERE: u16 = 10;
 
 /// The options of RESTORE.
 #[derive(Default)]
@@ -101,11 +104,20 @@ pub fn restore(
     let mut keys = ctx.keys();
     // Redis: the sum is signed and wraps, so that a huge time to live is one of the past.
     if expire_at_ms.is_some_and(|at| (at as i64) <= due_ms as i64) {
-        if options.replace {
-            keys.remove(key, Event::DEL);
+        if options.replace && keys.remove(key, Event::DEL) {
+            ctx.say(|log, db| log.say(db, &[b"DEL", key]));
         }
     } else {
         keys.put(key, Moved { value, expire_at_ms, access }, Event::RESTORE);
+        let is_checked = !ctx.shard.settings.skip_checksums;
+        ctx.say(|log, db| match payload_version(payload) {
+            ..=READ_EVERYWHERE if is_checked => {
+                let mut digits = itoa::Buffer::new();
+                let at = digits.format(expire_at_ms.unwrap_or(0)).as_bytes();
+                log.say(db, &[b"RESTORE", key, at, payload, b"REPLACE", b"ABSTTL"]);
+            }
+            _ => log.say_state(),
+        });
     }
     reply.ok();
     Ok(Outcome::Done)

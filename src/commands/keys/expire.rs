@@ -80,6 +80,12 @@ fn expire_at(
         allowed
     });
     let done = allowed == Some(true) && (!passed || keys.remove(key, Event::DEL));
+    if done {
+        ctx.say(|log, db| match passed {
+            true => log.say(db, &[b"DEL", key]),
+            false => log.say(db, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at_ms).as_bytes()]),
+        });
+    }
     reply.int(i64::from(done));
     Ok(Outcome::Done)
 }

@@ -35,6 +35,7 @@ fn is_lazy(ctx: &Ctx<'_>, argv: Argv<'_>) -> Result<bool, CommandError> {
 pub fn flushdb_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError> {
     let lazy = is_lazy(ctx, argv)?;
     ctx.shard.flush(ctx.db, lazy);
+    say_for_all(ctx, argv);
     Ok(Part::Nothing)
 }
 
@@ -46,7 +47,14 @@ pub fn flushall_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandE
     for index in 0..ctx.shard.dbs.len() {
         ctx.shard.flush(DbIndex(index as u16), lazy);
     }
+    say_for_all(ctx, argv);
     Ok(Part::Nothing)
+}
+
+/// The log has such a command once.
+fn say_for_all(ctx: &mut Ctx<'_>, argv: Argv<'_>) {
+    let is_first = ctx.shard.id == ShardId(0);
+    ctx.say(|log, db| log.say_for_all(is_first, db, argv.iter()));
 }
 
 pub fn swapdb_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError> {
@@ -58,6 +66,7 @@ pub fn swapdb_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandErr
     let right = number(2, CommandError::InvalidSecondDb)?;
     let (left, right) = (db_index(left, ctx.shard)?, db_index(right, ctx.shard)?);
     ctx.shard.swap_dbs(left, right);
+    say_for_all(ctx, argv);
     // All shards together make one change.
     ctx.shard.effects.dirty += u64::from(ctx.shard.id == ShardId(0));
     Ok(Part::Nothing)

@@ -19,6 +19,8 @@ use super::context::Ctx;
 use super::error::CommandError;
 use crate::resp::Reply;
 use crate::shard::Event;
+use crate::shard::log::Log;
+use crate::types::DbIndex;
 use crate::types::Element;
 use crate::types::list::{End, Item, NodeLimit};
 
@@ -62,6 +64,15 @@ fn pop_event(end: End) -> Event {
     match end {
         End::Front => Event::LPOP,
         End::Back => Event::RPOP,
+    }
+}
+
+/// Says that elements left a list, by the plain command that does nothing else.
+fn say_pop(log: &mut Log, db: DbIndex, key: &[u8], end: End, count: usize) {
+    let name: &[u8] = if end == End::Front { b"LPOP" } else { b"RPOP" };
+    match count {
+        1 => log.say(db, &[name, key]),
+        count => log.say(db, &[name, key, itoa::Buffer::new().format(count).as_bytes()]),
     }
 }
 

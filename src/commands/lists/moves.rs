@@ -5,15 +5,17 @@
 
 use smallvec::SmallVec;
 
-use super::{end_of, node_limit, pop_event, push_event};
+use super::{end_of, node_limit, pop_event, push_event, say_pop};
 use crate::commands::block::{Block, WaitFor, WhenOver, timeout_of_seconds};
 use crate::commands::collection::{change, view_of};
+use crate::commands::rebuild::Pieces;
 use crate::commands::spec::{Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
+use crate::shard::log::Log;
 use crate::types::list::{End, Item, NodeLimit};
 use crate::types::number::parse_i64;
-use crate::types::{Kind, List};
+use crate::types::{DbIndex, Kind, List};
 
 /// The orders of the two keys.
 const SOURCE: usize = 0;
@@ -181,6 +183,30 @@ pub fn here<M: Mover>(
         }
         moved
     };
+    if let Some(elements) = &moved {
+        ctx.say(|log, db| match ends.many {
+            None => {
+                let word = |end| if end == End::Front { &b"LEFT"[..] } else { b"RIGHT" };
+                log.say(db, &[b"LMOVE", source, destination, word(ends.from), word(ends.to)]);
+            }
+            // Other servers do not know how to move many. A list that gives to itself must not be empty meanwhile: it
+            // would lose its deadline.
+            Some(_) if source == destination && ends.from == ends.to => {
+                let first = if ends.to == End::Front { 0 } else { -(elements.len() as i64) };
+                for (index, element) in (first..).zip(elements) {
+                    log.say(db, &[b"LSET", source, itoa::Buffer::new().format(index).as_bytes(), element]);
+                }
+            }
+            Some(_) if source == destination => {
+                say_push(log, db, destination, ends.to, elements);
+                say_pop(log, db, source, ends.from, elements.len());
+            }
+            Some(_) => {
+                say_pop(log, db, source, ends.from, elements.len());
+                say_push(log, db, destination, ends.to, elements);
+            }
+        });
+    }
     match moved {
         None => Ok(ends.nothing(reply)),
         Some(elements) => {
@@ -263,14 +289,27 @@ fn push_to<T: AsRef<[u8]>>(
     Ok(())
 }
 
+/// Says that elements came to a list so that they lie as they are given.
+fn say_push<T: AsRef<[u8]>>(log: &mut Log, db: DbIndex, key: &[u8], end: End, elements: &[T]) {
+    let show = &mut |args: &[&[u8]]| log.say(db, args);
+    let mut pieces = Pieces::new(if end == End::Front { b"LPUSH" } else { b"RPUSH" }, key, 1, show);
+    match end {
+        End::Front => elements.iter().rev().for_each(|element| pieces.element(&[element.as_ref()])),
+        End::Back => elements.iter().for_each(|element| pieces.element(&[element.as_ref()])),
+    }
+    pieces.end();
+}
+
 /// Redis: arriving and leaving are one change together, and the arrival has counted.
-fn drop_from(ctx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Result<(), CommandError> {
-    change(&mut ctx.keys(), key, false, |list: &mut List, note| {
+///
+/// Was there a list?
+fn drop_from(ctx: &mut Ctx<'_>, key: &[u8], end: End, count: usize) -> Result<bool, CommandError> {
+    let dropped = change(&mut ctx.keys(), key, false, |list: &mut List, note| {
         list.drop_end(end, count);
         note.events_of(pop_event(end), 0);
         Ok(())
     })?;
-    Ok(())
+    Ok(dropped.is_some())
 }
 
 /// The hops of a command that moves elements between shards.
@@ -306,7 +345,9 @@ fn push<M: Mover>(
     got: &mut Gathered,
 ) -> Result<Part, CommandError> {
     let elements = handed_on(got);
-    push_to(ctx, argv.get(2), parse::<M>(argv)?.to, &elements)?;
+    let (key, end) = (argv.get(2), parse::<M>(argv)?.to);
+    push_to(ctx, key, end, &elements)?;
+    ctx.say(|log, db| say_push(log, db, key, end, &elements));
     Ok(hand_on(elements))
 }
 
@@ -319,7 +360,10 @@ fn drop_moved<M: Mover>(
     got: &mut Gathered,
 ) -> Result<Part, CommandError> {
     let elements = handed_on(got);
-    drop_from(ctx, argv.get(1), parse::<M>(argv)?.from, elements.len())?;
+    let (key, end) = (argv.get(1), parse::<M>(argv)?.from);
+    if drop_from(ctx, key, end, elements.len())? {
+        ctx.say(|log, db| say_pop(log, db, key, end, elements.len()));
+    }
     Ok(hand_on(elements))
 }
 

@@ -2,6 +2,7 @@
 
 use super::end_of;
 use super::ends::{pop_many, pop_one};
+use super::say_pop;
 use crate::commands::pop_first::{Form, Popped, Popper};
 use crate::commands::{Args, CommandError, Ctx};
 use crate::resp::Reply;
@@ -32,8 +33,10 @@ impl Popped for List {
         };
         if !popped {
             reply.out.bytes.truncate(bytes);
+            return Ok(false);
         }
-        Ok(popped)
+        ctx.say(|log, db| say_pop(log, db, key, end, count.unwrap_or(1)));
+        Ok(true)
     }
 }
 

@@ -94,15 +94,17 @@ fn take_member(ctx: &mut Ctx<'_>, key: &[u8], member: &[u8]) -> Result<bool, Com
     Ok(removed == Some(true))
 }
 
-fn put_member(ctx: &mut Ctx<'_>, key: &[u8], member: &[u8]) -> Result<(), CommandError> {
+/// Was it not there before?
+fn put_member(ctx: &mut Ctx<'_>, key: &[u8], member: &[u8]) -> Result<bool, CommandError> {
     let limits = ctx.shard.settings.encodings;
-    change(&mut ctx.keys(), key, true, |set: &mut Set, note| {
-        if set.insert(member, &limits) {
+    let added = change(&mut ctx.keys(), key, true, |set: &mut Set, note| {
+        let added = set.insert(member, &limits);
+        if added {
             note.event(Event::SADD);
         }
-        Ok(())
+        Ok(added)
     })?;
-    Ok(())
+    Ok(added == Some(true))
 }
 
 /// Redis: a missing source answers before a destination of another kind does. So the owner of the destination only
@@ -133,12 +135,19 @@ fn smove_take(
         return Err(CommandError::WrongType);
     }
     // It may have expired since it was looked at: intents hold back commands only.
-    let moved = take_member(ctx, argv.get(1), argv.get(3))?;
+    let (key, member) = (argv.get(1), argv.get(3));
+    let moved = take_member(ctx, key, member)?;
+    if moved {
+        ctx.say(|log, db| log.say(db, &[b"SREM", key, member]));
+    }
     Ok(if moved { Part::Nothing } else { Part::Stop })
 }
 
 fn smove_put(ctx: &mut Ctx<'_>, argv: Argv<'_>, _: &[usize], _: &mut Gathered) -> Result<Part, CommandError> {
-    put_member(ctx, argv.get(2), argv.get(3))?;
+    let (key, member) = (argv.get(2), argv.get(3));
+    if put_member(ctx, key, member)? {
+        ctx.say(|log, db| log.say(db, &[b"SADD", key, member]));
+    }
     Ok(Part::Nothing)
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::reply_member;
 use crate::commands::collection::{change, read};
 use crate::commands::draw::{Wanted, check_repeats, repeat};
+use crate::commands::rebuild::Pieces;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
@@ -32,7 +33,10 @@ pub fn spop(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
         Ok(popped)
     })?;
     match popped.flatten() {
-        Some(member) => reply.bulk(&member),
+        Some(member) => {
+            ctx.say(|log, db| log.say(db, &[b"SREM", key, &member]));
+            reply.bulk(&member);
+        }
         None => reply.null(),
     }
     Ok(Outcome::Done)
@@ -48,33 +52,47 @@ fn spop_many(
     args.finish()?;
     let count = count.ok_or(CommandError::NotUnsigned)?;
     let (limits, mut rng) = (ctx.shard.settings.encodings, ctx.shard.rng.fork());
-    let popped = change(&mut ctx.keys(), key, false, |set: &mut Set, note| {
-        let popped = count.min(set.len());
+    let (is_logged, mut members) = (ctx.is_logged(), Vec::new());
+    let emptied = change(&mut ctx.keys(), key, false, |set: &mut Set, note| {
+        let (len, popped) = (set.len(), count.min(set.len()));
         reply.set(popped);
         if popped > 0 {
-            pop_many(set, popped, &limits, &mut || rng.u64(..), reply);
+            let mut tell = |member: Element<'_>| {
+                reply_member(member, reply);
+                if is_logged && popped < len {
+                    members.push(member.to_vec());
+                }
+            };
+            pop_many(set, popped, &limits, &mut || rng.u64(..), &mut tell);
             note.events_of(Event::SPOP, popped as u64);
         }
-        Ok(())
+        Ok(popped > 0 && popped == len)
     })?;
-    if popped.is_none() {
-        reply.set(0);
+    match emptied {
+        None => reply.set(0),
+        Some(true) => ctx.say(|log, db| log.say(db, &[b"DEL", key])),
+        Some(false) => ctx.say(|log, db| {
+            let mut show = |args: &[&[u8]]| log.say(db, args);
+            let mut pieces = Pieces::new(b"SREM", key, 1, &mut show);
+            members.iter().for_each(|member| pieces.element(&[member]));
+            pieces.end();
+        }),
     }
     Ok(Outcome::Done)
 }
 
-/// Takes `count` members out, not more than there are.
+/// Takes `count` members out, not more than there are, and tells of each.
 fn pop_many(
     set: &mut Set,
     count: usize,
     limits: &Encodings,
     random: &mut dyn FnMut() -> u64,
-    reply: &mut Reply<'_>,
+    tell: &mut dyn FnMut(Element<'_>),
 ) {
     let stay = set.len() - count;
     if stay.saturating_mul(KEEP_SHARE) > count {
         for member in (0..count).map_while(|_| set.pop(random)) {
-            reply.bulk(&member);
+            tell(Element::Bytes(&member));
         }
         return;
     }
@@ -83,7 +101,7 @@ fn pop_many(
     for member in (0..stay).map_while(|_| set.pop(random)) {
         kept.insert(&member, limits);
     }
-    set.view().iter().for_each(|member| reply_member(member, reply));
+    set.view().iter().for_each(tell);
     *set = kept;
 }
 

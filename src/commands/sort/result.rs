@@ -70,5 +70,7 @@ pub fn store(
     let stored = list.len() as u64;
     ctx.keys().store(key, list, Event::SORTSTORE);
     ctx.shard.effects.dirty += stored.saturating_sub(1);
+    // The keys that BY and GET name may be anywhere, and may have changed when the log is read.
+    ctx.say(|log, _| log.say_state());
     stored as i64
 }

@@ -4,11 +4,14 @@ use smallvec::SmallVec;
 
 use super::ids::{counted_ids, rest_of_ids};
 use super::no_group;
+use super::say::{Forgotten, say_ids};
 use super::trim::Refs;
 use crate::commands::collection::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
+use crate::shard::log::Log;
 use crate::shard::{Event, Note};
+use crate::types::DbIndex;
 use crate::types::stream::{NOBODY, Nack, Stream, StreamId};
 
 /// What XDELEX and XACKDEL answer for an id.
@@ -51,8 +54,25 @@ fn refs_and_ids(args: &mut Args<'_>) -> Result<(Refs, SmallVec<[StreamId; 16]>),
     Ok((refs.unwrap_or_default(), ids.ok_or(CommandError::Syntax)?))
 }
 
+/// What went, to be said.
+#[derive(Default)]
+struct Gone {
+    is_logged: bool,
+    acknowledged: Vec<StreamId>,
+    deleted: Vec<StreamId>,
+    forgotten: Forgotten,
+}
+
+impl Gone {
+    fn say(&self, log: &mut Log, db: DbIndex, key: &[u8], group: &[u8]) {
+        say_ids(log, db, &[b"XACK", key, group], &self.acknowledged);
+        say_ids(log, db, &[b"XDEL", key], &self.deleted);
+        self.forgotten.say(log, db, key);
+    }
+}
+
 /// Deletes an entry unless it is still referred to and must not be.
-fn delete_with_refs(stream: &mut Stream, id: StreamId, refs: Refs) -> i64 {
+fn delete_with_refs(stream: &mut Stream, id: StreamId, refs: Refs, gone: &mut Gone) -> i64 {
     if stream.log().get(id).is_none() {
         return NO_SUCH_ID;
     }
@@ -60,6 +80,12 @@ fn delete_with_refs(stream: &mut Stream, id: StreamId, refs: Refs) -> i64 {
         return STILL_REFERRED_TO;
     }
     stream.delete(id);
+    if gone.is_logged {
+        gone.deleted.push(id);
+        if refs == Refs::Delete {
+            gone.forgotten.note(stream, id..=id);
+        }
+    }
     if refs == Refs::Delete {
         stream.forget(id);
     }
@@ -88,11 +114,14 @@ pub fn xdelex(
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let (refs, ids) = refs_and_ids(args)?;
+    let mut gone = Gone { is_logged: ctx.is_logged(), ..Gone::default() };
     let results = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
-        let results: SmallVec<[i64; 16]> = ids.iter().map(|id| delete_with_refs(stream, *id, refs)).collect();
+        let results: SmallVec<[i64; 16]> =
+            ids.iter().map(|id| delete_with_refs(stream, *id, refs, &mut gone)).collect();
         note_deleted(note, &results);
         Ok(results)
     })?;
+    ctx.say(|log, db| gone.say(log, db, key, b""));
     reply_results(reply, results, ids.len());
     Ok(Outcome::Done)
 }
@@ -104,16 +133,20 @@ pub fn xackdel(
 ) -> Result<Outcome, CommandError> {
     let (key, group) = (args.take()?, args.take()?);
     let (refs, ids) = refs_and_ids(args)?;
+    let mut gone = Gone { is_logged: ctx.is_logged(), ..Gone::default() };
     let results = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
         let mut acknowledged = 0;
         let mut results: SmallVec<[i64; 16]> = SmallVec::with_capacity(ids.len());
         for &id in &ids {
             let was_pending = stream.edit_group(group).is_some_and(|edit| edit.group.acknowledge(id));
             acknowledged += u64::from(was_pending);
+            if was_pending && gone.is_logged {
+                gone.acknowledged.push(id);
+            }
             results.push(match was_pending {
                 false => NO_SUCH_ID,
                 // What is gone already is as good as deleted.
-                true => match delete_with_refs(stream, id, refs) {
+                true => match delete_with_refs(stream, id, refs, &mut gone) {
                     NO_SUCH_ID => DELETED,
                     result => result,
                 },
@@ -125,6 +158,7 @@ pub fn xackdel(
         note_deleted(note, &results);
         Ok(results)
     })?;
+    ctx.say(|log, db| gone.say(log, db, key, group));
     reply_results(reply, results, ids.len());
     Ok(Outcome::Done)
 }
@@ -186,6 +220,12 @@ pub fn xnack(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         }
         Ok(released)
     })?;
-    reply.int(released.ok_or_else(|| no_group(key, group_name))? as i64);
+    let released = released.ok_or_else(|| no_group(key, group_name))?;
+    if released > 0 {
+        // Other servers could not be told, and the stream may be long.
+        let argv = args.argv();
+        ctx.say(|log, db| log.say_all(db, argv.iter()));
+    }
+    reply.int(released as i64);
     Ok(Outcome::Done)
 }

@@ -108,6 +108,7 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     }
     let (limits, now_ms) = (node_limits(ctx), ctx.now_ms());
     let bytes: usize = args.rest().map(<[u8]>::len).sum();
+    let (is_logged, mut trimmed) = (ctx.is_logged(), None);
     let added = change(&mut ctx.keys(), key, create, |stream: &mut Stream, note| {
         let mut add = |stream: &mut Stream| {
             let id = new_id.after(stream.last_id, now_ms)?;
@@ -116,11 +117,10 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
             }
             stream.append(id, &strings, limits);
             note.event(Event::XADD);
-            if let Some((how, refs)) = trimming {
-                let removed = trim(stream, how, refs);
-                if removed > 0 {
-                    note.also(Event::XTRIM);
-                }
+            let trim = |(how, refs)| trim(stream, how, refs, is_logged);
+            let trimmed = trimmed.insert(trimming.map(trim).unwrap_or_default());
+            if trimmed.removed > 0 {
+                note.also(Event::XTRIM);
             }
             Ok(id)
         };
@@ -129,6 +129,22 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
             Some(sender) => sender.add_once(stream, &strings, now_ms, add),
         }
     })?;
+    // The id, and what goes for the new entry, depend on time and on how the nodes lie.
+    if let (Some(id), Some(trimmed)) = (added, &trimmed)
+        && (matches!(new_id, NewId::Auto) || trimming.is_some())
+    {
+        ctx.say(|log, db| {
+            let (text, mut digits) = (id.text(), itoa::Buffer::new());
+            let mut words: Vec<&[u8]> = vec![b"XADD", key];
+            if trimmed.removed > 0 && trimmed.is_front() {
+                words.extend([&b"MAXLEN"[..], b"=", digits.format(trimmed.left).as_bytes()]);
+            }
+            words.push(text.as_bytes());
+            words.extend((strings.first..strings.argv.len()).map(|at| strings.argv.get(at)));
+            log.say(db, &words);
+            trimmed.say(log, db, key, false);
+        });
+    }
     match added {
         Some(id) => reply_id(reply, id),
         None => reply.null(),

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::group::consumer_of;
 use super::ids::{interval_start, strict_id};
+use super::say::Delivery;
 use super::{no_group, reply_entry, reply_id};
 use crate::commands::collection::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
@@ -68,6 +69,7 @@ pub fn xclaim(
 ) -> Result<Outcome, CommandError> {
     let (key, name, consumer) = (args.take()?, args.take()?, args.take()?);
     let now_ms = ctx.now_ms();
+    let (is_logged, mut did) = (ctx.is_logged(), Delivery::default());
     let claimed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
         let edit = stream.edit_group(name).ok_or_else(|| no_group(key, name))?;
         let (group, log) = (&mut *edit.group, edit.log);
@@ -82,6 +84,7 @@ pub fn xclaim(
         let mut changes = 0;
         if options.last_id > group.last_id {
             group.last_id = options.last_id;
+            did.group_at = Some((group.last_id, group.entries_read));
             changes += 1;
         }
         // Redis: a new consumer is made when it gets its first entry.
@@ -90,7 +93,10 @@ pub fn xclaim(
         let mut count = 0;
         for id in ids {
             let Some(entry) = log.get(id) else {
-                changes += u64::from(group.acknowledge(id));
+                if group.acknowledge(id) {
+                    changes += 1;
+                    did.acknowledged.push(id);
+                }
                 continue;
             };
             let before = match group.pending().get(&id) {
@@ -110,7 +116,11 @@ pub fn xclaim(
             };
             let delivered_at_ms = options.delivered_at_ms.unwrap_or(now_ms as i64);
             let consumer = *owner.get_or_insert_with(|| consumer_of(group, consumer, now_ms, note));
-            group.deliver(id, Nack { consumer, delivered_at_ms, delivery_count });
+            let nack = Nack { consumer, delivered_at_ms, delivery_count };
+            group.deliver(id, nack);
+            if is_logged {
+                did.claimed.push((id, nack));
+            }
             if options.just_id {
                 reply_id(reply, id);
             } else {
@@ -129,6 +139,7 @@ pub fn xclaim(
         Ok(())
     })?;
     claimed.ok_or_else(|| no_group(key, name))?;
+    did.say(ctx, key, name, consumer);
     Ok(Outcome::Done)
 }
 
@@ -153,6 +164,7 @@ pub fn xautoclaim(
         }
     }
     let now_ms = ctx.now_ms();
+    let (is_logged, mut did) = (ctx.is_logged(), Delivery::default());
     let claimed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
         let edit = stream.edit_group(name).ok_or_else(|| no_group(key, name))?;
         let (group, log) = (&mut *edit.group, edit.log);
@@ -161,7 +173,8 @@ pub fn xautoclaim(
         reply.array(3);
         // The cursor stands before what it counts, so all is written apart.
         let mut entries = crate::resp::Output::new();
-        let (mut claimed, mut gone) = (0, Vec::new());
+        let mut claimed = 0;
+        let gone = &mut did.acknowledged;
         let mut attempts = count.saturating_mul(ATTEMPTS_PER_ENTRY);
         let mut from = Some(start);
         let mut cursor = None;
@@ -183,7 +196,11 @@ pub fn xautoclaim(
             }
             let delivery_count = nack.delivery_count.wrapping_add(u64::from(!just_id));
             let consumer = *owner.get_or_insert_with(|| consumer_of(group, consumer, now_ms, note));
-            group.deliver(id, Nack { consumer, delivered_at_ms: now_ms as i64, delivery_count });
+            let nack = Nack { consumer, delivered_at_ms: now_ms as i64, delivery_count };
+            group.deliver(id, nack);
+            if is_logged {
+                did.claimed.push((id, nack));
+            }
             let mut reply = Reply::new(&mut entries, reply.protocol);
             if just_id {
                 reply_id(&mut reply, id);
@@ -207,5 +224,6 @@ pub fn xautoclaim(
         Ok(())
     })?;
     claimed.ok_or_else(|| no_group(key, name))?;
+    did.say(ctx, key, name, consumer);
     Ok(Outcome::Done)
 }

@@ -117,6 +117,9 @@ pub fn xcfgset(
         Ok(())
     })?;
     set.ok_or(CommandError::NoSuchKey)?;
+    // Other servers could not be told, and the stream may be long.
+    let argv = args.argv();
+    ctx.say(|log, db| log.say_all(db, argv.iter()));
     reply.ok();
     Ok(Outcome::Done)
 }

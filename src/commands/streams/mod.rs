@@ -14,6 +14,7 @@ mod pending;
 mod range;
 mod read;
 mod rows;
+mod say;
 #[cfg(test)]
 mod tests;
 mod trim;

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::group::consumer_of;
 use super::ids::strict_id;
 use super::range::reply_entries;
+use super::say::Delivery;
 use super::{no_group, reply_entry, reply_fields, reply_id};
 use crate::commands::block::{Block, LossFn, WaitFor, WhenOver, timeout_of_ms};
 use crate::commands::collection::{change, read, view_of};
@@ -326,6 +327,7 @@ fn read_group(
     let key = wanted.key(order);
     let reader = wanted.group.as_ref().expect("a group was asked for");
     let now_ms = ctx.now_ms();
+    let (is_logged, mut did, mut has_read) = (ctx.is_logged(), Delivery::default(), false);
     let found = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note: &mut Note| {
         let counters = stream.counters();
         let edit = stream.edit_group(reader.group).ok_or_else(|| no_group_to_read(key, reader.group))?;
@@ -335,7 +337,9 @@ fn read_group(
             begin(reply);
             begin_stream(key, reply);
         };
+        did.is_new = group.consumer_index(reader.consumer).is_none();
         if let From::After(id) = from {
+            has_read = true;
             let consumer = consumer_of(group, reader.consumer, now_ms, note);
             begin(reply);
             let pending = group.consumer(consumer).pending.range(id.next().unwrap_or(StreamId::MAX)..);
@@ -352,6 +356,9 @@ fn read_group(
                 let before = group.nack_mut(id).expect("what is a consumer's is its group's");
                 before.delivered_at_ms = now_ms as i64;
                 before.delivery_count = before.delivery_count.wrapping_add(1);
+                if is_logged {
+                    did.claimed.push((id, *before));
+                }
             }
             note.event(Event::XREADGROUP);
             return Ok(());
@@ -367,6 +374,7 @@ fn read_group(
         if claimed.is_empty() && fresh.peek().is_none() {
             return Ok(());
         }
+        has_read = true;
         // Redis: a new consumer is made when there is something for it.
         let consumer = consumer_of(group, reader.consumer, now_ms, note);
         let nack = Nack { consumer, delivered_at_ms: now_ms as i64, delivery_count: 1 };
@@ -388,11 +396,17 @@ fn read_group(
             match log.get(id) {
                 Some(entry) => {
                     write(reply, &entry, Some(before));
-                    let delivery_count = before.delivery_count.wrapping_add(1);
-                    group.deliver(id, Nack { delivery_count, ..nack });
+                    let nack = Nack { delivery_count: before.delivery_count.wrapping_add(1), ..nack };
+                    group.deliver(id, nack);
+                    if is_logged {
+                        did.claimed.push((id, nack));
+                    }
                     count += 1;
                 }
-                None => drop(group.acknowledge(id)),
+                None => {
+                    group.acknowledge(id);
+                    did.acknowledged.push(id);
+                }
             }
         }
         for entry in fresh.take(wanted.count - count) {
@@ -400,7 +414,11 @@ fn read_group(
             counters.advance(group, entry.id);
             if !reader.no_ack {
                 group.deliver(entry.id, nack);
+                if is_logged {
+                    did.claimed.push((entry.id, nack));
+                }
             }
+            did.group_at = Some((group.last_id, group.entries_read));
             count += 1;
         }
         reply.fill_array(header, count);
@@ -410,7 +428,11 @@ fn read_group(
         note.event(Event::XREADGROUP);
         Ok(())
     })?;
-    found.ok_or_else(|| no_group_to_read(key, reader.group))
+    found.ok_or_else(|| no_group_to_read(key, reader.group))?;
+    if has_read {
+        did.say(ctx, key, reader.group, reader.consumer);
+    }
+    Ok(())
 }
 
 /// Pending entries that have waited long enough, those first that were given back or have waited longest.

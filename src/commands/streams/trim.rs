@@ -1,10 +1,13 @@
 //! MAXLEN and MINID: how XADD and XTRIM shorten a stream, and what becomes of references to what goes.
 
 use super::ids::strict_id;
+use super::say::{Forgotten, say_ids};
 use crate::commands::collection::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
+use crate::shard::log::Log;
+use crate::types::DbIndex;
 use crate::types::number::parse_i64;
 use crate::types::stream::{Stream, StreamId, Threshold, Trim};
 
@@ -118,22 +121,62 @@ impl TrimOptions {
     }
 }
 
-/// Trims; how many entries went.
-pub fn trim(stream: &mut Stream, trim: Trim, refs: Refs) -> u64 {
+/// What trimming did.
+#[derive(Default)]
+pub struct Trimmed {
+    /// How many entries went.
+    pub removed: u64,
+    /// How many are left.
+    pub left: u64,
+    /// Those that went from between others.
+    between: Vec<StreamId>,
+    forgotten: Forgotten,
+}
+
+impl Trimmed {
+    /// Did all that went stand before all that is left?
+    pub fn is_front(&self) -> bool {
+        self.between.is_empty()
+    }
+
+    /// Says what is repeated, after the entries themselves if `front_too`.
+    pub fn say(&self, log: &mut Log, db: DbIndex, key: &[u8], front_too: bool) {
+        if front_too && self.is_front() && self.removed > 0 {
+            let mut digits = itoa::Buffer::new();
+            log.say(db, &[b"XTRIM", key, b"MAXLEN", b"=", digits.format(self.left).as_bytes()]);
+        }
+        say_ids(log, db, &[b"XDEL", key], &self.between);
+        self.forgotten.say(log, db, key);
+    }
+}
+
+/// Trims. What is needed to say it is gathered only if it `is_logged`.
+pub fn trim(stream: &mut Stream, trim: Trim, refs: Refs, is_logged: bool) -> Trimmed {
+    let mut trimmed = Trimmed::default();
     if refs == Refs::Acked && !stream.groups().is_empty() {
-        return trim_acked(stream, trim);
+        let done = trim_acked(stream, trim);
+        trimmed.removed = done.len() as u64;
+        let front = if stream.entry_count() > 0 { stream.first_id() } else { StreamId::MAX };
+        if done.last().is_some_and(|last| *last > front) {
+            trimmed.between = done;
+        }
+    } else {
+        let first = stream.first_id();
+        trimmed.removed = stream.trim(trim);
+        if trimmed.removed > 0 && refs == Refs::Delete {
+            let left = if stream.entry_count() > 0 { stream.first_id() } else { StreamId::MAX };
+            if is_logged {
+                trimmed.forgotten.note(stream, first..left);
+            }
+            stream.forget_range(first, left);
+        }
     }
-    let first = stream.first_id();
-    let removed = stream.trim(trim);
-    if removed > 0 && refs == Refs::Delete {
-        let left = if stream.entry_count() > 0 { stream.first_id() } else { StreamId::MAX };
-        stream.forget_range(first, left);
-    }
-    removed
+    trimmed.left = stream.entry_count();
+    trimmed
 }
 
 /// Goes over what would be trimmed and leaves what a group still refers to.
-fn trim_acked(stream: &mut Stream, trim: Trim) -> u64 {
+fn trim_acked(stream: &mut Stream, trim: Trim) -> Vec<StreamId> {
     let most = if trim.limit > 0 { trim.limit as usize } else { usize::MAX };
     let mut keep = match trim.threshold {
         Threshold::MaxLen(most) => stream.entry_count().saturating_sub(most),
@@ -149,7 +192,8 @@ fn trim_acked(stream: &mut Stream, trim: Trim) -> u64 {
             keep -= 1;
         }
     }
-    stream.remove(&done)
+    stream.remove(&done);
+    done
 }
 
 pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
@@ -164,13 +208,19 @@ pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     let (how, refs) = options
         .finish(node_entries, false)?
         .ok_or(CommandError::Line("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
-    let removed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
-        let removed = trim(stream, how, refs);
-        if removed > 0 {
-            note.events_of(Event::XTRIM, removed);
+    let is_logged = ctx.is_logged();
+    let trimmed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
+        let trimmed = trim(stream, how, refs, is_logged);
+        if trimmed.removed > 0 {
+            note.events_of(Event::XTRIM, trimmed.removed);
         }
-        Ok(removed)
+        Ok(trimmed)
     })?;
-    reply.int(removed.unwrap_or(0) as i64);
+    let trimmed = trimmed.unwrap_or_default();
+    // Whole nodes are not the same ones elsewhere.
+    if trimmed.removed > 0 && (how.approximate || refs != Refs::Keep) {
+        ctx.say(|log, db| trimmed.say(log, db, key, true));
+    }
+    reply.int(trimmed.removed as i64);
     Ok(Outcome::Done)
 }

@@ -35,19 +35,26 @@ pub fn getex(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     match expiry.deadline(now_ms, "getex")? {
         Some(at) if at <= due_ms => {
             keys.remove(key, Event::DEL);
+            ctx.say(|log, db| log.say(db, &[b"DEL", key]));
         }
         Some(at) => {
             keys.edit_with(key, |edit| {
                 edit.set_expire(at);
                 edit.commit(Event::EXPIRE);
             });
+            ctx.say(|log, db| log.say(db, &[b"PEXPIREAT", key, itoa::Buffer::new().format(at).as_bytes()]));
         }
         None if expiry == Expiry::Persist => {
-            keys.edit_with(key, |edit| {
-                if edit.persist() {
+            let persisted = keys.edit_with(key, |edit| {
+                let persisted = edit.persist();
+                if persisted {
                     edit.commit(Event::PERSIST);
                 }
+                persisted
             });
+            if persisted == Some(true) {
+                ctx.say(|log, db| log.say(db, &[b"PERSIST", key]));
+            }
         }
         None => {}
     }

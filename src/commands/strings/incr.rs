@@ -1,5 +1,6 @@
 //! Counters: INCR and its kin, and INCRBYFLOAT.
 
+use super::set::say_set;
 use super::{bytes_of, string_of};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
@@ -107,6 +108,7 @@ pub fn incrbyfloat(
             text
         }
     };
+    say_set(ctx, key, &text, Ttl::Keep);
     reply.bulk(&text);
     Ok(Outcome::Done)
 }

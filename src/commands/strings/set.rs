@@ -19,6 +19,17 @@ pub fn store(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
     }
 }
 
+/// Says that a key was set, in a way that means the same whenever it is read.
+pub fn say_set(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], ttl: Ttl) {
+    ctx.say(|log, db| match ttl {
+        Ttl::Clear => log.say(db, &[b"SET", key, value]),
+        Ttl::Keep => log.say(db, &[b"SET", key, value, b"KEEPTTL"]),
+        Ttl::Set(at) => {
+            log.say(db, &[b"SET", key, value, b"PXAT", itoa::Buffer::new().format(at).as_bytes()]);
+        }
+    });
+}
+
 pub fn set(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (key, value) = (args.take()?, args.take()?);
     if args.is_done() {
@@ -95,6 +106,7 @@ fn set_with_options<'a>(
     };
     if proceed {
         store(ctx, key, value, ttl);
+        say_set(ctx, key, value, ttl);
     }
     if !get {
         if proceed { reply.ok() } else { reply.null() }
@@ -135,6 +147,7 @@ fn set_expiring(
     let number = parse_i64(number).ok_or(CommandError::NotInteger)?;
     let at = unit.deadline(number, ctx.now_ms(), command)?;
     store(ctx, key, value, Ttl::Set(at));
+    say_set(ctx, key, value, Ttl::Set(at));
     reply.ok();
     Ok(Outcome::Done)
 }

@@ -3,7 +3,9 @@
 //! Besides the rows it was given, a [`Bench`] answers DEL, EXISTS, TTL, PEXPIRETIME and OBJECT ENCODING by
 //! itself, so that a family's tests can look at keys without the families that own these commands.
 
+pub mod node;
 pub mod recording;
+mod repeat;
 
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::spec::Run;

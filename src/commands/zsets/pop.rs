@@ -138,7 +138,15 @@ impl Popped for ZSet {
         reply: &mut Reply<'_>,
     ) -> Result<bool, CommandError> {
         let shown = if count.is_some() { Shown::KeyPairs } else { Shown::KeyFlat };
-        Pop { end, count: count.unwrap_or(1), shown }.run(ctx, key, reply)
+        let count = count.unwrap_or(1);
+        let popped = Pop { end, count, shown }.run(ctx, key, reply)?;
+        if popped {
+            ctx.say(|log, db| {
+                let name: &[u8] = if end == End::Lowest { b"ZPOPMIN" } else { b"ZPOPMAX" };
+                log.say(db, &[name, key, itoa::Buffer::new().format(count).as_bytes()]);
+            });
+        }
+        Ok(popped)
     }
 }
 

@@ -300,9 +300,26 @@ impl Merge {
         if is_block {
             out.extend_from_slice(MULTI);
         }
-        parts.iter().for_each(|commands| self.put(commands, out));
+        if parts.iter().any(Commands::is_cut) {
+            self.put_in_stages(parts, out);
+        } else {
+            parts.iter().for_each(|commands| self.put(commands, out));
+        }
         if is_block {
             out.extend_from_slice(EXEC);
+        }
+    }
+
+    /// The parts of a transaction that has commands for all shards together: what any shard did before one of them stands
+    /// before it.
+    fn put_in_stages(&mut self, parts: &[Commands], out: &mut Vec<u8>) {
+        let mut parts: Vec<_> = parts.iter().map(|part| part.stages().collect::<VecDeque<_>>()).collect();
+        while parts.iter().any(|part| !part.is_empty()) {
+            for part in &mut parts {
+                if let Some(stage) = part.pop_front() {
+                    self.put(&stage, out);
+                }
+            }
         }
     }
 
@@ -383,6 +400,25 @@ mod tests {
         fn as_any(&self) -> &dyn std::any::Any {
             self
         }
+    }
+
+    #[test]
+    fn what_any_shard_did_before_a_command_for_all_stands_before_it() {
+        let of_shard = |before: &str, for_all: &[&str], after: &str| {
+            let mut part = commands(0, &[before]);
+            part.cut();
+            for_all.iter().for_each(|word| part.push(DbIndex(1), [&b"DO"[..], word.as_bytes()].into_iter()));
+            part.cut();
+            part.push(DbIndex(0), [&b"DO"[..], after.as_bytes()].into_iter());
+            vec![Item::Part { tx: 1, of: 2, commands: part }]
+        };
+        let mut merge = Merge::new(2);
+        merge.take(ShardId(0), LogChunk { number: 1, items: of_shard("a", &["FLUSH"], "A") });
+        merge.take(ShardId(1), LogChunk { number: 1, items: of_shard("b", &[], "B") });
+        let mut out = Vec::new();
+        merge.step(&mut out);
+        let words = ["a", "b", "FLUSH", "A", "B"].map(|word| (u16::from(word == "FLUSH"), word.to_owned()));
+        assert_eq!(units(&out), [words.to_vec()]);
     }
 
     /// What a reader of the file does: every unit is a command or a block, as (database, word).

@@ -157,9 +157,9 @@ pub fn time_of(note: &[u8]) -> Option<i64> {
 pub fn fault_of(bytes: &[u8], argv: Argv<'_>) -> Option<(usize, &'static str)> {
     let Some(mut at) = memchr::memchr(b'\n', bytes).map(|at| at + 1) else { return Some((0, "\\r\\n")) };
     for arg in argv.spans {
-        let head = &bytes[at..arg.start];
-        if !head.ends_with(b"\r\n") {
-            return Some((at, "\\r\\n"));
+        // A line that does not end where it should may reach into the argument.
+        if !bytes.get(at..arg.start).is_some_and(|head| head.ends_with(b"\r\n")) {
+            return Some((at.min(arg.start), "\\r\\n"));
         }
         if bytes.get(arg.end..arg.end + 2) != Some(b"\r\n") {
             return Some((arg.end, "\\r\\n"));
@@ -173,7 +173,10 @@ pub fn fault_of(bytes: &[u8], argv: Argv<'_>) -> Option<(usize, &'static str)> {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> (Vec<(u64, Vec<Vec<u8>>)>, Result<(), ReadError>) {
+    /// A record's end, and its arguments or the note.
+    type Record = (u64, Vec<Vec<u8>>);
+
+    fn read(bytes: &[u8]) -> (Vec<Record>, Result<(), ReadError>) {
         let mut reader = LogReader::new(bytes, 0);
         let mut all = Vec::new();
         loop {

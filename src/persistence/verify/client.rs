@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// A server that says nothing for so long is given up.
@@ -26,8 +28,12 @@ pub enum Answer {
 /// A connection.
 pub struct Client {
     address: String,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
 }
+
+/// Bytes in both directions.
+trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
 
 impl Client {
     /// Connects to `host:port`.
@@ -36,7 +42,14 @@ impl Client {
         let stream = TcpStream::connect(address).map_err(of)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(of)?;
         stream.set_write_timeout(Some(PATIENCE)).map_err(of)?;
-        Ok(Client { address: address.to_owned(), stream: BufReader::new(stream) })
+        Ok(Client { address: address.to_owned(), stream: BufReader::new(Box::new(stream)) })
+    }
+
+    /// Connects to a socket in the file system, and waits for answers for as long as they take.
+    pub fn connect_unix(path: &Path) -> Result<Client, String> {
+        let address = path.display().to_string();
+        let stream = UnixStream::connect(path).map_err(|error| format!("{address}: {error}"))?;
+        Ok(Client { address, stream: BufReader::new(Box::new(stream)) })
     }
 
     /// Sends one command and waits for its answer.

@@ -83,10 +83,14 @@ impl Big {
     }
 
     /// Removes what is due; how many fields, and whether there are more.
-    pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> (usize, bool) {
+    pub fn expire_due(&mut self, now_ms: u64, budget: usize, gone: &mut dyn FnMut(&[u8])) -> (usize, bool) {
         let mut bytes = 0;
         let visits = budget.saturating_mul(VISITS_PER_FIELD);
-        let popped = self.table.pop_expired(now_ms, budget, visits, &mut |_| true, &mut |value| {
+        let mut name = |entry: EntryRef<'_, LongValue>| {
+            gone(entry.key());
+            true
+        };
+        let popped = self.table.pop_expired(now_ms, budget, visits, &mut name, &mut |value| {
             bytes += long_bytes(&value) as isize;
         });
         self.table.report_heap_bytes(-bytes);

@@ -217,11 +217,12 @@ impl Hash {
         }
     }
 
-    /// Removes about `budget` fields whose deadlines have passed, and returns how many, and whether there are more.
-    pub fn expire_due(&mut self, now_ms: u64, budget: usize) -> (usize, bool) {
+    /// Removes about `budget` fields whose deadlines have passed, naming each, and returns how many, and whether there
+    /// are more.
+    pub fn expire_due(&mut self, now_ms: u64, budget: usize, gone: &mut dyn FnMut(&[u8])) -> (usize, bool) {
         match &mut self.body {
-            Body::Small(small) => (small.expire_due(now_ms), false),
-            Body::Big(big) => big.expire_due(now_ms, budget),
+            Body::Small(small) => (small.expire_due(now_ms, gone), false),
+            Body::Big(big) => big.expire_due(now_ms, budget, gone),
             Body::Dying(_) => (0, false),
         }
     }

@@ -186,7 +186,7 @@ impl Small {
     }
 
     /// Removes the fields whose deadlines have passed.
-    pub fn expire_due(&mut self, now_ms: u64) -> usize {
+    pub fn expire_due(&mut self, now_ms: u64, gone: &mut dyn FnMut(&[u8])) -> usize {
         if self.form != Form::Triples {
             return 0;
         }
@@ -194,6 +194,9 @@ impl Small {
         while at < self.pack.body().len() {
             let deadline_at = self.deadline_at(at);
             if deadline(self.pack.as_ref(), deadline_at).is_some_and(|ms| ms <= now_ms) {
+                if let Some(field) = self.pack.as_ref().at(at) {
+                    gone(field.as_bytes(&mut itoa::Buffer::new()));
+                }
                 self.pack.remove_at(at, 3);
                 expired += 1;
             } else {

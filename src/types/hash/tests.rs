@@ -64,7 +64,7 @@ fn it_agrees_with_a_map_through_all_its_forms() {
             (0..rng.usize(1..120)).map(|_| word(&mut rng, long && seed % 7 == 0)).collect();
         let (mut hash, mut model, mut now_ms) = (Hash::default(), Model::new(), 1000);
         for step in 0..150 {
-            let (due, more) = hash.expire_due(now_ms, usize::MAX);
+            let (due, more) = hash.expire_due(now_ms, usize::MAX, &mut |_| ());
             assert!(!more);
             let kept = live(&model, now_ms);
             assert_eq!(due, model.len() - kept.len(), "seed {seed} step {step}");
@@ -280,12 +280,12 @@ fn expiry_of_a_table_is_sliced() {
     for i in 0..3000u64 {
         hash.set(format!("field{i}").as_bytes(), b"v", Ttl::Set(10 + i % 2), &DEFAULT);
     }
-    assert_eq!(hash.expire_due(9, 100), (0, false));
-    let (some, more) = hash.expire_due(10, 100);
+    assert_eq!(hash.expire_due(9, 100, &mut |_| ()), (0, false));
+    let (some, more) = hash.expire_due(10, 100, &mut |_| ());
     assert!(more && (100..=200).contains(&some), "{some}");
     let mut all = some;
     loop {
-        let (some, more) = hash.expire_due(10, 100);
+        let (some, more) = hash.expire_due(10, 100, &mut |_| ());
         all += some;
         if !more {
             break;

@@ -1,11 +1,16 @@
 //! The key commands against what Redis answers, and over several shards on one thread.
 
-mod node;
 mod recorded;
 mod rows;
 mod spanning;
 
-use node::Node;
+use crate::commands::testing::node::Node;
+use crate::commands::{keys, strings};
+
+/// So many shards with strings and keys.
+fn node_of(shards: usize) -> Node {
+    Node::new(shards, &[strings::ROWS, keys::ROWS])
+}
 
 /// Runs `line` (words between spaces) and shows the reply's bytes as text.
 fn run(node: &mut Node, line: &str) -> String {
@@ -23,7 +28,7 @@ fn check(node: &mut Node, conversation: &[(&str, &str)]) {
 
 #[test]
 fn lookups_count_hits_and_misses_as_redis_does() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     let mut counts = |line: &str| {
         node.shards[0].stats = Default::default();
         run(&mut node, line);
@@ -64,7 +69,7 @@ fn lookups_count_hits_and_misses_as_redis_does() {
 
 #[test]
 fn telling_about_a_key_is_not_using_it() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     run(&mut node, "SET k v");
     let idle_after = |node: &mut Node, line: &str| {
         node.advance_ms(5000);
@@ -93,7 +98,7 @@ fn telling_about_a_key_is_not_using_it() {
 
 #[test]
 fn a_key_keeps_its_idle_time_when_restored_with_one() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     run(&mut node, "SET k v");
     let payload = node.dump(b"k");
     node.run(&[b"RESTORE", b"r", b"0", &payload, b"IDLETIME", b"1000"]);
@@ -115,7 +120,7 @@ fn a_key_keeps_its_idle_time_when_restored_with_one() {
 #[test]
 fn events_are_those_of_redis() {
     for shards in [1, 3] {
-        let mut node = Node::new(shards);
+        let mut node = node_of(shards);
         let payload = {
             run(&mut node, "SET a 1");
             node.dump(b"a")
@@ -158,7 +163,7 @@ fn events_are_those_of_redis() {
 #[test]
 fn expired_keys_are_not_there() {
     for shards in [1, 3] {
-        let mut node = Node::new(shards);
+        let mut node = node_of(shards);
         for line in ["SET a 1", "PEXPIRE a 10", "SET b 2"] {
             run(&mut node, line);
         }
@@ -171,7 +176,7 @@ fn expired_keys_are_not_there() {
 
 #[test]
 fn scan_expires_what_it_meets() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     for line in ["SET a 1", "PEXPIRE a 10", "SET b 2"] {
         run(&mut node, line);
     }
@@ -182,7 +187,7 @@ fn scan_expires_what_it_meets() {
 
 #[test]
 fn flushing_later_keeps_the_memory_in_the_graveyard() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     let value = "v".repeat(100_000);
     for _ in 0..2 {
         run(&mut node, &format!("SET big {value}"));
@@ -200,7 +205,7 @@ fn flushing_later_keeps_the_memory_in_the_graveyard() {
 
 #[test]
 fn watched_keys_change_with_their_databases() {
-    let mut node = Node::new(1);
+    let mut node = node_of(1);
     for line in ["SET a 1", "SELECT 1", "SET b 1", "SELECT 0"] {
         run(&mut node, line);
     }

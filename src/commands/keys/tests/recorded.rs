@@ -1,6 +1,6 @@
 //! A conversation with Redis 7.0.15, held again with one shard and with several.
 
-use super::node::Node;
+use super::node_of;
 use crate::resp::inline::split_quoted;
 
 const RECORDED: &str = include_str!("redis-7.0.15.txt");
@@ -18,14 +18,14 @@ fn unescape(line: &str) -> Vec<u8> {
 
 /// Holds the conversation; `skip` names sections that do not apply.
 fn hold(shards: usize, skip: &str) {
-    let mut node = Node::new(shards);
+    let mut node = node_of(shards);
     let mut section = "";
     let mut lines = RECORDED.lines().enumerate();
     let mut wrong = Vec::new();
     while let Some((at, line)) = lines.next() {
         if let Some(name) = line.strip_prefix("# ") {
             section = name;
-            node = Node::new(shards);
+            node = node_of(shards);
         }
         let Some(command) = line.strip_prefix("> ") else { continue };
         let (_, reply) = lines.next().expect("every command has a reply");
@@ -109,7 +109,7 @@ fn the_recording_is_of_redis_itself() {
 #[ignore = "needs a Redis 7.0.15 at REDIS_ADDR, whose data it deletes"]
 fn dumps_are_those_of_redis_itself() {
     let mut server = Server::connect();
-    let (mut node, mut rng) = (Node::new(1), fastrand::Rng::with_seed(1));
+    let (mut node, mut rng) = (node_of(1), fastrand::Rng::with_seed(1));
     for round in 0..20_000 {
         let letters = rng.u8(1..=255);
         let length = rng.usize(0..if round % 100 == 0 { 40_000 } else { 400 });

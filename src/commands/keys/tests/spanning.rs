@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::node::Node;
+use super::node_of;
 use super::{check, run};
+use crate::commands::testing::node::Node;
 use crate::shard::ValueView;
 use crate::types::Value;
 
@@ -16,7 +17,7 @@ fn apart(node: &Node) -> (String, String) {
 
 #[test]
 fn a_big_value_moves_to_another_shard_without_being_copied() {
-    let mut node = Node::new(3);
+    let mut node = node_of(3);
     let (src, dst) = apart(&node);
     run(&mut node, &format!("SET {src} {}", "v".repeat(100_000)));
     run(&mut node, &format!("PEXPIREAT {src} 1800000000000"));
@@ -53,7 +54,7 @@ fn a_big_value_moves_to_another_shard_without_being_copied() {
 
 #[test]
 fn the_source_stays_when_the_destination_is_taken() {
-    let mut node = Node::new(3);
+    let mut node = node_of(3);
     let (src, dst) = apart(&node);
     run(&mut node, &format!("SET {src} 1"));
     run(&mut node, &format!("SET {dst} 2"));
@@ -71,7 +72,7 @@ fn the_source_stays_when_the_destination_is_taken() {
 
 #[test]
 fn a_missing_source_wins_over_a_taken_destination() {
-    let mut node = Node::new(3);
+    let mut node = node_of(3);
     let (src, dst) = apart(&node);
     run(&mut node, &format!("SET {dst} 2"));
     node.events();
@@ -91,7 +92,7 @@ fn a_missing_source_wins_over_a_taken_destination() {
 
 #[test]
 fn copies_go_to_other_databases_of_other_shards() {
-    let mut node = Node::new(3);
+    let mut node = node_of(3);
     let (src, dst) = apart(&node);
     run(&mut node, &format!("SET {src} 1"));
     run(&mut node, &format!("SET {dst} here"));
@@ -103,7 +104,7 @@ fn copies_go_to_other_databases_of_other_shards() {
 
 #[test]
 fn keys_of_several_shards_are_counted_once_each() {
-    let mut node = Node::new(4);
+    let mut node = node_of(4);
     let names: Vec<String> = (0..40).map(|n| format!("key{n}")).collect();
     for name in &names {
         run(&mut node, &format!("SET {name} v"));
@@ -144,7 +145,7 @@ fn scan_all(node: &mut Node, options: &str, mut between: impl FnMut(&mut Node, u
 #[test]
 fn a_scan_returns_what_stays_whatever_else_happens() {
     for shards in [1, 3, 7] {
-        let mut node = Node::new(shards);
+        let mut node = node_of(shards);
         for n in 0..500 {
             run(&mut node, &format!("SET stay{n} v"));
         }
@@ -170,7 +171,7 @@ fn a_scan_returns_what_stays_whatever_else_happens() {
 #[test]
 fn every_number_is_a_cursor() {
     for shards in [1, 3, 16] {
-        let mut node = Node::new(shards);
+        let mut node = node_of(shards);
         for n in 0..50 {
             run(&mut node, &format!("SET {n} v"));
         }
@@ -191,7 +192,7 @@ fn every_number_is_a_cursor() {
 
 #[test]
 fn random_keys_come_equally_often_from_shards_of_any_size() {
-    let mut node = Node::new(3);
+    let mut node = node_of(3);
     // Nine keys of one shard, one of another, none of the third.
     for n in 0..9 {
         run(&mut node, &format!("SET {{src}}{n} v"));
@@ -205,7 +206,7 @@ fn random_keys_come_equally_often_from_shards_of_any_size() {
 
 #[test]
 fn flushes_and_swaps_reach_every_shard() {
-    let mut node = Node::new(4);
+    let mut node = node_of(4);
     for n in 0..40 {
         run(&mut node, &format!("SET key{n} v"));
     }

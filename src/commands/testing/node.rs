@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::commands::context::ClientView;
-use crate::commands::{CommandTable, Part, keys, strings};
+use crate::commands::{CommandTable, Part, Row};
 use crate::resp::{Output, Request};
 use crate::shard::memory::MemoryBoard;
 use crate::shard::{Placement, Shard};
@@ -27,7 +27,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(shards: usize) -> Node {
+    pub fn new(shards: usize, families: &[&'static [Row]]) -> Node {
         let board = MemoryBoard::new(shards);
         let shard = |id: usize| {
             let hasher = Hasher::from_seed(7);
@@ -40,7 +40,7 @@ impl Node {
             client: ClientView::default(),
             db: DbIndex(0),
             placement: Placement::new(shards),
-            table: Box::leak(Box::new(CommandTable::new(&[strings::ROWS, keys::ROWS]))),
+            table: Box::leak(Box::new(CommandTable::new(families))),
             spanned: false,
             events: Vec::new(),
         }
@@ -152,7 +152,7 @@ impl Node {
             let at = owner(self, key);
             versions.push(self.shards[at].watch(DbIndex(*db), key.as_bytes()));
         }
-        super::run(self, line);
+        self.run(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
         let mut changed = Vec::new();
         for ((db, key), version) in watched.iter().zip(versions) {
             let at = owner(self, key);
