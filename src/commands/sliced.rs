@@ -75,7 +75,7 @@ impl Slices {
 
     /// The end: to be called once, when the last step is done or has failed. Only now is the value free.
     pub fn finish(
-        mut self: Box<Self>,
+        mut self,
         shard: &mut Shard,
         db: DbIndex,
         client: ClientView,
@@ -103,7 +103,7 @@ impl Slices {
 
     /// All of it now.
     pub fn run_to_end(
-        mut self: Box<Self>,
+        mut self,
         shard: &mut Shard,
         db: DbIndex,
         client: ClientView,
