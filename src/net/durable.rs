@@ -501,6 +501,7 @@ impl Core {
             databases: self.shard.dbs.len() as u32,
             flush: true,
             merge: false,
+            at_start: false,
             key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
             now_ms: 0,
             log: Some(log),
@@ -518,6 +519,7 @@ impl Core {
             databases: self.shard.dbs.len() as u32,
             flush,
             merge,
+            at_start: false,
             now_ms: clock::realtime_ms(),
             log: None,
         };

@@ -36,6 +36,8 @@ pub struct LoadOptions {
     pub flush: bool,
     /// A key that is there already is replaced; otherwise it is an error.
     pub merge: bool,
+    /// The process ends when it fails, and serves nobody what is half loaded.
+    pub at_start: bool,
     /// `key-load-delay`: each key takes so long, for tests.
     pub key_delay_us: u64,
     /// Entries whose deadline is earlier are left out.
@@ -180,7 +182,8 @@ impl Durable {
         let mut state = self.state();
         state.keys_expired = load.keys_expired.load(Ordering::Relaxed);
         state.keys_loaded = load.keys_loaded.load(Ordering::Relaxed);
-        self.loading.store(false, Ordering::Release);
+        let is_end = load.options.at_start && load.has_failed();
+        self.loading.store(is_end, Ordering::Release);
         self.set_gate(&state);
         drop(state);
         self.all_is_saved();

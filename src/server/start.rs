@@ -241,6 +241,7 @@ fn load(
         databases: config.integer(id::DATABASES) as u32,
         flush: false,
         merge: false,
+        at_start: true,
         key_delay_us: persistence::delay_of(config, id::KEY_LOAD_DELAY),
         // A log says itself what has expired.
         now_ms: if is_log { 0 } else { clock::realtime_ms() },

@@ -260,6 +260,49 @@ fn refused(folder: &Path) -> String {
 }
 
 #[test]
+fn nobody_is_served_what_is_half_loaded() {
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let keys: Vec<u8> = (0..200).flat_map(|n| format!("\0\x03{n:03}\x01v").into_bytes()).collect();
+    let bytes = [b"REDIS0011", &keys[..], b"\0\x04more"].concat();
+    std::fs::write(folder.path().join("dump.rdb"), bytes).expect("the folder is writable");
+    let mut command = Options::threads(2).command();
+    command.args([
+        "--port",
+        "0",
+        "--unixsocket",
+        "s",
+        "--save",
+        "",
+        "--threads",
+        "2",
+        "--key-load-delay",
+        "1000",
+    ]);
+    command.arg("--dir").arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut server = command.spawn().expect("it can be started");
+    let path = folder.path().join("s");
+    let mut stream = None;
+    wait_until("it listens", PATIENCE, || {
+        stream = std::os::unix::net::UnixStream::connect(&path).ok();
+        stream.is_some() || server.try_wait().expect("it is ours").is_some()
+    });
+    let mut replies = Vec::new();
+    if let Some(mut stream) = stream {
+        let mut chunk = [0; 4096];
+        while stream.write_all(b"SET k v\r\n").is_ok() {
+            match stream.read(&mut chunk) {
+                Ok(count) if count > 0 => replies.extend_from_slice(&chunk[..count]),
+                _ => break,
+            }
+        }
+    }
+    assert_eq!(server.wait().expect("it is ours").code(), Some(1));
+    let text = String::from_utf8(replies).expect("replies are text");
+    assert!(text.lines().all(|line| line.starts_with("-LOADING")), "{text}");
+}
+
+#[test]
 fn a_damaged_file_stops_the_start_and_stays_as_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let server = start(folder.path(), 2);
