@@ -201,7 +201,7 @@ impl Core {
             Answer::Reply { .. } => Repeat::Request { entry, db, argv: request.argv() },
             Answer::Hop { .. } => Repeat::State,
         };
-        let (result, mut output) = finish_slices(&mut self.shard, db, client, slices, result, repeat);
+        let (result, mut output) = finish_slices(&mut self.shard, db, client, *slices, result, repeat);
         match answer {
             Answer::Reply { token, held } => {
                 let ok = result.is_ok();

@@ -135,7 +135,7 @@ pub fn finish_slices(
     shard: &mut Shard,
     db: DbIndex,
     client: ClientView,
-    slices: Box<Slices>,
+    slices: Slices,
     result: Result<(), CommandError>,
     repeat: Repeat<'_>,
 ) -> (Result<Part, CommandError>, Output) {

@@ -393,13 +393,16 @@ fn a_script_changes_what_it_did_not_declare() {
     });
 }
 
+/// Adds an element, or two, of this number.
+type Add<'a> = &'a dyn Fn(&mut Client, &str);
+
 #[test]
 fn copies_are_equal_wherever_they_go() {
     each_server(|s| {
         let mut c = s.client();
         let apart = if s.shards() > 1 { s.keys_apart(2) } else { vec!["{1}a".to_owned(), "{1}b".to_owned()] };
         for (from, to) in [(&apart[0], &apart[1]), (&apart[0], &format!("{{{}}}copy", apart[0]))] {
-            let commands: [&dyn Fn(&mut Client, &str); 4] = [
+            let commands: [Add<'_>; 4] = [
                 &|c, index| drop(c.call(&["RPUSH", from, &format!("{}{index}", "long".repeat(100)), index])),
                 &|c, index| drop(c.call(&["SADD", from, &format!("member:{index}")])),
                 &|c, index| {
