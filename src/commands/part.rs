@@ -30,6 +30,8 @@ pub enum Part {
     Moved(Option<Box<Moved>>),
     /// There is much to do: the shard goes on with it in slices, and what comes of that is the part.
     Slices(Box<Slices>),
+    /// The whole shard, until it is given back: known to `tx`.
+    Lent(Box<dyn std::any::Any + Send>),
     /// A reply, or a piece of one.
     Output(Output),
     /// What a subsystem's broadcast gathers: known to its own merge.

@@ -24,6 +24,7 @@ use super::client::Client;
 use super::clients::Clients;
 use super::dispatch::Bound;
 use super::durable::{Asked, Job, Loading};
+use super::lend::Loans;
 use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
@@ -63,7 +64,9 @@ pub struct Core {
     pub limits: Limits,
     pub limits_unauthenticated: Limits,
 
-    pub shard: Shard,
+    pub shard: Box<Shard>,
+    /// Shards lent to this core and by it.
+    pub loans: Loans,
     pub queue: Queue<ShardWork>,
     /// Connections with a command in `queue`: later ones of theirs must not overtake it.
     pub held: HashMap<(ShardId, u32, u32), usize, ahash::RandomState>,
@@ -242,6 +245,7 @@ impl Core {
                     io.wake(to);
                 }
             }
+            self.loans.wake_lenders();
         }
         any
     }
@@ -432,10 +436,12 @@ impl Core {
         self.retry();
         busy |= self.resume_ready(io);
         self.follow_up();
+        self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
         self.send_replies(io);
         self.cron(io);
+        busy |= self.lend(io);
         if self.shard.publish_memory() {
             // The process is over its limit: cores that sleep may have what is to be evicted.
             (0..self.shared.shards).for_each(|core| io.wake(core));
@@ -491,7 +497,8 @@ impl Core {
             stats: table.iter().map(|_| CommandStats::default()).collect(),
             table,
             bound,
-            shard,
+            shard: Box::new(shard),
+            loans: Loans::default(),
             queue: Queue::default(),
             held: HashMap::default(),
             coordinator,

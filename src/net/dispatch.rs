@@ -540,7 +540,11 @@ impl Core {
                 self.batch_to(shard).commands.push(token, row, db, view, argv);
             }
             Route::Local | Route::Bound => self.run_bound(io, conn, row, entry, argv),
-            Route::Several if entry.is_script => self.begin_script(conn, row, argv),
+            Route::Several if entry.is_script => {
+                if !self.join_sitting(io, conn, row, argv) {
+                    self.begin_script(conn, row, argv);
+                }
+            }
             Route::Several => self.begin_single(conn, row, entry, argv),
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }

@@ -322,6 +322,14 @@ impl Core {
                 self.coordinator.scheduled(from, tx, accepted, watched_unchanged, &mut out)
             }
             TxMessage::Ran { tx, part } => self.coordinator.ran(from, tx, part, &mut out),
+            TxMessage::Back { shard, .. } => {
+                debug_assert!(
+                    self.shared.stop.load(Ordering::Relaxed),
+                    "who lends waits until the shard is back"
+                );
+                self.shard = shard;
+                None
+            }
         };
         self.post(out);
         self.follow(io, event);
@@ -334,6 +342,9 @@ impl Core {
                 Event::Done { token, mut program } => {
                     if program.is_waiting() {
                         return self.waits_now(token);
+                    }
+                    if program.is_answered() {
+                        return;
                     }
                     let conn = ConnId { index: token.index, generation: token.generation };
                     let Some(client) = self.clients.get(conn) else { return };
@@ -384,6 +395,9 @@ impl Core {
                     self.conclude(tx);
                 }
                 self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part: Part::Nothing });
+            }
+            ShardWork::Tx { slot, work: Work::Lend, .. } if origin != self.me => {
+                self.loans.asked = Some((origin, TxRef { slot, id: tx }));
             }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();

@@ -12,6 +12,7 @@ pub mod durable;
 pub mod functions;
 pub mod http;
 pub mod info;
+pub mod lend;
 pub mod limits;
 pub mod log;
 pub mod mail;

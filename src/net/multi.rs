@@ -526,8 +526,13 @@ impl Core {
             Plan::Exec(exec) => exec,
             Plan::Script(script) => {
                 let command = script.command().clone();
+                self.loans.take_in(script.take_lent(), self.shard.now_ms);
                 let mut out = Output::default();
                 self.run_script_wide(io, conn, slot, &command, &mut out);
+                if self.loans.are_there() {
+                    self.begin_sitting(slot, token, &mut out);
+                    return false;
+                }
                 let Plan::Script(script) = self.coordinator.program(slot) else {
                     unreachable!("checked above")
                 };

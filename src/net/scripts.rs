@@ -8,8 +8,9 @@
 //! small ([`BEFORE_MOST_BYTES`]). A script that changes a larger one beside other shards is run wide instead: it could
 //! not be undone cheaply, and nobody knows beforehand that it need not be. With one shard nothing is copied.
 //!
-//! A wide script runs within a step of its caller. Its commands for other shards leave as work of its transaction, and
-//! the core waits for their answers in place, putting aside, in order, whatever else arrives.
+//! A wide script runs within a step of its caller. The other cores lend it their shards for a while (`net/lend.rs`), so
+//! that its commands run here. Where they do not, or have theirs back, its commands for other shards leave as work of its
+//! transaction, and the core waits for their answers in place, putting aside, in order, whatever else arrives.
 //!
 //! INVARIANT (no circle): a wide script begins only when every shard has begun its transaction (an empty hop sees to
 //! that), holding it whole and exclusively. So no other transaction is between its first and last hop, no second
@@ -322,6 +323,17 @@ impl Core {
         }
         let argv = command.request.argv();
         let call = ScriptCall { row: command.row, db: command.db, view, caller: Caller::Here(conn), argv };
+        self.run_script_holding(io, call, tx, out);
+    }
+
+    /// The same for a script that need not be the one for which the transaction was begun.
+    pub(super) fn run_script_holding(
+        &mut self,
+        io: &mut dyn NetIo,
+        call: ScriptCall<'_>,
+        tx: TxRef,
+        out: &mut Output,
+    ) {
         let begun = clock::cycles();
         let did = self.run_script(Some(io), call, Some(tx), out);
         self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
@@ -666,6 +678,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         out: &mut Output,
     ) -> Result<After, CommandError> {
         let me = self.core.me;
+        // All cores are to answer, also those that wait for their shards.
+        if let Some(tx) = self.wide {
+            self.core.give_back(tx);
+        }
         let io = self.io.as_deref_mut().ok_or(NOT_ALLOWED)?;
         let mut asker = Asker::of(self.core.clients.at(conn.index), me);
         (asker.db, asker.protocol) = (self.db, protocol);
@@ -714,6 +730,14 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         way: Route,
         out: &mut Output,
     ) -> Called {
+        self.mind_the_loan(tx);
+        if let Route::Shard(shard) = way
+            && self.core.loans.swap(shard, &mut self.core.shard)
+        {
+            let called = self.run_here(row, argv, view, out);
+            self.core.loans.swap(shard, &mut self.core.shard);
+            return called;
+        }
         let command = TxCommand { row, db: self.db, request: Request::from(argv).into() };
         if let Route::Shard(shard) = way {
             let work = Work::Group { commands: vec![(0, command)] };
@@ -747,6 +771,15 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         Called::Replied
     }
 
+    /// A script that takes long gives the shards back that it was lent: their cores serve on.
+    fn mind_the_loan(&mut self, tx: TxRef) {
+        if self.core.loans.are_overdue() {
+            self.core.give_back(tx);
+            let io = self.io.as_deref_mut().expect("a wide script runs in a step of its caller");
+            self.core.flush(io);
+        }
+    }
+
     /// Has works done and waits in place; their parts in the order of the shards. `None` when the server stops.
     fn run_works(
         &mut self,
@@ -758,8 +791,8 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         let mut missing = 0;
         let mut here = Vec::new();
         for (to, work) in works {
-            if to == me {
-                here.push(work);
+            if to == me || self.core.loans.has(to) {
+                here.push((to, work));
             } else {
                 missing += 1;
                 let message = TxMessage::Run { tx, client, work, conclude: false };
@@ -771,12 +804,14 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             self.core.flush(io);
         }
         let mut parts = Vec::new();
-        for work in here {
+        for (on, work) in here {
             let mut done = Vec::new();
+            self.core.loans.swap(on, &mut self.core.shard);
             let part = run_work_whole(&mut self.core.shard, self.core.table, client, work, &mut done)
                 .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+            self.core.loans.swap(on, &mut self.core.shard);
             self.core.ran_in_work(me, client.id, done);
-            parts.push((me, part));
+            parts.push((on, part));
         }
         while missing > 0 {
             let answer = self.core.await_in_place(|batch| {
@@ -841,6 +876,9 @@ impl Host for ScriptHost<'_, '_> {
     }
 
     fn interrupt(&mut self) -> Option<Stop> {
+        if let Some(tx) = self.wide {
+            self.mind_the_loan(tx);
+        }
         self.core.shared.scripts.running[self.core.me.index()].killed()
     }
 }

@@ -194,7 +194,11 @@ impl Durable {
     pub fn cancel_rewrite(&self) -> bool {
         let state = self.state();
         let rewrite = state.saving.as_ref().filter(|job| job.is_rewrite());
-        rewrite.inspect(|job| job.cancel()).is_some()
+        if let Some(job) = rewrite {
+            self.log(level::NOTICE, "Killing the running AOF rewrite (which is no child process)");
+            job.cancel();
+        }
+        rewrite.is_some()
     }
 
     /// Is a snapshot written, whatever for?

@@ -33,9 +33,16 @@ impl Scratch {
     /// A new folder in this one.
     pub fn within(parent: &Path) -> Result<Scratch> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("temp-coreshard-{}-{number}", process::pid()));
-        fs::create_dir(&path).with_context(|| path.display().to_string())?;
+        let path = loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = parent.join(format!("temp-coreshard-{}-{number}", process::pid()));
+            match fs::create_dir(&path) {
+                Ok(()) => break path,
+                // A process of the same number was killed here.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error).with_context(|| path.display().to_string()),
+            }
+        };
         // The server has another working directory.
         let path = fs::canonicalize(&path).with_context(|| path.display().to_string())?;
         Ok(Scratch(path))

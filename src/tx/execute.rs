@@ -411,7 +411,7 @@ pub fn run_work(
             part
         }
         Work::Group { commands } => Ok(run_group(shard, table, client, commands, done)),
-        Work::Nothing => Ok(Part::Nothing),
+        Work::Nothing | Work::Lend => Ok(Part::Nothing),
         Work::Snapshot(source) => {
             shard.begin_snapshot(&*source);
             Ok(Part::Nothing)

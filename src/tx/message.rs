@@ -10,6 +10,7 @@ use super::queue::TxId;
 use crate::commands::context::ClientView;
 use crate::commands::{Block, Part, RowId};
 use crate::resp::{Argv, Output, Request, Span};
+use crate::shard::Shard;
 use crate::types::{DbIndex, ShardId};
 
 /// Names a client's command to the core it came from. Echoed, never interpreted, by others.
@@ -143,6 +144,9 @@ pub struct TxCommand {
 pub enum Work {
     /// Begin, no more.
     Nothing,
+    /// Begin, and lend the shard to the coordinator's core until it comes back (`TxMessage::Back`). Who would rather
+    /// not answers as to `Nothing`.
+    Lend,
     /// These keys (by their order) of a command that runs key by key.
     Each { command: TxCommand, mine: Vec<usize> },
     /// One hop of a command of hops. `got` is what earlier hops returned.
@@ -155,6 +159,12 @@ pub enum Work {
     Snapshot(Arc<dyn crate::shard::snapshot::Source>),
     /// The client waits at these keys (by their order) of the command.
     Wait { command: TxCommand, mine: Vec<usize>, ticket: Ticket },
+}
+
+/// A shard that is lent, and the thread that sleeps until it is back.
+pub struct Loan {
+    pub shard: Box<Shard>,
+    pub lender: std::thread::Thread,
 }
 
 /// What a client that waits on several shards leaves with each of them.
@@ -205,6 +215,8 @@ pub enum TxMessage {
     Run { tx: TxRef, client: ClientView, work: Work, conclude: bool },
     /// Done.
     Ran { tx: TxRef, part: Part },
+    /// The shard that was lent.
+    Back { tx: TxRef, shard: Box<Shard> },
     /// Finish without further work; or nothing has run, and nothing will under this number.
     Release { tx: TxRef, withdrawn: bool },
 }

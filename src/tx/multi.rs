@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::coordinator::{Next, Program, Stage};
 use super::execute::write_error;
-use super::message::{TxCommand, Work};
+use super::message::{Loan, TxCommand, Work};
 use super::route::Route;
 use super::single::Single;
 use crate::commands::{CommandError, CommandTable, Part};
@@ -198,7 +198,11 @@ impl Exec {
 
 /// A hop in which every shard begins the transaction and does nothing: from then on what follows runs at once.
 fn arrival(shards: usize) -> Stage {
-    Stage { works: (0..shards).map(|shard| (ShardId(shard as u16), Work::Nothing)).collect(), last: false }
+    Stage { works: on_all(shards, || Work::Nothing), last: false }
+}
+
+fn on_all(shards: usize, work: impl Fn() -> Work) -> Vec<(ShardId, Work)> {
+    (0..shards).map(|shard| (ShardId(shard as u16), work())).collect()
 }
 
 /// A script that holds all shards. It runs in a step of its caller (`net/scripts.rs`).
@@ -206,12 +210,14 @@ pub struct Scripted {
     command: TxCommand,
     shards: usize,
     arrived: bool,
+    lent: Vec<(ShardId, Box<Loan>)>,
     reply: Option<Output>,
+    is_answered: bool,
 }
 
 impl Scripted {
     pub fn new(command: TxCommand, shards: usize) -> Scripted {
-        Scripted { command, shards, arrived: false, reply: None }
+        Scripted { command, shards, arrived: false, lent: Vec::new(), reply: None, is_answered: false }
     }
 
     /// The script's command.
@@ -219,14 +225,30 @@ impl Scripted {
         &self.command
     }
 
+    /// The shards that other cores have lent for it. The caller gives them back.
+    pub fn take_lent(&mut self) -> Vec<(ShardId, Box<Loan>)> {
+        std::mem::take(&mut self.lent)
+    }
+
     /// The caller has run it.
     pub fn caller_done(&mut self, reply: Output) {
         self.reply = Some(reply);
     }
 
-    fn next(&mut self) -> Next {
+    /// The caller has run it, and has answered the client.
+    pub fn caller_answered(&mut self) {
+        self.caller_done(Output::default());
+        self.is_answered = true;
+    }
+
+    fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next {
         if !std::mem::replace(&mut self.arrived, true) {
-            return Next::Stage(arrival(self.shards));
+            return Next::Stage(Stage { works: on_all(self.shards, || Work::Lend), last: false });
+        }
+        for (owner, part) in parts {
+            if let Part::Lent(loan) = part {
+                self.lent.push((owner, loan.downcast().expect("what is lent is a shard")));
+            }
         }
         if self.reply.is_none() { Next::Caller } else { Next::Done }
     }
@@ -269,6 +291,11 @@ impl Plan {
         matches!(self, Plan::One(single) if single.is_waiting())
     }
 
+    /// Has the client been answered already?
+    pub fn is_answered(&self) -> bool {
+        matches!(self, Plan::Script(script) if script.is_answered)
+    }
+
     /// Writes the transaction's reply.
     pub fn finish(&mut self, protocol: Protocol, out: &mut Output) {
         match self {
@@ -285,7 +312,7 @@ impl Program for Plan {
         match self {
             Plan::One(single) => single.next(parts).map_or(Next::Done, Next::Stage),
             Plan::Exec(exec) => exec.next(parts),
-            Plan::Script(script) => script.next(),
+            Plan::Script(script) => script.next(parts),
             Plan::Snapshot(snapshot) => snapshot.next(),
         }
     }

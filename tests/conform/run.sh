@@ -64,6 +64,8 @@ unit/limits           own      60
 unit/maxmemory        own      300
 unit/memefficiency    own      240
 integration/rdb       own      120
+unit/aofrw            own      240
+integration/aof       own      240
 integration/corrupt-dump own   120
 integration/corrupt-dump-fuzzer own 90
 integration/convert-ziplist-hash-on-load own 30

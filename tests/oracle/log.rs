@@ -4,7 +4,7 @@
 
 use crate::driver::{CONNECTIONS, history};
 use crate::families::FAMILIES;
-use crate::grammar::{Generator, LINES};
+use crate::grammar::{Generator, KEYS, LINES};
 use crate::support::{Client, Options, Protocol, Rng, Server, Value, args, ok, wait_until};
 use crate::{number_from_environment, payloads, reference, seed};
 use std::path::Path;
@@ -42,6 +42,24 @@ const NEWER: &[(u32, &str)] = &[
     (4, "XDELEX $xkey (KEEPREF|DELREF|ACKED) IDS 1 $id"),
 ];
 
+/// Scripts, whose effects are logged and not they: one with the keys that it names, and one that touches another key, for
+/// which its run is undone and begun anew where keys may be elsewhere.
+const SCRIPTS: [&str; 2] = [
+    "redis.call('del', KEYS[1]) redis.call('set', KEYS[1], ARGV[1]) redis.call('append', KEYS[1], 'more')
+     redis.call('pexpire', KEYS[1], 90000000) return redis.pcall('spop', KEYS[2])",
+    "redis.call('del', KEYS[1]) redis.call('rpush', KEYS[1], 'a', 'b', 'c') redis.pcall('xadd', KEYS[2], '*', 'f', 'v')
+     redis.call('del', ARGV[1]) redis.call('lmove', KEYS[1], ARGV[1], 'LEFT', 'RIGHT')
+     return redis.call('incrbyfloat', ARGV[1] .. 'n', '0.5')",
+];
+
+/// Runs one of them.
+fn run_script(client: &mut Client, rng: &mut Rng) {
+    let mut key = || KEYS[rng.below(KEYS.len())];
+    let keys = [key(), key(), key()];
+    let script = SCRIPTS[rng.below(SCRIPTS.len())].as_bytes();
+    client.call(&[b"EVAL", script, b"2", keys[0], keys[1], keys[2]]);
+}
+
 fn logging(options: Options, folder: &Path) -> Options {
     // What is answered is on disk.
     options
@@ -51,8 +69,8 @@ fn logging(options: Options, folder: &Path) -> Options {
         .with("auto-aof-rewrite-percentage", "0")
 }
 
-/// A Redis that has read a copy of the folder's log.
-fn in_redis(redis: &Options, from: &Path) -> Server {
+/// A server that has read a copy of the folder's log.
+fn reading(options: &Options, from: &Path) -> Server {
     let copy = tempfile::tempdir().expect("a temporary folder can be made");
     let (from, to) = (from.join("appendonlydir"), copy.path().join("appendonlydir"));
     std::fs::create_dir(&to).expect("the folder is new");
@@ -60,8 +78,8 @@ fn in_redis(redis: &Options, from: &Path) -> Server {
         let entry = entry.expect("it can be read");
         std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
     }
-    let server = Server::start_with(&logging(redis.clone(), copy.path()));
-    wait_until("Redis has loaded", PATIENCE, || {
+    let server = Server::start_with(&logging(options.clone(), copy.path()));
+    wait_until("the log is loaded", PATIENCE, || {
         server.client(Protocol::Resp2).call("PING") == Value::Simple(b"PONG".to_vec())
     });
     server
@@ -122,7 +140,11 @@ fn redis_repeats_the_log(threads: usize) {
         let seed = if round == 0 { seed } else { seeds.next() };
         eprintln!("CORESHARD_ORACLE_SEED={seed} CORESHARD_ORACLE_ROUNDS=1 CORESHARD_ORACLE_STEPS={length}");
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ours = Server::start_with(&logging(Options::threads(threads), folder.path()));
+        // Every other log is written anew on the way, as commands that make the values.
+        let rewrites = round % 2 == 1;
+        let options =
+            Options::threads(threads).with("aof-use-rdb-preamble", if rewrites { "no" } else { "yes" });
+        let ours = Server::start_with(&logging(options, folder.path()));
         wait_until("the log has begun", PATIENCE, || {
             ours.client(Protocol::Resp2).call("INFO persistence").text().contains("aof_enabled:1")
         });
@@ -134,10 +156,18 @@ fn redis_repeats_the_log(threads: usize) {
         lines.extend([(1, "FLUSHDB"), (1, "SWAPDB 0 1")]);
         let mut generator = Generator::new(seed, lines, payloads.clone());
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| ours.client(Protocol::Resp2)).collect();
-        for step in history(&mut generator, length) {
+        let mut scripts = Rng::new(!seed);
+        let mut observer = ours.client(Protocol::Resp2);
+        for (index, step) in history(&mut generator, length).iter().enumerate() {
+            if rewrites && index == length / 2 {
+                observer.call("BGREWRITEAOF");
+            }
             let client = &mut clients[step.connection];
             if step.name() != "HELLO" {
                 client.call(&step.arguments);
+            }
+            if scripts.one_in(40) {
+                run_script(client, &mut scripts);
             }
         }
         let (begun, mut passed) = (Instant::now(), false);
@@ -145,16 +175,23 @@ fn redis_repeats_the_log(threads: usize) {
             passed |= begun.elapsed() > Duration::from_millis(5);
             passed
         });
-        let theirs = in_redis(&redis, folder.path());
+        wait_until("the rewrite is over", PATIENCE, || {
+            let info = observer.call("INFO persistence").text();
+            info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrite_scheduled:0")
+        });
+        let theirs = reading(&redis, folder.path());
         let complaints: Vec<String> =
             theirs.log().lines().filter(|line| line.contains("CRITICAL")).map(str::to_owned).collect();
         assert!(complaints.is_empty(), "Redis complains: {:#?}", &complaints[..complaints.len().min(5)]);
-        let (ours, theirs) =
-            (contents(&mut ours.client(Protocol::Resp2)), contents(&mut theirs.client(Protocol::Resp2)));
-        let names = |all: &[(String, String)]| all.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&ours), names(&theirs), "the keys");
-        for ((key, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-            assert_eq!(ours, theirs, "{key}");
+        let again = reading(&Options::threads(4 - threads), folder.path());
+        let contents = |server: &Server| contents(&mut server.client(Protocol::Resp2));
+        let ours = contents(&ours);
+        for (reader, got) in [("Redis", contents(&theirs)), ("coreshard", contents(&again))] {
+            let names = |all: &[(String, String)]| all.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+            assert_eq!(names(&ours), names(&got), "the keys in {reader}");
+            for ((key, ours), (_, got)) in ours.iter().zip(&got) {
+                assert_eq!(ours, got, "{key} in {reader}");
+            }
         }
     }
 }

@@ -338,3 +338,134 @@ fn functions_are_known_on_every_core_and_run_like_scripts() {
         c.expect(&["FUNCTION", "LIST"], array::<Value>([]));
     });
 }
+
+/// Scripts that need all cores run on shards that the other cores lend (`net/lend.rs`).
+#[test]
+fn a_pipeline_of_scripts_over_all_shards_is_answered_in_order() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["a", "b", "d"]);
+        let [a, b, d] = [&keys[0][..], &keys[1][..], &keys[2][..]];
+        let source = "local n = redis.call('incr', ARGV[1]) redis.call('rpush', ARGV[2], n) \
+                      if n % 5 == 0 then return redis.call('incr', ARGV[2]) end \
+                      return n + redis.call('mget', ARGV[1], ARGV[3])[1]";
+        let sha = sha_of(&mut c, source);
+        c.expect(&["EVALSHA", &sha, "0", a, b, d], int(2));
+        let mut commands: Vec<Vec<&str>> = Vec::new();
+        for _ in 0..100 {
+            commands.push(vec!["EVALSHA", &sha, "0", a, b, d]);
+            commands.push(vec!["EVALSHA", &sha, "0", a, b, d]);
+            commands.push(vec!["LLEN", b]);
+        }
+        let replies = c.pipeline(&commands);
+        for (at, three) in replies.chunks(3).enumerate() {
+            for (two, reply) in three[..2].iter().enumerate() {
+                let n = (at * 2 + two + 2) as i64;
+                if n % 5 == 0 {
+                    assert!(reply.text().starts_with("WRONGTYPE"), "{reply:?}");
+                } else {
+                    assert_eq!(*reply, int(n * 2));
+                }
+            }
+            assert_eq!(three[2], int(at as i64 * 2 + 3));
+        }
+    });
+}
+
+#[test]
+fn scripts_over_all_shards_of_many_clients_do_not_mix() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let keys = s.keys_apart(4);
+        let source = "for i = 2, #ARGV do redis.call('incr', ARGV[i]) end local seen = redis.call('mget', unpack(ARGV, 2)) \
+                      for i = 2, #seen do if seen[i] ~= seen[1] then return 'torn' end end return seen[1]";
+        let sha = sha_of(&mut c, source);
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                let mut one = s.client();
+                let mut command = vec!["EVALSHA", &sha, "0", "x"];
+                command.extend(keys.iter().map(|key| &key[..]));
+                scope.spawn(move || {
+                    for _ in 0..10 {
+                        let replies = one.pipeline((0..10).map(|_| &command));
+                        assert!(replies.iter().all(|reply| *reply != bulk("torn")), "{replies:?}");
+                    }
+                });
+            }
+            // Plain clients meanwhile, wherever they are.
+            for key in &keys {
+                let mut one = s.client();
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        one.expect_that(&["GET", key], |reply| !reply.is_error());
+                    }
+                });
+            }
+        });
+        for key in &keys {
+            c.expect(&["GET", key], bulk("600"));
+        }
+    });
+}
+
+#[test]
+fn a_script_that_ran_on_other_shards_is_heard_of_there() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let keys = s.keys(["a", "b"]);
+        let [a, b] = [&keys[0][..], &keys[1][..]];
+        s.config("notify-keyspace-events", "KEA");
+        let mut hears = s.client();
+        hears.call(&["PSUBSCRIBE", "__keyspace@0__:*"]);
+        let mut waits: Vec<Client> = [a, b].iter().map(|_| s.client()).collect();
+        for (one, key) in waits.iter_mut().zip([a, b]) {
+            one.send(&["BLPOP", key, "0"]);
+        }
+        wait_until("both wait", std::time::Duration::from_secs(20), || {
+            c.call(&["INFO", "clients"]).text().contains("blocked_clients:2")
+        });
+        let source = "redis.call('rpush', ARGV[1], 'x') redis.call('rpush', ARGV[2], 'y') return 'done'";
+        c.expect(&["EVAL", source, "0", a, b], bulk("done"));
+        waits[0].expect_next(array([bulk(a), bulk("x")]));
+        waits[1].expect_next(array([bulk(b), bulk("y")]));
+        let heard: Vec<Vec<Value>> = (0..6).map(|_| hears.recv().elements()).collect();
+        for key in [a, b] {
+            let channel = bulk(format!("__keyspace@0__:{key}"));
+            let of_key = heard.iter().filter(|message| message[2] == channel);
+            let events: Vec<String> = of_key.map(|message| message[3].text()).collect();
+            assert_eq!(events, ["rpush", "lpop", "del"], "{key}");
+        }
+        s.config("notify-keyspace-events", "");
+    });
+}
+
+#[test]
+fn a_script_over_all_shards_that_does_not_end_gives_them_back() {
+    with_server(Options::threads, |s| {
+        if s.server().threads() == 1 {
+            return;
+        }
+        let keys = s.keys_apart(2);
+        let source = "for _, key in ipairs(ARGV) do redis.call('get', key) end \
+                      while true do redis.call('get', ARGV[1]) end";
+        let mut busy = s.client();
+        let mut others: Vec<Client> = (0..6).map(|_| s.client()).collect();
+        busy.send(&["EVAL", source, "0", &keys[0], &keys[1]]);
+        let patience = std::time::Duration::from_millis(200);
+        wait_until("the script is killed", std::time::Duration::from_secs(20), || {
+            let mut killed = false;
+            others.retain_mut(|other| {
+                other.send(&["SCRIPT", "KILL"]);
+                let reply = other.recv_within(patience);
+                killed |= reply == Some(ok());
+                reply.is_some()
+            });
+            killed
+        });
+        let reply = busy.recv();
+        assert!(reply.is_error(), "{reply:?}");
+        for key in &keys {
+            busy.expect(&["SET", key, "v"], ok());
+        }
+    });
+}

@@ -95,7 +95,7 @@ pub fn xadd(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
             Some(_) => break NewId::of(args.take()?)?,
         }
     };
-    let trimming = options.finish(ctx.shard.settings.encodings.stream_node_entries, true)?;
+    let trimming = options.finish(&ctx.shard.settings, true)?;
     let strings = Strings { argv: args.argv(), first: args.argv().len() - args.left() };
     if args.left() < 2 || args.left() % 2 == 1 {
         return Err(CommandError::WrongArity("xadd"));

@@ -95,7 +95,9 @@ pub fn xclaim(
             let Some(entry) = log.get(id) else {
                 if group.acknowledge(id) {
                     changes += 1;
-                    did.acknowledged.push(id);
+                    if is_logged {
+                        did.acknowledged.push(id);
+                    }
                 }
                 continue;
             };

@@ -337,7 +337,7 @@ fn read_group(
             begin(reply);
             begin_stream(key, reply);
         };
-        did.is_new = group.consumer_index(reader.consumer).is_none();
+        did.is_new = is_logged && group.consumer_index(reader.consumer).is_none();
         if let From::After(id) = from {
             has_read = true;
             let consumer = consumer_of(group, reader.consumer, now_ms, note);
@@ -405,7 +405,9 @@ fn read_group(
                 }
                 None => {
                     group.acknowledge(id);
-                    did.acknowledged.push(id);
+                    if is_logged {
+                        did.acknowledged.push(id);
+                    }
                 }
             }
         }

@@ -5,8 +5,8 @@ use super::say::{Forgotten, say_ids};
 use crate::commands::collection::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
-use crate::shard::Event;
 use crate::shard::log::Log;
+use crate::shard::{Event, Settings};
 use crate::types::DbIndex;
 use crate::types::number::parse_i64;
 use crate::types::stream::{Stream, StreamId, Threshold, Trim};
@@ -99,8 +99,11 @@ impl TrimOptions {
     }
 
     /// What they ask for together; `None` when they do not ask for trimming.
-    pub fn finish(&self, node_entries: usize, is_add: bool) -> Result<Option<(Trim, Refs)>, CommandError> {
+    ///
+    /// Redis: who repeats a log does not look at LIMIT, which its logs have where it makes no sense.
+    pub fn finish(&self, settings: &Settings, is_add: bool) -> Result<Option<(Trim, Refs)>, CommandError> {
         let refs = self.refs.unwrap_or_default();
+        let node_entries = settings.encodings.stream_node_entries;
         let Some(threshold) = self.threshold else {
             return match self.limit {
                 Some(0) if is_add => Err(LIMIT_WITHOUT_TILDE),
@@ -111,6 +114,7 @@ impl TrimOptions {
             };
         };
         let limit = match self.limit {
+            _ if settings.replaying => 0,
             Some(_) if !self.approximate => return Err(LIMIT_WITHOUT_TILDE),
             Some(limit) => limit,
             None if !self.approximate => 0,
@@ -204,9 +208,8 @@ pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
             return Err(CommandError::Syntax);
         }
     }
-    let node_entries = ctx.shard.settings.encodings.stream_node_entries;
     let (how, refs) = options
-        .finish(node_entries, false)?
+        .finish(&ctx.shard.settings, false)?
         .ok_or(CommandError::Line("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
     let is_logged = ctx.is_logged();
     let trimmed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {

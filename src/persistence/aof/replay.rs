@@ -467,9 +467,13 @@ pub fn complaint(error: &[u8], command: &str) -> String {
     )
 }
 
-/// Does a command change what is loaded? Others, which a log has no reason to hold, are passed over.
+/// Does a command change what is loaded? Others, which a log has no reason to hold, are passed over. PFCOUNT keeps what
+/// it counted in the value.
 fn is_repeated(entry: &Entry) -> bool {
-    entry.is_write || entry.is_script || entry.row.flags.has(Flags::WRITE) || entry.full_name == "script|load"
+    entry.is_write
+        || entry.is_script
+        || entry.row.flags.has(Flags::WRITE)
+        || matches!(entry.full_name, "script|load" | "pfcount")
 }
 
 /// Reads until the buffer is full or the file ends.

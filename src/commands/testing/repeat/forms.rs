@@ -122,6 +122,22 @@ fn streams_tell_what_was_given_to_whom() {
 }
 
 #[test]
+fn trimming_as_redis_logs_it_is_repeated() {
+    let mut node = super::Node::new(1, super::FAMILIES);
+    let mut ask = |line: &str| {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        String::from_utf8(node.run(&words)).unwrap()
+    };
+    for id in 1..=9 {
+        ask(&format!("XADD x {id} f v"));
+    }
+    let line = "XTRIM x MAXLEN = 2 LIMIT 5";
+    assert!(ask(line).starts_with("-ERR syntax error"));
+    node.shards[0].settings.replaying = true;
+    assert_eq!(node.run(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>()), b":7\r\n");
+}
+
+#[test]
 fn over_shards_everyone_says_its_own_part() {
     check(
         3,
