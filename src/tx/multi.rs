@@ -210,6 +210,7 @@ pub struct Scripted {
     command: TxCommand,
     shards: usize,
     arrived: bool,
+    asked: bool,
     lent: Vec<(ShardId, Box<Loan>)>,
     reply: Option<Output>,
     is_answered: bool,
@@ -217,7 +218,8 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn new(command: TxCommand, shards: usize) -> Scripted {
-        Scripted { command, shards, arrived: false, lent: Vec::new(), reply: None, is_answered: false }
+        let (arrived, asked, is_answered) = (false, false, false);
+        Scripted { command, shards, arrived, asked, lent: Vec::new(), reply: None, is_answered }
     }
 
     /// The script's command.
@@ -243,6 +245,11 @@ impl Scripted {
 
     fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next {
         if !std::mem::replace(&mut self.arrived, true) {
+            return Next::Stage(arrival(self.shards));
+        }
+        // Not before it has begun everywhere: who lends waits in place, and may be the one on whom a transaction before
+        // this one waits.
+        if !std::mem::replace(&mut self.asked, true) {
             return Next::Stage(Stage { works: on_all(self.shards, || Work::Lend), last: false });
         }
         for (owner, part) in parts {

@@ -84,3 +84,28 @@ fn a_client_that_leaves_right_after_watch_is_forgotten() {
         c.expect(&["EXEC"], array([ok()]));
     });
 }
+
+#[test]
+fn scripts_that_hold_all_shards_and_transactions_before_them_do_not_wait_for_each_other() {
+    each_placement(|s| {
+        let keys = s.keys(["a", "b", "c"]);
+        let (server, protocol) = (s.server(), s.protocol());
+        let script =
+            format!("for _, key in ipairs {{'{}'}} do redis.call('SET', key, 1) end", keys.join("', '"));
+        std::thread::scope(|scope| {
+            for client in 0..6 {
+                let (keys, script) = (&keys, &script);
+                scope.spawn(move || {
+                    let mut c = server.client(protocol);
+                    for _ in 0..30 {
+                        match client % 3 {
+                            0 => c.expect(&["EVAL", script, "0"], nil()),
+                            1 => c.expect(&["MSET", &keys[0], "1", &keys[1], "2", &keys[2], "3"], ok()),
+                            _ => drop(c.call(&["RENAME", &keys[1], &keys[2]])),
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
