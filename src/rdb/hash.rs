@@ -19,7 +19,7 @@ use super::target::Target;
 use super::write::Writer;
 use super::{ziplist, zipmap};
 use crate::types::hash::{Form, HashView};
-use crate::types::listpack::Listpack;
+use crate::types::listpack::{Listpack, ListpackRef};
 use crate::types::raw::table::Ttl;
 use crate::types::{Encodings, Hash};
 
@@ -31,17 +31,15 @@ const DEADLINE_MAX_MS: u64 = (1 << 48) - 1;
 /// One that is a listpack with room for deadlines and has none is written as one without, which all versions read.
 pub fn kind_of(hash: HashView<'_>, target: Target) -> u8 {
     let has_deadlines = target.dropping_at_ms().is_none() && hash.has_deadlines();
-    match (hash.as_listpack(), has_deadlines) {
-        (Some((Form::Pairs, pack)), _) | (Some((Form::Triples, pack)), false) => {
-            match target.wants_ziplists() {
-                true if ziplist::fits(pack) => kind::HASH_ZIPLIST,
-                true => kind::HASH,
-                false => kind::HASH_LISTPACK,
-            }
-        }
-        (Some((Form::Triples, _)), true) => kind::HASH_LISTPACK_EX,
-        (Some((Form::Wide, _)) | None, false) => kind::HASH,
-        (Some((Form::Wide, _)) | None, true) => kind::HASH_METADATA,
+    match (hash.form(), has_deadlines) {
+        (Some(Form::Pairs), _) | (Some(Form::Triples), false) => match target.wants_ziplists() {
+            true if ziplist::fits(ListpackRef::new(&hash.body())) => kind::HASH_ZIPLIST,
+            true => kind::HASH,
+            false => kind::HASH_LISTPACK,
+        },
+        (Some(Form::Triples), true) => kind::HASH_LISTPACK_EX,
+        (Some(Form::Wide) | None, false) => kind::HASH,
+        (Some(Form::Wide) | None, true) => kind::HASH_METADATA,
     }
 }
 
@@ -57,9 +55,13 @@ pub fn write(writer: &mut Writer, hash: HashView<'_>) {
         }
         _ => 0,
     };
-    match (kind_of(hash, writer.target), hash.as_listpack()) {
-        (kind::HASH_LISTPACK, Some((Form::Pairs, pack))) => writer.string(&pack.to_redis()),
-        (kind::HASH_ZIPLIST, Some((Form::Pairs, pack))) => writer.string(&ziplist::write(pack)),
+    match (kind_of(hash, writer.target), hash.form()) {
+        (kind::HASH_LISTPACK, Some(Form::Pairs)) => {
+            writer.string(&ListpackRef::new(&hash.body()).to_redis());
+        }
+        (kind::HASH_ZIPLIST, Some(Form::Pairs)) => {
+            writer.string(&ziplist::write(ListpackRef::new(&hash.body())));
+        }
         (of @ (kind::HASH_LISTPACK | kind::HASH_ZIPLIST), _) => {
             let mut pack = Listpack::new();
             hash.for_each(now_ms, |field, value, _| {

@@ -32,9 +32,10 @@ pub fn kind_of(value: &ValueRef<'_, Value>, target: Target) -> u8 {
             set::kind_of(Set::view_packed(*form, bytes), target)
         }
         ValueRef::Heap(Value::Set(value)) => set::kind_of(value.view(), target),
-        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
-            hash::kind_of(Hash::view_packed(*form, bytes), target)
-        }
+        ValueRef::Packed(
+            form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped),
+            bytes,
+        ) => hash::kind_of(Hash::view_packed(*form, bytes), target),
         ValueRef::Heap(Value::Hash(value)) => hash::kind_of(value.view(), target),
         ValueRef::Heap(Value::Stream(_)) => stream::kind_of(target),
     }
@@ -44,9 +45,10 @@ pub fn kind_of(value: &ValueRef<'_, Value>, target: Target) -> u8 {
 pub fn is_lost(value: &ValueRef<'_, Value>, target: Target) -> bool {
     let Some(now_ms) = target.dropping_at_ms() else { return false };
     match value {
-        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
-            hash::is_over(Hash::view_packed(*form, bytes), now_ms)
-        }
+        ValueRef::Packed(
+            form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped),
+            bytes,
+        ) => hash::is_over(Hash::view_packed(*form, bytes), now_ms),
         ValueRef::Heap(Value::Hash(value)) => hash::is_over(value.view(), now_ms),
         _ => false,
     }
@@ -66,7 +68,10 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
             set::write(writer, Set::view_packed(*form, bytes));
         }
         ValueRef::Heap(Value::Set(value)) => set::write(writer, value.view()),
-        ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide), bytes) => {
+        ValueRef::Packed(
+            form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped),
+            bytes,
+        ) => {
             hash::write(writer, Hash::view_packed(*form, bytes));
         }
         ValueRef::Heap(Value::Hash(value)) => hash::write(writer, value.view()),
@@ -78,12 +83,14 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {
         kind::STRING => Ok(string(reader.string()?)),
-        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => set::read(reader, of).map(taken),
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => {
+            set::read(reader, of).map(Collection::into_taken)
+        }
         kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
-            list::read(reader, of).map(taken)
+            list::read(reader, of).map(Collection::into_taken)
         }
         kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
-            zset::read(reader, of).map(taken)
+            zset::read(reader, of).map(Collection::into_taken)
         }
         kind::HASH
         | kind::HASH_ZIPMAP
@@ -92,19 +99,11 @@ pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, 
         | kind::HASH_METADATA
         | kind::HASH_LISTPACK_EX
         | kind::HASH_METADATA_PRE_GA
-        | kind::HASH_LISTPACK_EX_PRE_GA => hash::read(reader, of).map(taken),
+        | kind::HASH_LISTPACK_EX_PRE_GA => hash::read(reader, of).map(Collection::into_taken),
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
-            stream::read(reader, of).map(taken)
+            stream::read(reader, of).map(Collection::into_taken)
         }
         other => Err(RdbError::UnknownType(other)),
-    }
-}
-
-/// A collection where it lives: beside its key when it is small.
-fn taken<C: Collection>(made: C) -> TakenValue<Value> {
-    match made.packed() {
-        Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => TakenValue::Packed(form, bytes.to_vec()),
-        _ => TakenValue::Heap(made.into_value()),
     }
 }
 

@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use super::effects::Event;
 use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
+use crate::types::Collection;
+use crate::types::collection::Shortened;
 use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
-use crate::types::{Collection, Value};
 
 /// A heap value in its small form goes back into its entry at this size, well below the size at which it leaves it, so
 /// that one element more or less does not move it to and fro.
@@ -197,8 +198,12 @@ fn run_on_heap<C: Collection, R>(
         && let Some((form, bytes)) = value.packed()
         && bytes.len() <= RETURN_BYTES
     {
-        let bytes: SmallVec<[u8; RETURN_BYTES]> = bytes.into();
-        edit.set(NewValue::Packed(form, &bytes));
+        let mut short = Shortened::new();
+        let form = value.shorten(&mut short).unwrap_or_else(|| {
+            short = bytes.into();
+            form
+        });
+        edit.set(NewValue::Packed(form, &short));
     }
     Opened::Ran { result, emptied, expire_at_ms }
 }
@@ -211,17 +216,12 @@ fn earlier(before: Option<u64>, after: Option<u64>) -> Option<u64> {
 
 /// Shows a collection as the value it is stored as: inside the entry when it fits.
 fn with_new<C: Collection, R>(made: C, store: impl FnOnce(NewValue<'_>) -> R) -> R {
+    let mut short = Shortened::new();
+    if let Some(form) = made.shorten(&mut short) {
+        return store(NewValue::Packed(form, &short));
+    }
     match made.packed() {
         Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => store(NewValue::Packed(form, bytes)),
         _ => store(NewValue::Value(made.into_value())),
-    }
-}
-
-/// What a collection is stored as when it moves as a whole (RESTORE, COPY).
-pub fn taken<C: Collection>(made: C) -> crate::types::raw::table::TakenValue<Value> {
-    use crate::types::raw::table::TakenValue;
-    match made.packed() {
-        Some((form, bytes)) if bytes.len() <= VALUE_INLINE_MAX => TakenValue::Packed(form, bytes.to_vec()),
-        _ => TakenValue::Heap(made.into_value()),
     }
 }

@@ -20,6 +20,8 @@ pub enum Packed {
     HashEx = 5,
     /// As `Hash`, of one that clients are told is a hash table: it has few fields, but longer ones than listpacks may.
     HashWide = 6,
+    /// As `Hash`, the fields' names kept elsewhere: the number of its shape, then the values.
+    HashShaped = 7,
 }
 
 impl Packed {
@@ -34,6 +36,7 @@ impl Packed {
             4 => Packed::ZSet,
             5 => Packed::HashEx,
             6 => Packed::HashWide,
+            7 => Packed::HashShaped,
             other => panic!("no packed form has number {other}"),
         }
     }
@@ -44,7 +47,7 @@ impl Packed {
         match self {
             Packed::List => Kind::List,
             Packed::IntSet | Packed::Set => Kind::Set,
-            Packed::Hash | Packed::HashEx | Packed::HashWide => Kind::Hash,
+            Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped => Kind::Hash,
             Packed::ZSet => Kind::ZSet,
         }
     }
@@ -56,7 +59,7 @@ impl Packed {
             Packed::List => "quicklist",
             Packed::IntSet => "intset",
             Packed::Set | Packed::HashWide => "hashtable",
-            Packed::Hash | Packed::ZSet => "listpack",
+            Packed::Hash | Packed::HashShaped | Packed::ZSet => "listpack",
             Packed::HashEx => "listpackex",
         }
     }

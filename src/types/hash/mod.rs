@@ -3,6 +3,7 @@
 //! | held as                                  | form           | OBJECT ENCODING |
 //! |------------------------------------------|----------------|-----------------|
 //! | listpack: field, value, ...              | [`Form::Pairs`]   | listpack     |
+//! | in an entry: values, names kept in common | [`Form::Pairs`]  | listpack     |
 //! | listpack: field, value, deadline, ...    | [`Form::Triples`] | listpackex   |
 //! | listpack: field, value, ..., outgrown    | [`Form::Wide`]    | hashtable    |
 //! | table                                    | big            | hashtable       |
@@ -19,6 +20,7 @@
 //! where no shard is (RESTORE), and move between shards as they are.
 
 mod big;
+mod shape;
 mod small;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ mod view;
 
 use std::sync::Arc;
 
+use super::collection::Shortened;
 use super::raw::table::Ttl;
 use super::{Collection, Encodings, Kind, Packed, Value};
 use big::{Big, Dying};
@@ -260,7 +263,7 @@ impl Hash {
     /// The hash whose listpack this is, its fields known to be distinct; `triples` tells which form it has.
     pub fn from_listpack(pack: super::listpack::Listpack, triples: bool) -> Hash {
         let form = if triples { Form::Triples } else { Form::Pairs };
-        Hash { body: Body::Small(Small { form, pack }) }
+        Hash { body: Body::Small(Small::new(form, pack)) }
     }
 }
 
@@ -270,7 +273,7 @@ impl Collection for Hash {
 
     #[inline]
     fn view_packed(form: Packed, bytes: &[u8]) -> HashView<'_> {
-        HashView::small(Form::of(form), bytes)
+        HashView::packed(form, bytes)
     }
 
     #[inline]
@@ -283,13 +286,21 @@ impl Collection for Hash {
     }
 
     fn unpack(form: Packed, bytes: &[u8]) -> Hash {
-        Hash { body: Body::Small(Small::unpack(Form::of(form), bytes)) }
+        Hash { body: Body::Small(Small::unpack(form, bytes)) }
     }
 
     #[inline]
     fn packed(&self) -> Option<(Packed, &[u8])> {
         match &self.body {
             Body::Small(small) => Some((small.form.packed(), small.pack.body())),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn shorten(&self, into: &mut Shortened) -> Option<Packed> {
+        match &self.body {
+            Body::Small(small) => small.shorten(into),
             _ => None,
         }
     }

@@ -3,6 +3,8 @@
 use super::super::listpack::{Element, Listpack, ListpackRef};
 use super::super::raw::table::Ttl;
 use super::super::{Encodings, Packed};
+use super::shape::{self, NO_SHAPE, Shape};
+use crate::types::collection::Shortened;
 
 /// How fields lie in a listpack.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -29,7 +31,7 @@ impl Form {
     #[inline]
     pub(super) fn of(packed: Packed) -> Form {
         match packed {
-            Packed::Hash => Form::Pairs,
+            Packed::Hash | Packed::HashShaped => Form::Pairs,
             Packed::HashEx => Form::Triples,
             Packed::HashWide => Form::Wide,
             other => unreachable!("{other:?} is no hash"),
@@ -52,15 +54,39 @@ const WIDE_FIELDS: usize = 64;
 const WIDE_BYTES: usize = 4096;
 
 /// A hash that is one listpack.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Small {
     pub form: Form,
+    /// The shape it had when it was taken out of its entry; it may have another one, or none, by now.
+    shape: u16,
     pub pack: Listpack,
 }
 
+impl Default for Small {
+    fn default() -> Small {
+        Small::new(Form::Pairs, Listpack::default())
+    }
+}
+
 impl Small {
-    pub fn unpack(form: Form, bytes: &[u8]) -> Small {
-        Small { form, pack: Listpack::from_body(bytes) }
+    pub fn new(form: Form, pack: Listpack) -> Small {
+        Small { form, shape: NO_SHAPE, pack }
+    }
+
+    pub fn unpack(packed: Packed, bytes: &[u8]) -> Small {
+        if packed == Packed::HashShaped {
+            let (shape, values) = Shape::split(bytes);
+            let pack = shape.lengthen(values);
+            return Small { form: Form::Pairs, shape: shape::number_of(bytes), pack };
+        }
+        Small::new(Form::of(packed), Listpack::from_body(bytes))
+    }
+
+    /// The values alone with the number of their fields' shape, if there is one.
+    #[inline]
+    pub fn shorten(&self, into: &mut Shortened) -> Option<Packed> {
+        let has_shape = self.form == Form::Pairs && shape::shorten(self.pack.body(), self.shape, into);
+        has_shape.then_some(Packed::HashShaped)
     }
 
     #[inline]

@@ -56,6 +56,7 @@ fn word(rng: &mut fastrand::Rng, long: bool) -> Vec<u8> {
 #[test]
 fn it_agrees_with_a_map_through_all_its_forms() {
     let mut forms = std::collections::HashSet::new();
+    let mut shaped = 0;
     for seed in 0..30 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let limits = if seed % 2 == 0 { TIGHT } else { DEFAULT };
@@ -129,6 +130,8 @@ fn it_agrees_with_a_map_through_all_its_forms() {
             // Through an entry and back.
             if let Some((form, bytes)) = hash.packed() {
                 assert_eq!(Hash::unpack(form, bytes), hash);
+                // All tests of a process share the room for shapes.
+                shaped += usize::from(step % 25 == 0 && check_short(&hash, &fields));
             }
         }
         let copy = hash.clone();
@@ -144,6 +147,67 @@ fn it_agrees_with_a_map_through_all_its_forms() {
         ("hashtable", true, true),
     ];
     assert!(expected.iter().all(|form| forms.contains(form)), "{forms:?}");
+    assert!(shaped > 0, "some were shown without their names");
+}
+
+/// If a hash has a form without its names, nobody sees a difference. True when it has.
+fn check_short(hash: &Hash, fields: &[Vec<u8>]) -> bool {
+    let mut short = Shortened::new();
+    let Some(form) = (0..17).find_map(|_| hash.shorten(&mut short)) else { return false };
+    let (long, view) = (hash.view(), Hash::view_packed(form, &short));
+    assert!(short.len() <= 512 && form.kind() == Kind::Hash);
+    assert_eq!(Hash::unpack(form, &short), *hash);
+    assert_eq!((view.len(), view.live_len(7), view.is_empty()), (long.len(), long.len(), false));
+    assert_eq!((view.form(), view.encoding()), (long.form(), long.encoding()));
+    assert_eq!(view.body(), long.body());
+    assert_eq!((view.next_deadline(), view.has_deadlines(), view.is_big()), (None, false, false));
+    let mut near = 0;
+    for field in fields {
+        assert_eq!(view.get(field, 0).map(text), long.get(field, 0).map(text));
+        assert_eq!(view.get_near(&mut near, field, 0).map(text), long.get(field, 0).map(text));
+        assert_eq!(view.deadline(field, 0), long.deadline(field, 0));
+    }
+    let (mut shown, mut near) = (Vec::new(), 0);
+    view.for_each(0, |field, value, _| shown.push((text(field), text(value))));
+    for (field, value) in &shown {
+        assert_eq!(view.get_near(&mut near, field, 0).map(text).as_ref(), Some(value));
+    }
+    let (mut theirs, mut scanned) = (Vec::new(), Vec::new());
+    long.for_each(0, |field, value, _| theirs.push((text(field), text(value))));
+    assert_eq!(view.scan(0, 1, 0, |field, value| scanned.push((text(field), text(value)))), 0);
+    assert!(shown == theirs && scanned == theirs);
+    let random = view.random(0, &mut || 1 << 40).map(|(field, value)| (text(field), text(value)));
+    assert!(shown.contains(&random.expect("it is not empty")));
+    true
+}
+
+#[test]
+fn hashes_of_one_kind_are_written_without_their_names() {
+    let names: Vec<Vec<u8>> = (0..5).map(|number| format!("field:{number:02}").into_bytes()).collect();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut made = |short: &mut Shortened| {
+        let values: Vec<Vec<u8>> = (0..5).map(|_| (0..16).map(|_| rng.u8(b'a'..=b'z')).collect()).collect();
+        let mut hash = Hash::default();
+        hash.set_all(names.iter().zip(&values).map(|(name, value)| (&name[..], &value[..])), &DEFAULT);
+        hash.shorten(short)
+    };
+    let mut short = Shortened::new();
+    (0..50).position(|_| made(&mut short).is_some()).expect("soon");
+    for _ in 0..100 {
+        assert_eq!(made(&mut short), Some(Packed::HashShaped));
+        assert_eq!(short.len(), 2 + 5 * 18, "the number of the shape and the values");
+    }
+    // Changed, it is of its kind as long as it has the same fields.
+    let mut hash = Hash::unpack(Packed::HashShaped, &short);
+    hash.set(b"field:03", b"12", Ttl::Clear, &DEFAULT);
+    assert_eq!(hash.shorten(&mut short), Some(Packed::HashShaped));
+    assert!(check_short(&hash, &names));
+    hash.set(b"another", b"12", Ttl::Clear, &DEFAULT);
+    assert_eq!(hash.shorten(&mut short), None);
+    hash.remove(b"another");
+    assert_eq!(hash.shorten(&mut short), Some(Packed::HashShaped));
+    hash.set(b"field:01", b"v", Ttl::Set(5), &DEFAULT);
+    assert_eq!(hash.shorten(&mut short), None, "deadlines have no place in it");
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use super::super::listpack::ListpackRef;
 use super::super::raw::table::{EntryRef, Table};
 use super::big::text_of;
+use super::shape::Shape;
 use super::small::{deadline, deadline_of};
 use super::{Form, LongValue, Text};
+use crate::types::Packed;
 use crate::types::draw::below;
+use std::borrow::Cow;
 
 /// A hash, to be read. Fields whose deadlines are not after the given time are not seen; 0 sees all.
 #[derive(Clone, Copy)]
@@ -14,6 +17,8 @@ pub struct HashView<'a>(Held<'a>);
 #[derive(Clone, Copy)]
 enum Held<'a> {
     Small(Form, ListpackRef<'a>),
+    /// Pairs, the names apart.
+    Shaped(&'static Shape, ListpackRef<'a>),
     Big(&'a Table<LongValue>),
 }
 
@@ -28,6 +33,16 @@ impl<'a> HashView<'a> {
         HashView(Held::Small(form, ListpackRef::new(body)))
     }
 
+    /// Of bytes that lie in an entry.
+    #[inline]
+    pub(super) fn packed(packed: Packed, bytes: &'a [u8]) -> HashView<'a> {
+        if packed == Packed::HashShaped {
+            let (shape, values) = Shape::split(bytes);
+            return HashView(Held::Shaped(shape, values));
+        }
+        HashView::small(Form::of(packed), bytes)
+    }
+
     #[inline]
     pub(super) fn big(table: &'a Table<LongValue>) -> HashView<'a> {
         HashView(Held::Big(table))
@@ -37,6 +52,7 @@ impl<'a> HashView<'a> {
     pub fn encoding(&self) -> &'static str {
         match self.0 {
             Held::Small(form, _) => form.packed().encoding(),
+            Held::Shaped(..) => Form::Pairs.packed().encoding(),
             Held::Big(_) => "hashtable",
         }
     }
@@ -46,11 +62,21 @@ impl<'a> HashView<'a> {
         matches!(self.0, Held::Big(_))
     }
 
-    /// The listpack, if it is one, and its form.
-    pub fn as_listpack(&self) -> Option<(Form, ListpackRef<'a>)> {
+    /// The form of its listpack, if it is one.
+    pub fn form(&self) -> Option<Form> {
         match self.0 {
-            Held::Small(form, pack) => Some((form, pack)),
+            Held::Small(form, _) => Some(form),
+            Held::Shaped(..) => Some(Form::Pairs),
             Held::Big(_) => None,
+        }
+    }
+
+    /// The listpack's body; nothing of a table.
+    pub fn body(&self) -> Cow<'a, [u8]> {
+        match self.0 {
+            Held::Small(_, pack) => Cow::Borrowed(pack.body()),
+            Held::Shaped(shape, values) => Cow::Owned(shape.lengthen(values).into_body()),
+            Held::Big(_) => Cow::Borrowed(&[]),
         }
     }
 
@@ -59,6 +85,7 @@ impl<'a> HashView<'a> {
     pub fn len(&self) -> usize {
         match self.0 {
             Held::Small(form, pack) => pack.len() / form.step(),
+            Held::Shaped(shape, _) => shape.len(),
             Held::Big(table) => table.len(),
         }
     }
@@ -66,6 +93,7 @@ impl<'a> HashView<'a> {
     pub fn is_empty(&self) -> bool {
         match self.0 {
             Held::Small(_, pack) => pack.is_empty(),
+            Held::Shaped(shape, _) => shape.len() == 0,
             Held::Big(table) => table.is_empty(),
         }
     }
@@ -86,6 +114,7 @@ impl<'a> HashView<'a> {
     pub fn may_have_due(&self, now_ms: u64) -> bool {
         match self.0 {
             Held::Small(form, _) => form == Form::Triples,
+            Held::Shaped(..) => false,
             Held::Big(table) => table.next_deadline().is_some_and(|at| at <= now_ms),
         }
     }
@@ -96,7 +125,7 @@ impl<'a> HashView<'a> {
             Held::Small(Form::Triples, pack) => {
                 pack.iter().skip(2).step_by(3).filter_map(|(_, element)| deadline_of(element)).min()
             }
-            Held::Small(..) => None,
+            Held::Small(..) | Held::Shaped(..) => None,
             Held::Big(table) => table.next_deadline(),
         }
     }
@@ -104,7 +133,7 @@ impl<'a> HashView<'a> {
     /// Has any field a deadline?
     pub fn has_deadlines(&self) -> bool {
         match self.0 {
-            Held::Small(..) => self.next_deadline().is_some(),
+            Held::Small(..) | Held::Shaped(..) => self.next_deadline().is_some(),
             Held::Big(table) => table.expires_count() > 0,
         }
     }
@@ -133,6 +162,14 @@ impl<'a> HashView<'a> {
                 }
                 Some(value.into())
             }
+            Held::Shaped(shape, values) => {
+                // `near` is the index of a field, and where its value begins.
+                let (near_index, near_at) = (*near >> 16, *near & 0xffff);
+                let index = shape.index_of(near_index, field)?;
+                let at = if index == near_index { near_at } else { values.offset_of(index)? };
+                *near = (index + 1) << 16 | values.after(at);
+                values.at(at).map(Text::from)
+            }
             Held::Big(table) => {
                 let entry = find(table, field)?;
                 is_live(entry.expire_at_ms(), now_ms).then(|| text_of(entry))
@@ -149,6 +186,10 @@ impl<'a> HashView<'a> {
                     Form::Triples => deadline(pack, pack.after(pack.after(at))),
                     Form::Pairs | Form::Wide => None,
                 }
+            }
+            Held::Shaped(shape, _) => {
+                shape.index_of(0, field)?;
+                None
             }
             Held::Big(table) => find(table, field)?.expire_at_ms(),
         };
@@ -172,6 +213,11 @@ impl<'a> HashView<'a> {
                     show(field.into(), value.into(), deadline);
                 }
             }
+            Held::Shaped(shape, values) => {
+                for ((_, field), (_, value)) in shape.names().iter().zip(values.iter()) {
+                    show(field.into(), value.into(), None);
+                }
+            }
             Held::Big(table) => {
                 for entry in table.iter() {
                     let deadline = entry.expire_at_ms();
@@ -192,7 +238,7 @@ impl<'a> HashView<'a> {
         mut show: impl FnMut(Text<'_>, Text<'_>),
     ) -> u64 {
         match self.0 {
-            Held::Small(..) => {
+            Held::Small(..) | Held::Shaped(..) => {
                 self.for_each(now_ms, |field, value, _| show(field, value));
                 0
             }

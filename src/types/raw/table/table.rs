@@ -444,7 +444,7 @@ impl<T> Table<T> {
             self.bits += 1;
         }
         let upper_prefix = prefix | 1 << (63 - depth);
-        let half = len / 2 + len / 32;
+        let half = len / 2;
         let lower = Segment::boxed(half, depth + 1, prefix, self.epoch, &mut self.usage);
         let upper = Segment::boxed(half, depth + 1, upper_prefix, self.epoch, &mut self.usage);
         // SAFETY: all three are valid. Who writes has shown the segment to a walk before, so this is a formality.

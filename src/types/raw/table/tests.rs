@@ -592,3 +592,24 @@ proptest! {
         prop_assert_eq!(Rc::strong_count(&pair.token), 1);
     }
 }
+
+/// Bytes per key beyond the entry itself, at several moments of the table's growth.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn index_and_room_take_few_bytes_per_key() {
+    for (value_len, ttl, bound) in [(16, 0, 7.0), (64, 0, 8.4), (64, 6, 8.0), (142, 0, 10.3)] {
+        let mut table = Table::<Vec<u8>>::new(Hasher::from_seed(1));
+        let entry_bytes = 4 + 16 + value_len + ttl;
+        for number in 0..140_000u64 {
+            let key = format!("key:{number:012}");
+            let hash = table.hasher().hash(key.as_bytes());
+            let ttl = if ttl > 0 { Ttl::Set(1_000_000 + number) } else { Ttl::Clear };
+            let value = vec![7; value_len];
+            table.replace(hash, key.as_bytes(), Value::Bytes(&value), ttl, Access::Set(0));
+            if number >= 60_000 && number % 5000 == 0 {
+                let above = table.usage().total_bytes() as f64 / table.len() as f64 - entry_bytes as f64;
+                assert!(above < bound, "{above:.2} bytes above {entry_bytes} with {number} keys");
+            }
+        }
+    }
+}
