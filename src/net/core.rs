@@ -617,7 +617,11 @@ impl Handler for Core {
         }
         let mut more = !has_slices || self.shard.has_background();
         if more {
+            // Otherwise the allocator would give back all that is dropped in one call, which takes long.
+            let drops = !self.shard.graveyard.is_empty();
+            let direct = drops.then(crate::sys::memory::DirectPurge::begin);
             more = self.shard.background(self.now_ms, budget_us);
+            drop(direct);
             self.background_ran(clock::cycles() - begun, before);
         }
         crate::tx::finish::finish(&mut self.shard);

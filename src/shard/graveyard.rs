@@ -10,13 +10,9 @@
 //! eviction of a big value cause more evictions. Instead a write that must make room drops a slice first when much waits
 //! (see `evict`).
 //!
-//! The pages go back to the system as they become free ([`DirectPurge`]): the allocator would collect them, and give all
-//! of them back in one call that takes long.
-//!
 //! A collection goes element by element ([`Value::drop_some`]); a string's single allocation in one call.
 
 use super::pins::Pins;
-use crate::sys::memory::DirectPurge;
 use crate::types::Value;
 use crate::types::raw::table::Doomed;
 
@@ -97,10 +93,6 @@ impl Graveyard {
 
     /// Drops about `max_keys` keys, or a few megabytes of values. True when more remains.
     pub fn drop_some(&mut self, max_keys: usize) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let _direct = DirectPurge::begin();
         let (mut keys, mut dropped_bytes) = (0, 0);
         while keys < max_keys.max(1)
             && dropped_bytes < SLICE_BYTES

@@ -36,9 +36,10 @@ impl Print {
                 of_set(Set::view_packed(form, bytes))
             }
             ValueRef::Heap(Value::Set(value)) => of_set(value.view()),
-            ValueRef::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped), bytes) => {
-                of_hash(Hash::view_packed(form, bytes), now_ms)
-            }
+            ValueRef::Packed(
+                form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped),
+                bytes,
+            ) => of_hash(Hash::view_packed(form, bytes), now_ms),
             ValueRef::Heap(Value::Hash(value)) => of_hash(value.view(), now_ms),
             ValueRef::Heap(Value::Stream(value)) => of_stream(value, of != kind::STREAM_LISTPACKS),
         }

@@ -47,7 +47,10 @@ fn mix_entry(digest: &mut Digest, entry: &EntryView<'_>) {
         ValueView::Heap(Value::Set(set)) => mix_set(digest, set.view()),
         ValueView::Packed(form @ Packed::ZSet, bytes) => mix_zset(digest, ZSet::view_packed(form, bytes)),
         ValueView::Heap(Value::ZSet(zset)) => mix_zset(digest, zset.view()),
-        ValueView::Packed(form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped), bytes) => {
+        ValueView::Packed(
+            form @ (Packed::Hash | Packed::HashEx | Packed::HashWide | Packed::HashShaped),
+            bytes,
+        ) => {
             mix_hash(digest, Hash::view_packed(form, bytes));
         }
         ValueView::Heap(Value::Hash(hash)) => mix_hash(digest, hash.view()),
