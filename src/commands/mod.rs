@@ -23,6 +23,7 @@ pub mod part;
 pub mod pop_first;
 pub mod rebuild;
 pub mod sets;
+pub mod sliced;
 pub mod sort;
 pub mod spec;
 pub mod streams;

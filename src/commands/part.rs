@@ -1,6 +1,7 @@
 //! What one shard's part of a command returns to its coordinator: owned values, so that they may cross cores.
 
 use super::error::CommandError;
+use super::sliced::Slices;
 use super::spec::Gathered;
 use crate::resp::Output;
 use crate::shard::Moved;
@@ -27,6 +28,8 @@ pub enum Part {
     /// Optional byte strings, such as values per key.
     Strings(Vec<Option<Vec<u8>>>),
     Moved(Option<Box<Moved>>),
+    /// There is much to do: the shard goes on with it in slices, and what comes of that is the part.
+    Slices(Box<Slices>),
     /// The whole shard, until it is given back: known to `tx`.
     Lent(Box<dyn std::any::Any + Send>),
     /// A reply, or a piece of one.
@@ -42,4 +45,28 @@ pub enum Part {
     },
     /// The replies of a group of commands of one EXEC: index of the command, its reply.
     Replies(Vec<(usize, Output)>),
+}
+
+impl Part {
+    /// Does it go on in slices?
+    #[inline]
+    pub fn is_sliced(&self) -> bool {
+        match self {
+            Part::Slices(_) => true,
+            Part::Returned(returned) => matches!(returned.0, Part::Slices(_)),
+            _ => false,
+        }
+    }
+
+    /// What goes on in slices, and what its hop was lent.
+    pub fn into_slices(self) -> Option<(Box<Slices>, Option<Gathered>)> {
+        match self {
+            Part::Slices(slices) => Some((slices, None)),
+            Part::Returned(returned) => match *returned {
+                (Part::Slices(slices), got) => Some((slices, Some(got))),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::context::Ctx;
 use super::error::CommandError;
 use super::keys_of::KeysAt;
+use super::sliced::Slices;
 use crate::commands::Part;
 use crate::resp::{Argv, Reply};
 
@@ -350,6 +351,8 @@ pub enum Outcome {
     /// Nothing is there yet: the client waits for its keys, and the command runs again when one may serve it. No reply
     /// is written.
     Block(Box<Block>),
+    /// There is much to do: the core goes on with it in slices. No reply is written.
+    Slices(Box<Slices>),
 }
 
 /// A handler that has its shard and all its keys on it.

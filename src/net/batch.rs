@@ -77,6 +77,8 @@ pub enum Control {
     Ask { slot: u32, row: RowId, asker: Asker, request: Arc<Request> },
     /// The answer.
     Answer { slot: u32, part: Part },
+    /// A client of the sender is gone that had commands under way here; of the token only the client counts.
+    Left(Token),
     /// These keys are no longer watched by a client.
     Unwatch(Vec<WatchedKey>),
     /// A line for the receiver's monitors.

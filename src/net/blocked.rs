@@ -304,6 +304,7 @@ impl Core {
             self.had_nothing(id);
             return true;
         }
+        debug_assert!(!matches!(did, Did::Sliced(_)), "what may wait for keys is no long work");
         if did.is_ok() || !self.count_error_reply(row, &output, 0) {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Of(origin, client.id), argv, ran);

@@ -29,6 +29,7 @@ use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
 use super::shared::Shared;
+use super::sliced::Sliced;
 use super::tracking::Caches;
 use crate::commands::CommandTable;
 use crate::config::{Config, id};
@@ -72,6 +73,8 @@ pub struct Core {
     pub coordinator: Coordinator<Plan>,
     /// Clients, of any core, that wait at keys of this shard.
     pub blocked: Blocked,
+    /// Commands that go on in slices.
+    pub sliced: Sliced,
     pub broadcasts: Vec<Option<Broadcast>>,
 
     pub clients: Clients,
@@ -204,6 +207,7 @@ impl Core {
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
+        self.shard.settings.slices_above = self.sliced.above;
         self.shard.settings.skip_checksums = self.skip_checksums;
         self.shard.notice(super::settings::notice_wants(&self.config));
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
@@ -314,6 +318,9 @@ impl Core {
             self.forget_tracking(client.id, conn, &tracking);
         }
         self.forget_target(client.id);
+        if client.outstanding > 0 {
+            self.leave_slices(conn, client.outstanding_at);
+        }
         if client.stall == super::client::Stall::Paused {
             self.paused.retain(|known| *known != conn);
         }
@@ -461,7 +468,7 @@ impl Core {
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
-            background: self.shard.has_background(),
+            background: self.shard.has_background() || self.sliced.has_work(),
             deadline_ns: deadlines.into_iter().flatten().min(),
             stop: self.shared.stop.load(Ordering::Relaxed),
         }
@@ -499,6 +506,7 @@ impl Core {
             held: HashMap::default(),
             coordinator,
             blocked: Blocked::default(),
+            sliced: Sliced::default(),
             broadcasts: Vec::new(),
             clients: Clients::default(),
             subscriptions: Subscriptions::new(shared.presence.clone(), me.index()),
@@ -606,9 +614,25 @@ impl Handler for Core {
         self.shard.now_ms = self.now_ms;
         self.shard.tracking.writer = ClientId(0);
         let (begun, before) = (clock::cycles(), self.shard.stats);
-        let more = self.shard.background(self.now_ms, budget.as_micros() as u64);
-        self.background_ran(clock::cycles() - begun, before);
+        let mut budget_us = budget.as_micros() as u64;
+        let has_slices = self.sliced.has_work();
+        if has_slices {
+            // Half for each.
+            budget_us /= 2;
+        }
+        let mut more = !has_slices || self.shard.has_background();
+        if more {
+            // Otherwise the allocator would give back all that is dropped in one call, which takes long.
+            let drops = !self.shard.graveyard.is_empty();
+            let direct = drops.then(crate::sys::memory::DirectPurge::begin);
+            more = self.shard.background(self.now_ms, budget_us);
+            drop(direct);
+            self.background_ran(clock::cycles() - begun, before);
+        }
         crate::tx::finish::finish(&mut self.shard);
+        if has_slices {
+            more |= self.run_slices(budget_us * 1000);
+        }
         self.follow_up();
         more
     }

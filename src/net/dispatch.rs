@@ -584,6 +584,7 @@ impl Core {
                 return;
             }
             Did::Failed => false,
+            Did::Sliced(slices) => return self.slice_here(conn, row, argv, slices),
             Did::Blocked(block) => {
                 let token = await_token(client, self.me);
                 client.stall = Stall::Blocked;
@@ -650,11 +651,13 @@ impl Core {
         argv: Argv<'_>,
     ) {
         let intents = self.intents_of(self.table.entry(row), argv);
-        *self.held.entry((from, token.index, token.generation)).or_insert(0) += 1;
+        let held = self.held.entry((from, token.index, token.generation)).or_insert(0);
+        *held += 1;
+        let may_overtake = *held == 1;
         let request = Request::from(argv);
         let work = ShardWork::Command { token, row, db, client, request };
         let id = self.draw_number();
-        self.queue.schedule_behind(id, from, intents, Armed { work, conclude: true });
+        self.queue.schedule_behind(id, from, intents, may_overtake, Armed { work, conclude: true });
     }
 
     /// Runs a command that needs this core, or nothing at all.

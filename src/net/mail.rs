@@ -119,6 +119,11 @@ impl Core {
                 self.block(from, command.token, command.client, waiting, block);
                 continue;
             }
+            if let Did::Sliced(slices) = did {
+                let RemoteCommand { token, row, db, client, .. } = *command;
+                self.slice_for(from, token, row, db, client, argv, slices);
+                continue;
+            }
             let (ok, reply_bytes) = (did.is_ok(), replies.output.len() - before);
             replies.end(command.token);
             if ok || !self.count_error_reply(command.row, &replies.output, at) {
@@ -220,6 +225,7 @@ impl Core {
     fn take_control(&mut self, io: &mut dyn NetIo, from: ShardId, control: Control) {
         match control {
             Control::Adopt(socket) => self.adopt(io, socket),
+            Control::Left(token) => self.drop_slices(from, token),
             Control::Ask { slot, row, asker, request } => {
                 let part = self.ask_here(io, row, asker, request.argv());
                 self.batch_to(from).control.push(Control::Answer { slot, part });
@@ -373,8 +379,8 @@ impl Core {
     }
 
     /// Runs what heads this shard's queue, as long as its work has arrived.
-    fn run_queue(&mut self) {
-        while let Some(runnable) = self.queue.take_head() {
+    pub(super) fn run_queue(&mut self) {
+        while let Some(runnable) = self.queue.take_head().or_else(|| self.queue.take_overtaking()) {
             self.run_queued(runnable);
         }
         self.serve_held_back();
@@ -395,6 +401,10 @@ impl Core {
             }
             ShardWork::Tx { slot, client, work } => {
                 let mut done = Vec::new();
+                let hop = match &work {
+                    Work::Hop { command, .. } => Some(command.clone()),
+                    _ => None,
+                };
                 self.log_enter(tx);
                 let part = run_work(&mut self.shard, self.table, client, work, &mut done)
                     .unwrap_or_else(|error| Part::Failed(Box::new(error)));
@@ -403,6 +413,12 @@ impl Core {
                 if self.shard.has_news() {
                     self.tell_news();
                 }
+                let part = match (part.is_sliced(), hop) {
+                    (true, Some(command)) => {
+                        return self.slice_hop(tx, origin, (slot, conclude), client, command, part);
+                    }
+                    _ => part,
+                };
                 if conclude {
                     self.conclude(tx);
                 }
@@ -415,9 +431,9 @@ impl Core {
                 self.post_one(origin, TxMessage::Scheduled { tx, accepted: true, watched_unchanged });
             }
             ShardWork::Command { token, row, db, client, request } => {
-                self.queue.release(tx);
                 let table = self.table;
                 if table.entry(row).is_script {
+                    self.queue.release(tx);
                     let (caller, argv) = (Caller::Of(origin, client.id), request.argv());
                     self.run_script_for(origin, token, ScriptCall { row, db, view: client, caller, argv });
                     return self.unhold(origin, token);
@@ -426,6 +442,10 @@ impl Core {
                 self.start_clock();
                 let did =
                     run_here(&mut self.shard, table.entry(row), db, client, request.argv(), &mut output);
+                if let Did::Sliced(slices) = did {
+                    return self.slice_queued(tx, origin, token, row, db, client, request, slices);
+                }
+                self.queue.release(tx);
                 if let Did::Blocked(block) = did {
                     self.block(origin, token, client, command_of(row, db, request), block);
                     return self.unhold(origin, token);
@@ -451,7 +471,7 @@ impl Core {
     }
 
     /// A transaction is over on this shard: what it did takes its place in the log.
-    fn conclude(&mut self, tx: TxId) {
+    pub(super) fn conclude(&mut self, tx: TxId) {
         if let Some(writers) = self.queue.release(tx)
             && let Some(log) = &mut self.shard.log
         {
@@ -459,7 +479,7 @@ impl Core {
         }
     }
 
-    fn unhold(&mut self, from: ShardId, token: Token) {
+    pub(super) fn unhold(&mut self, from: ShardId, token: Token) {
         let name = (from, token.index, token.generation);
         let count = self.held.get_mut(&name).expect("a queued command is counted");
         *count -= 1;

@@ -25,6 +25,7 @@ pub mod replay;
 pub mod scripts;
 pub mod settings;
 pub mod shared;
+mod sliced;
 pub mod tracking;
 
 pub use self::core::Core;

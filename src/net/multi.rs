@@ -251,10 +251,19 @@ fn exec_block(
     let (db, view, protocol) = (client.db, client.view(), client.protocol);
     let watched = std::mem::take(&mut client.watched);
     let mut steps = core.steps_of(*multi, db);
+    let has_script = steps.iter().any(|step| core.table.entry(step.command.row).is_script);
+    let alone = core.shared.shards == 1 && has_script;
+    if alone {
+        // A script runs here or nowhere.
+        core.end_all_slices();
+        core.step_transactions(io);
+    }
     let claims = core.claims_of(&mut steps, &watched);
     let here = claims.iter().all(|(shard, _)| *shard == core.me)
         && !steps.iter().any(|step| core.asks_other_cores(step))
-        && claims.iter().all(|(_, claim)| core.queue.is_idle() || !core.queue.conflict(&claim.intents));
+        && claims
+            .iter()
+            .all(|(_, claim)| alone || core.queue.is_idle() || !core.queue.conflict(&claim.intents));
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
         if unchanged {

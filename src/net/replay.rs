@@ -14,7 +14,7 @@ use crate::resp::Output;
 use crate::runtime::face::{ListenerKind, NetIo, Socket};
 use crate::shard::Settings;
 use crate::shard::notices::NoticeWants;
-use crate::tx::execute::{Did, run_here};
+use crate::tx::execute::{Did, run_here, to_its_end};
 use crate::tx::message::Commands;
 
 /// `proto-max-bulk-len` while a log is loaded, unless more is configured.
@@ -97,7 +97,9 @@ impl Core {
             let entry = table.entry(command.row);
             let argv = commands.argv(command);
             // A command that would wait has nothing to wait for.
-            let did = run_here(&mut self.shard, entry, command.db, command.client, argv, &mut out);
+            let (db, client) = (command.db, command.client);
+            let did = run_here(&mut self.shard, entry, db, client, argv, &mut out);
+            let did = to_its_end(did, &mut self.shard, entry, db, client, argv, &mut out);
             if matches!(did, Did::Failed) {
                 self.shared.durable.log(level::WARNING, complaint(&out.bytes, entry.full_name));
             }

@@ -47,7 +47,7 @@ use crate::shard::{Event, Moved, ValueView};
 use crate::sys::clock;
 use crate::tx::Claim;
 use crate::tx::Route;
-use crate::tx::execute::{Did, run_admitted, run_work, write_error};
+use crate::tx::execute::{Did, run_whole, run_work_whole, write_error};
 use crate::tx::finish::finish_command;
 use crate::tx::intents::Mode;
 use crate::tx::log::Repeat;
@@ -107,6 +107,9 @@ impl Core {
         wide: Option<TxRef>,
         out: &mut Output,
     ) -> ScriptDid {
+        if self.shared.shards == 1 && !self.sliced.is_empty() {
+            self.end_all_slices();
+        }
         let mut cache = self.scripts.take().unwrap_or_default();
         let result = self.run_script_with(&mut cache, io, call, wide, out);
         self.scripts = Some(cache);
@@ -596,7 +599,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             }
         }
         let begun = clock::cycles();
-        let did = run_admitted(&mut self.core.shard, entry, self.db, view, argv, out);
+        let did = run_whole(&mut self.core.shard, entry, self.db, view, argv, out);
         if let Did::Blocked(block) = &did {
             // Redis: nothing waits within a script.
             block.when_over.write(&mut Reply::new(out, view.protocol));
@@ -804,7 +807,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         for (on, work) in here {
             let mut done = Vec::new();
             self.core.loans.swap(on, &mut self.core.shard);
-            let part = run_work(&mut self.core.shard, self.core.table, client, work, &mut done)
+            let part = run_work_whole(&mut self.core.shard, self.core.table, client, work, &mut done)
                 .unwrap_or_else(|error| Part::Failed(Box::new(error)));
             self.core.loans.swap(on, &mut self.core.shard);
             self.core.ran_in_work(me, client.id, done);

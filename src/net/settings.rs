@@ -17,6 +17,7 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         lfu_log_factor: config.integer(id::LFU_LOG_FACTOR) as u32,
         lfu_decay_minutes: config.integer(id::LFU_DECAY_TIME) as u32,
         max_bulk_bytes: config.memory(id::PROTO_MAX_BULK_LEN) as usize,
+        slices_above: crate::shard::pins::SLICES_ABOVE,
         skip_checksums: false,
         active_expire: active_expire && !paused,
         stands_still: paused,

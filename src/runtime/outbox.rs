@@ -10,6 +10,9 @@ use super::pool::Pool;
 
 /// Chunks one send carries at most; the kernel refuses more than 1024 pieces.
 pub const FLIGHT_CHUNKS: usize = 256;
+/// Bytes after which a flight takes no further chunk: a send of all that a long reply has would copy for milliseconds,
+/// and its core does nothing else meanwhile.
+pub const FLIGHT_BYTES: usize = 256 * 1024;
 
 /// The output of one connection.
 #[derive(Default)]
@@ -51,10 +54,17 @@ impl Outbox {
     pub fn launch(&mut self) -> bool {
         if self.flying.is_empty() {
             debug_assert!(self.landed == 0 && self.offset == 0);
-            if self.queued.len() <= FLIGHT_CHUNKS {
+            let mut bytes = 0;
+            let fits = self.queued.iter().take(FLIGHT_CHUNKS).take_while(|chunk| {
+                let before = bytes;
+                bytes += chunk.bytes().len();
+                before < FLIGHT_BYTES
+            });
+            let count = fits.count();
+            if count == self.queued.len() {
                 mem::swap(&mut self.queued, &mut self.flying);
             } else {
-                self.flying.extend(self.queued.drain(..FLIGHT_CHUNKS));
+                self.flying.extend(self.queued.drain(..count));
             }
         }
         !self.flying.is_empty()
@@ -142,6 +152,23 @@ mod tests {
 
     fn flight(outbox: &Outbox) -> Vec<u8> {
         outbox.pieces().collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_flight_takes_no_more_than_a_core_may_copy_at_once() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        let long = vec![7; FLIGHT_BYTES / 2];
+        (0..5).for_each(|_| outbox.push(shared(&long, 0, long.len()), &mut pool));
+        outbox.push(shared(&[8; 3 * FLIGHT_BYTES], 0, 3 * FLIGHT_BYTES), &mut pool);
+        let mut flights = Vec::new();
+        while outbox.launch() {
+            flights.push(outbox.flight_bytes());
+            outbox.land(&mut pool);
+        }
+        // A chunk is never cut.
+        let (half, whole) = (FLIGHT_BYTES / 2, FLIGHT_BYTES);
+        assert_eq!(flights, [whole, whole, half + 3 * whole]);
+        assert!(outbox.is_empty());
     }
 
     #[test]

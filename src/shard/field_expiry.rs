@@ -17,6 +17,8 @@ use crate::types::{Collection, DbIndex, Hash, Kind, Value};
 
 /// What a hash that is entered takes, with the slack of the two structures.
 const ENTRY_BYTES: isize = 56;
+/// How long the fields of a hash stay that is read in slices, before they are looked at again.
+const READ_WAIT_MS: u64 = 10;
 /// Hashes looked at for every one that is entered: what is stale never exceeds what is not for long.
 const SWEPT_PER_ENTRY: usize = 2;
 
@@ -125,6 +127,10 @@ impl Keyspace<'_> {
     /// Removes about `budget` fields of a hash that are due, naming them; how many.
     fn expire_fields_of(&mut self, key: &[u8], budget: usize, gone: &mut dyn FnMut(&[u8])) -> usize {
         let now_ms = self.due_ms();
+        if !self.graveyard.pins.is_empty() && self.is_read_in_slices(key) {
+            self.fields_expire_at(key, now_ms + READ_WAIT_MS);
+            return 0;
+        }
         let changed = self.change::<Hash, _>(key, false, |hash, note| {
             let (expired, more) = hash.expire_due(now_ms, budget, gone);
             if expired > 0 {
@@ -141,6 +147,15 @@ impl Keyspace<'_> {
             self.fields_expire_at(key, at);
         }
         expired
+    }
+}
+
+impl Keyspace<'_> {
+    fn is_read_in_slices(&self, key: &[u8]) -> bool {
+        match self.db.table.find(self.hash(key), key).map(|entry| entry.value()) {
+            Some(ValueView::Heap(value)) => self.graveyard.pins.holds(value),
+            _ => false,
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //!
 //! A collection goes element by element ([`Value::drop_some`]); a string's single allocation in one call.
 
+use super::pins::Pins;
 use crate::types::Value;
 use crate::types::raw::table::Doomed;
 
@@ -35,6 +36,8 @@ struct Tomb {
 pub struct Graveyard {
     values: Vec<Value>,
     tables: Vec<Tomb>,
+    /// What is not dropped yet because somebody reads it in slices.
+    pub pins: Pins,
     /// Bytes that are still held.
     pub bytes: usize,
     /// Keys whose memory was given back here (INFO's lazyfreed_objects).
@@ -45,6 +48,16 @@ impl Graveyard {
     /// Drops a value now when it is small, later when it is big.
     #[inline]
     pub fn bury(&mut self, value: Value) {
+        if self.pins.is_empty() {
+            return self.bury_unread(value);
+        }
+        if let Some(value) = self.pins.keep(value) {
+            self.bury_unread(value);
+        }
+    }
+
+    #[inline]
+    fn bury_unread(&mut self, value: Value) {
         let bytes = value.heap_bytes();
         if bytes >= SMALL_BYTES {
             self.bytes += bytes;
@@ -58,6 +71,7 @@ impl Graveyard {
         if keys == 0 {
             return;
         }
+        self.pins.lose_all();
         self.bytes += bytes;
         self.tables.push(Tomb { table, bytes });
     }

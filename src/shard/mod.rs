@@ -15,6 +15,7 @@ pub mod keyspace;
 pub mod log;
 pub mod memory;
 pub mod notices;
+pub mod pins;
 #[allow(clippy::module_inception)]
 pub mod shard;
 pub mod slots;

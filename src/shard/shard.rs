@@ -60,6 +60,8 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     pub lfu_decay_minutes: u32,
     pub max_bulk_bytes: usize,
+    /// Commands that would touch more elements than this go on in slices.
+    pub slices_above: usize,
     /// Expire keys without being asked (DEBUG SET-ACTIVE-EXPIRE).
     pub active_expire: bool,
     /// Take payloads of RESTORE whose checksum is wrong (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
@@ -81,6 +83,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             max_bulk_bytes: 512 << 20,
+            slices_above: super::pins::SLICES_ABOVE,
             active_expire: true,
             skip_checksums: false,
             stands_still: false,

@@ -7,6 +7,8 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Size of the huge pages that x86-64 and most aarch64 kernels make of anonymous memory.
 pub const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -130,6 +132,51 @@ pub fn purge() {
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
+/// The allocator's `purge_delay`, which its Rust face has no name for.
+const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+/// How many [`DirectPurge`]s there are.
+static DIRECT_PURGES: AtomicUsize = AtomicUsize::new(0);
+
+/// While it lives, pages that become free go back to the system one by one, as they become free.
+///
+/// The allocator keeps them for a while, in case they are wanted again, and then gives all of them back in one call,
+/// whoever makes it: after gigabytes were dropped that call takes tens of milliseconds. Who drops much, in slices, pays
+/// for it in these slices.
+pub struct DirectPurge(());
+
+impl DirectPurge {
+    pub fn begin() -> DirectPurge {
+        if DIRECT_PURGES.fetch_add(1, Ordering::AcqRel) == 0 {
+            usual_purge_delay();
+            set_purge_delay(0);
+        }
+        DirectPurge(())
+    }
+}
+
+impl Drop for DirectPurge {
+    fn drop(&mut self) {
+        if DIRECT_PURGES.fetch_sub(1, Ordering::AcqRel) == 1 {
+            set_purge_delay(usual_purge_delay());
+        }
+    }
+}
+
+/// In milliseconds, as the allocator's own settings have it.
+fn usual_purge_delay() -> libc::c_long {
+    static USUAL: OnceLock<libc::c_long> = OnceLock::new();
+    // SAFETY: options may be read at any time.
+    *USUAL.get_or_init(|| unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) })
+}
+
+fn set_purge_delay(delay_ms: libc::c_long) {
+    // A delay below zero forbids purging, and zero is what is asked for.
+    if usual_purge_delay() > 0 {
+        // SAFETY: options may be set at any time; of two threads that set one, either is heard.
+        unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, delay_ms) };
+    }
+}
+
 /// The allocator's own account of itself, for people.
 pub fn allocator_stats() -> String {
     unsafe extern "C" fn collect(line: *const libc::c_char, text: *mut libc::c_void) {
@@ -176,6 +223,19 @@ mod tests {
         // SAFETY: as above; nothing whole lies in ten bytes.
         unsafe { advise(region.as_ptr(), 10, Advice::DontNeed).unwrap() };
         assert_eq!(region.as_slice()[0], 1);
+    }
+
+    #[test]
+    fn the_allocator_purges_late_again_after_it_was_asked_to_purge_directly() {
+        // SAFETY: options may be read at any time.
+        let delay = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
+        let usual = usual_purge_delay();
+        assert!(usual > 0, "the option is another one: {usual}");
+        drop(DirectPurge::begin());
+        // Other tests of this process drop in slices too, for a moment.
+        while delay() != usual {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::message::{TxCommand, Work};
 use crate::commands::Part;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
+use crate::commands::sliced::Slices;
 use crate::commands::spec::{FinishFn, Flags, Gathered, Hop, KeyFn, Merge, On, Run};
 use crate::commands::{Args, Block, CommandError, CommandTable, Entry, Outcome};
 use crate::resp::{Argv, Output, Protocol, Reply};
@@ -25,6 +26,8 @@ pub enum Did {
     Failed,
     /// Nothing is written: it waits.
     Blocked(Box<Block>),
+    /// Nothing is written: it goes on in slices.
+    Sliced(Box<Slices>),
 }
 
 impl Did {
@@ -64,7 +67,7 @@ pub fn run_in_block(
     if entry.is_write && shard.over_limit() {
         shard.make_room();
     }
-    let did = run_admitted(shard, entry, db, client, argv, out);
+    let did = run_whole(shard, entry, db, client, argv, out);
     if let Did::Blocked(block) = &did {
         block.when_over.write(&mut Reply::new(out, client.protocol));
     }
@@ -113,9 +116,100 @@ pub fn run_admitted(
             out.shared.truncate(shared);
             Did::Blocked(block)
         }
+        Ok(Outcome::Slices(slices)) => {
+            out.bytes.truncate(bytes);
+            out.shared.truncate(shared);
+            Did::Sliced(slices)
+        }
         Err(error) => {
             out.bytes.truncate(bytes);
             out.shared.truncate(shared);
+            write_error(&error, &mut Reply::new(out, client.protocol));
+            Did::Failed
+        }
+    }
+}
+
+/// The end of what went on in slices: what it still writes, and its effects.
+pub fn finish_slices(
+    shard: &mut Shard,
+    db: DbIndex,
+    client: ClientView,
+    slices: Slices,
+    result: Result<(), CommandError>,
+    repeat: Repeat<'_>,
+) -> (Result<Part, CommandError>, Output) {
+    let done = slices.finish(shard, db, client, result);
+    finish_command(shard, repeat);
+    finish(shard);
+    done
+}
+
+/// A hop's part, with what it was lent.
+pub fn with_lent(part: Result<Part, CommandError>, got: Option<Gathered>) -> Part {
+    match (part, got) {
+        (Ok(part), Some(got)) => Part::Returned(Box::new((part, got))),
+        (Ok(part), None) => part,
+        (Err(error), _) => Part::Failed(Box::new(error)),
+    }
+}
+
+/// As [`run_work`], for those for whom nothing can go on later.
+pub fn run_work_whole(
+    shard: &mut Shard,
+    table: &CommandTable,
+    client: ClientView,
+    work: Work,
+    done: &mut Vec<WhatRan>,
+) -> Result<Part, CommandError> {
+    let db = match &work {
+        Work::Hop { command, .. } => command.db,
+        _ => DbIndex(0),
+    };
+    let part = run_work(shard, table, client, work, done)?;
+    if !part.is_sliced() {
+        return Ok(part);
+    }
+    let Some((slices, got)) = part.into_slices() else { return Ok(Part::Nothing) };
+    let (part, _) = slices.run_to_end(shard, db, client);
+    finish_command(shard, Repeat::State);
+    finish(shard);
+    Ok(with_lent(part, got))
+}
+
+/// As [`run_admitted`], for those for whom nothing can go on later.
+pub fn run_whole(
+    shard: &mut Shard,
+    entry: &Entry,
+    db: DbIndex,
+    client: ClientView,
+    argv: Argv<'_>,
+    out: &mut Output,
+) -> Did {
+    let did = run_admitted(shard, entry, db, client, argv, out);
+    to_its_end(did, shard, entry, db, client, argv, out)
+}
+
+/// Brings a command to its end that would go on in slices.
+#[inline]
+pub fn to_its_end(
+    did: Did,
+    shard: &mut Shard,
+    entry: &Entry,
+    db: DbIndex,
+    client: ClientView,
+    argv: Argv<'_>,
+    out: &mut Output,
+) -> Did {
+    let Did::Sliced(slices) = did else { return did };
+    let (result, mut written) = slices.run_to_end(shard, db, client);
+    finish_command(shard, Repeat::Request { entry, db, argv });
+    match result {
+        Ok(_) => {
+            out.append(&mut written);
+            Did::Replied
+        }
+        Err(error) => {
             write_error(&error, &mut Reply::new(out, client.protocol));
             Did::Failed
         }

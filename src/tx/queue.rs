@@ -18,6 +18,10 @@
 //! A command for this shard alone runs at once unless an intent conflicts. Then it joins the queue as a
 //! transaction of one shard with a fresh number, its intents registered, so that whatever comes later and
 //! conflicts with it waits behind it.
+//!
+//! Work may go on for long (a command that runs in slices, [`Queue::goes_on`]). While such work is there, the head of the
+//! queue says nothing about the rest, so whatever conflicts with nothing before it may overtake
+//! ([`Queue::take_overtaking`]), unless it stands behind an earlier command of its own connection.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +38,9 @@ struct Entry<W> {
     /// On how many shards it may write.
     writers: u16,
     granted: bool,
+    /// May be granted later, when what it conflicted with is gone.
+    may_overtake: bool,
+    goes_on: bool,
     /// Work that arrived and waits for the transaction's place in the queue.
     armed: Option<Armed<W>>,
 }
@@ -59,11 +66,13 @@ pub struct Queue<W> {
     intents: Intents,
     entries: BTreeMap<TxId, Entry<W>>,
     begun: TxId,
+    /// How many of the entries go on for long.
+    going_on: usize,
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Queue<W> {
-        Queue { intents: Intents::default(), entries: BTreeMap::new(), begun: TxId(0) }
+        Queue { intents: Intents::default(), entries: BTreeMap::new(), begun: TxId(0), going_on: 0 }
     }
 }
 
@@ -101,7 +110,15 @@ impl<W> Queue<W> {
             return false;
         }
         self.intents.add(&intents);
-        let entry = Entry { origin, intents, writers, granted: !conflicts, armed: None };
+        let entry = Entry {
+            origin,
+            intents,
+            writers,
+            granted: !conflicts,
+            may_overtake: true,
+            goes_on: false,
+            armed: None,
+        };
         let fresh = self.entries.insert(tx, entry);
         assert!(fresh.is_none(), "transaction numbers are unique");
         true
@@ -113,11 +130,56 @@ impl<W> Queue<W> {
     }
 
     /// Schedules work of this shard alone behind everything that is here: it runs when it heads the queue. The number
-    /// must be fresh.
-    pub fn schedule_behind(&mut self, tx: TxId, origin: ShardId, intents: IntentSet, armed: Armed<W>) {
+    /// must be fresh. With `may_overtake` it may run before that, once nothing before it conflicts.
+    pub fn schedule_behind(
+        &mut self,
+        tx: TxId,
+        origin: ShardId,
+        intents: IntentSet,
+        may_overtake: bool,
+        armed: Armed<W>,
+    ) {
         assert!(self.entries.last_key_value().is_none_or(|(last, _)| *last < tx), "the number is fresh");
         self.intents.add(&intents);
-        self.entries.insert(tx, Entry { origin, intents, writers: 0, granted: false, armed: Some(armed) });
+        let armed = Some(armed);
+        let entry =
+            Entry { origin, intents, writers: 0, granted: false, may_overtake, goes_on: false, armed };
+        self.entries.insert(tx, entry);
+    }
+
+    /// Enters a command that began at once, because nothing conflicted, and that goes on. The number must be fresh.
+    pub fn enter_begun(&mut self, tx: TxId, origin: ShardId, intents: IntentSet) {
+        assert!(self.entries.last_key_value().is_none_or(|(last, _)| *last < tx), "the number is fresh");
+        self.intents.add(&intents);
+        let (may_overtake, goes_on) = (false, false);
+        let entry = Entry { origin, intents, writers: 0, granted: true, may_overtake, goes_on, armed: None };
+        self.entries.insert(tx, entry);
+        self.begun = self.begun.max(tx);
+        self.goes_on(tx);
+    }
+
+    /// What `tx` has begun goes on for long: the rest of the queue does not wait for it without need.
+    pub fn goes_on(&mut self, tx: TxId) {
+        let entry = self.entries.get_mut(&tx).expect("what has begun is in the queue");
+        self.going_on += usize::from(!std::mem::replace(&mut entry.goes_on, true));
+    }
+
+    /// Takes work that conflicts with nothing before it, while something goes on for long.
+    pub fn take_overtaking(&mut self) -> Option<Runnable<W>> {
+        if self.going_on == 0 {
+            return None;
+        }
+        let mut before = Intents::default();
+        let mut ready = None;
+        for (tx, entry) in &mut self.entries {
+            entry.granted |= entry.may_overtake && !before.conflict(&entry.intents);
+            if entry.granted && entry.armed.is_some() {
+                ready = Some(*tx);
+                break;
+            }
+            before.add(&entry.intents);
+        }
+        self.take_if_ready(ready?)
     }
 
     /// Gives a scheduled transaction its next work.
@@ -153,6 +215,7 @@ impl<W> Queue<W> {
     pub fn release(&mut self, tx: TxId) -> Option<u16> {
         let entry = self.entries.remove(&tx)?;
         self.intents.remove(&entry.intents);
+        self.going_on -= usize::from(entry.goes_on);
         (entry.writers > 0 && entry.intents.may_write()).then_some(entry.writers)
     }
 }
@@ -206,6 +269,35 @@ mod tests {
         assert!(queue.schedule(TxId(7), ME, on(&[1]), 1));
         assert!(!queue.schedule(TxId(5), ME, on(&[1]), 1));
         assert!(queue.schedule(TxId(6), ME, on(&[2]), 1));
+    }
+
+    #[test]
+    fn what_goes_on_holds_back_only_what_conflicts_with_it() {
+        let mut queue = Queue::default();
+        let armed = |work| Armed { work, conclude: true };
+        queue.enter_begun(TxId(1), ME, on(&[1]));
+        assert!(queue.schedule(TxId(2), ME, on(&[2]), 1));
+        queue.schedule_behind(TxId(3), ME, on(&[2]), true, armed("behind the second"));
+        queue.schedule_behind(TxId(4), ME, on(&[1]), true, armed("behind the first"));
+        queue.schedule_behind(TxId(5), ME, on(&[1, 3]), true, armed("behind the fourth"));
+        queue.schedule_behind(TxId(6), ME, on(&[6]), false, armed("behind its connection's command"));
+        assert_eq!(queue.take_head(), None);
+        assert_eq!(queue.take_overtaking(), None, "the second has no work yet, and stands before the third");
+        queue.arm(TxId(2), "second", true);
+        assert_eq!(queue.take_if_ready(TxId(2)).unwrap().work, "second");
+        queue.release(TxId(2));
+        assert_eq!(queue.take_overtaking().unwrap().work, "behind the second");
+        queue.release(TxId(3));
+        assert_eq!(queue.take_overtaking(), None);
+        queue.release(TxId(1));
+        assert_eq!(queue.take_overtaking(), None, "nothing goes on any more");
+        let order: Vec<_> = std::iter::from_fn(|| {
+            let next = queue.take_head()?;
+            queue.release(next.tx);
+            Some(next.work)
+        })
+        .collect();
+        assert_eq!(order, ["behind the first", "behind the fourth", "behind its connection's command"]);
     }
 
     #[test]

@@ -333,6 +333,7 @@ impl Single {
         };
         match result {
             Ok(Outcome::Done) => Outcome::Done,
+            Ok(Outcome::Slices(_)) => unreachable!("a finish has no value that it could pin"),
             Ok(block) => {
                 out.clear();
                 block

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Hash, List, Set, Stream, ZSet};
+use super::{Collection, Hash, List, Set, Stream, ZSet};
 
 /// The name TYPE shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +66,49 @@ impl Value {
             Value::ZSet(zset) => BOX + zset.heap_bytes(),
             Value::Hash(hash) => BOX + hash.heap_bytes(),
             Value::Stream(stream) => BOX + stream.heap_bytes(),
+        }
+    }
+
+    /// Where it lies: its name as long as it lives, wherever the value itself is moved.
+    pub fn address(&self) -> usize {
+        match self {
+            Value::String(bytes) => Arc::as_ptr(bytes) as usize,
+            Value::List(list) => std::ptr::from_ref::<List>(list) as usize,
+            Value::Set(set) => std::ptr::from_ref::<Set>(set) as usize,
+            Value::ZSet(zset) => std::ptr::from_ref::<ZSet>(zset) as usize,
+            Value::Hash(hash) => std::ptr::from_ref::<Hash>(hash) as usize,
+            Value::Stream(stream) => std::ptr::from_ref::<Stream>(stream) as usize,
+        }
+    }
+
+    /// How many elements, for a value that can be copied in slices; 0 for others.
+    pub fn copied_elements(&self) -> usize {
+        match self {
+            Value::List(list) => list.len(),
+            Value::Set(set) if set.packed().is_none() => set.len(),
+            Value::ZSet(zset) if !zset.is_packed() => zset.len(),
+            Value::Hash(hash) if hash.packed().is_none() => hash.len(),
+            _ => 0,
+        }
+    }
+
+    /// Copies about `count` elements from a place on, 0 the first; the place to go on from, `None` at the end. The copy
+    /// begins as `None`. This value has to have elements that can be copied ([`Value::copied_elements`]), and must not be
+    /// changed in between.
+    pub fn copy_some(&self, copy: &mut Option<Value>, at: u64, count: usize) -> Option<u64> {
+        let copy = copy.get_or_insert_with(|| match self {
+            Value::List(_) => Value::List(Box::default()),
+            Value::Set(_) => Value::Set(Box::new(Set::new_table())),
+            Value::ZSet(_) => Value::ZSet(Box::new(ZSet::new_sorted())),
+            Value::Hash(_) => Value::Hash(Box::new(Hash::new_table())),
+            other => other.clone(),
+        });
+        match (self, copy) {
+            (Value::List(list), Value::List(copy)) => list.copy_some(copy, at, count),
+            (Value::Set(set), Value::Set(copy)) => set.copy_some(copy, at, count),
+            (Value::ZSet(zset), Value::ZSet(copy)) => zset.copy_some(copy, at, count),
+            (Value::Hash(hash), Value::Hash(copy)) => hash.copy_some(copy, at, count),
+            _ => None,
         }
     }
 

@@ -34,6 +34,7 @@ mod scan;
 mod scripts;
 mod server;
 mod sets;
+mod slices;
 mod slowlog;
 mod sort;
 mod streams;

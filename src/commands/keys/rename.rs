@@ -5,11 +5,13 @@
 //! source loses it only when nothing can stop the destination from getting it.
 
 use super::options::{c_int, db_index};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
-use crate::shard::{Event, Moved, Shard};
-use crate::types::DbIndex;
+use crate::shard::{Event, Moved, Shard, ValueView};
+use crate::types::raw::table::TakenValue;
+use crate::types::{DbIndex, Value};
 
 /// The orders of the two keys.
 const SOURCE: usize = 0;
@@ -164,7 +166,69 @@ fn copy_look(
     Ok(Part::Nothing)
 }
 
+/// All of it, on the shard that has both keys.
+pub fn copy(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
+    let (argv, mut got) = (args.argv(), Gathered::default());
+    if let Part::Stop = copy_look(ctx, argv, &[SOURCE, DESTINATION], &mut got)? {
+        reply.int(0);
+        return Ok(Outcome::Done);
+    }
+    let to = (CopyOptions::take(ctx, argv)?.db, argv.get(2).into());
+    if let Some(copying) = Copying::begin(ctx, argv.get(1), Some(to)) {
+        return ctx.in_slices(argv.get(1), copying);
+    }
+    let part = copy_take(ctx, argv, &[SOURCE], &mut got)?;
+    got.hops.push(vec![(ctx.shard.id, part)]);
+    copy_put(ctx, argv, &[DESTINATION], &mut got)?;
+    reply.int(1);
+    Ok(Outcome::Done)
+}
+
+/// The copy of a big value, in the making.
+struct Copying {
+    copy: Option<Value>,
+    at: u64,
+    expire_at_ms: Option<u64>,
+    access: u16,
+    /// Where it goes, when that is here.
+    to: Option<(DbIndex, Box<[u8]>)>,
+}
+
+impl Copying {
+    /// Begins, if it is worth it.
+    fn begin(ctx: &mut Ctx<'_>, key: &[u8], to: Option<(DbIndex, Box<[u8]>)>) -> Option<Copying> {
+        let (access, above) = (ctx.shard.access_clock().fresh(), ctx.shard.settings.slices_above);
+        let mut keys = ctx.keys();
+        let entry = keys.peek(key)?;
+        let ValueView::Heap(value) = entry.value() else { return None };
+        let is_much = value.copied_elements() > above;
+        is_much.then(|| Copying { copy: None, at: 0, expire_at_ms: entry.expire_at_ms(), access, to })
+    }
+}
+
+impl Sliced for Copying {
+    fn step(&mut self, value: &Value, elements: usize, _: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let next = value.copy_some(&mut self.copy, self.at, elements.min(STEP_ELEMENTS));
+        self.at = next.unwrap_or(self.at);
+        Ok(if next.is_some() { Step::More } else { Step::Done })
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<Part, CommandError> {
+        let value = TakenValue::Heap(self.copy.take().expect("there was something to copy"));
+        let moved = Moved { value, expire_at_ms: self.expire_at_ms, access: self.access };
+        let Some((db, key)) = &self.to else { return Ok(Part::Moved(Some(Box::new(moved)))) };
+        ctx.shard.keyspace(*db, true).put(key, moved, Event::COPY_TO);
+        reply.int(1);
+        Ok(Part::Nothing)
+    }
+}
+
 fn copy_take(ctx: &mut Ctx<'_>, argv: Argv<'_>, _: &[usize], _: &mut Gathered) -> Result<Part, CommandError> {
+    if let Some(copying) = Copying::begin(ctx, argv.get(1), None)
+        && let Outcome::Slices(slices) = ctx.in_slices(argv.get(1), copying)?
+    {
+        return Ok(Part::Slices(slices));
+    }
     let access = ctx.shard.access_clock().fresh();
     // As in `rename_take`: it may be gone.
     let Some(copy) = ctx.keys().copy(argv.get(1)) else { return Ok(Part::Stop) };

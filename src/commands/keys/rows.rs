@@ -4,7 +4,7 @@ use super::dump::{dump, restore};
 use super::exist::{del_one, exists_one, touch_one, type_of};
 use super::expire::{expire, expireat, expiretime, persist, pexpire, pexpireat, pexpiretime, pttl, ttl};
 use super::object::{encoding, freq, help, idletime, refcount};
-use super::rename::{COPY, COPY_FINISH, RENAME, RENAME_FINISH, RENAMENX, RENAMENX_FINISH, move_key};
+use super::rename::{COPY, COPY_FINISH, RENAME, RENAME_FINISH, RENAMENX, RENAMENX_FINISH, copy, move_key};
 use super::scan::{keys_each, keys_merge, randomkey_each, randomkey_merge, scan, scan_shard};
 use super::whole::{dbsize_each, flushall_each, flushdb_each, ok_merge, sum_merge, swapdb_each};
 use crate::commands::spec::{Access, Arg, ArgKind, Flags, Group, KeySpec, Merge, Row, Run, Shape};
@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
             Arg::word("replace", "REPLACE").optional(),
         ],
         reply: Shape::Int,
-        run: Run::Hops { here: None, hops: COPY, finish: COPY_FINISH },
+        run: Run::Hops { here: Some(copy), hops: COPY, finish: COPY_FINISH },
         ..Row::BLANK
     },
     Row {

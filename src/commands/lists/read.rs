@@ -2,11 +2,12 @@
 
 use super::{range_of, reply_item};
 use crate::commands::collection::read;
+use crate::commands::sliced::{Sliced, Step, is_full};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
-use crate::types::list::{Item, ListView};
+use crate::types::list::{Item, ListView, Place};
 use crate::types::number::parse_i64;
-use crate::types::{Element, List};
+use crate::types::{Collection, Element, List, Value};
 
 pub fn llen(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let len = read::<List>(&mut ctx.keys(), args.take()?)?.map_or(0, |list| list.len());
@@ -20,18 +21,49 @@ pub fn lrange(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let (key, start, stop) = (args.take()?, args.int()?, args.int()?);
+    let above = ctx.shard.settings.slices_above;
     let mut keys = ctx.keys();
     let Some(list) = read::<List>(&mut keys, key)? else {
         reply.array(0);
         return Ok(Outcome::Done);
     };
     let (start, count) = range_of(start, stop, list.len());
+    if count > above
+        && let ListView::Heap(list) = list
+    {
+        let range = Range { place: list.place(start), left: count, begun: false };
+        return ctx.in_slices(key, range);
+    }
     reply.array(count);
     list.visit(start, count, |item| {
         reply_item(item, reply);
         true
     });
     Ok(Outcome::Done)
+}
+
+/// A long range of a big list.
+struct Range {
+    place: Place,
+    left: usize,
+    begun: bool,
+}
+
+impl Sliced for Range {
+    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let list = List::of(value).ok_or(CommandError::WrongType)?;
+        if !std::mem::replace(&mut self.begun, true) {
+            reply.array(self.left);
+        }
+        let mut shown = 0;
+        list.visit_from(&mut self.place, elements.min(self.left), |item| {
+            reply_item(item, reply);
+            shown += 1;
+            !is_full(reply)
+        });
+        self.left -= shown;
+        Ok(if self.left == 0 { Step::Done } else { Step::More })
+    }
 }
 
 pub fn lindex(

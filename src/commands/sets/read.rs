@@ -3,10 +3,11 @@
 use super::{missing, reply_member};
 use crate::commands::collection::read;
 use crate::commands::cursor::{ElementScan, parse_cursor};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Output, Reply};
-use crate::types::Set;
-use crate::types::set::Needle;
+use crate::types::set::{Needle, SetView};
+use crate::types::{Collection, Set, Value};
 
 pub fn sismember(
     ctx: &mut Ctx<'_>,
@@ -48,11 +49,35 @@ pub fn smembers(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
+    let (key, above) = (args.take()?, ctx.shard.settings.slices_above);
     let mut keys = ctx.keys();
-    let set = read::<Set>(&mut keys, args.take()?)?.unwrap_or(missing());
+    let set = read::<Set>(&mut keys, key)?.unwrap_or(missing());
+    if let SetView::Table(table) = set
+        && table.len() > above
+    {
+        return ctx.in_slices(key, Members { cursor: 0, begun: false });
+    }
     reply.set(set.len());
     set.iter().for_each(|member| reply_member(member, reply));
     Ok(Outcome::Done)
+}
+
+/// All members of a big set.
+struct Members {
+    cursor: u64,
+    begun: bool,
+}
+
+impl Sliced for Members {
+    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let set = Set::of(value).ok_or(CommandError::WrongType)?.view();
+        if !std::mem::replace(&mut self.begun, true) {
+            reply.set(set.len());
+        }
+        let elements = elements.min(STEP_ELEMENTS);
+        self.cursor = set.scan(self.cursor, elements, &mut |member| reply_member(member, reply));
+        Ok(if self.cursor == 0 { Step::Done } else { Step::More })
+    }
 }
 
 pub fn sscan(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {

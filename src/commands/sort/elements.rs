@@ -7,15 +7,26 @@ use crate::commands::{CommandError, Ctx};
 use crate::types::listpack::Element;
 use crate::types::{Kind, List, Set, ZSet};
 
-/// Byte strings in some order.
+/// Elements of a piece, as a power of two.
+const PIECE_SHIFT: usize = 10;
+const PIECE: usize = 1 << PIECE_SHIFT;
+
+/// Byte strings in some order. They lie in pieces, because one array of millions would stall whoever makes it grow, and
+/// whoever drops it.
 #[derive(Default)]
 pub struct Elements {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+    pieces: Vec<Piece>,
+    count: usize,
     /// The order is final, and LIMIT was heeded.
     pub is_final: bool,
     /// They are a set's, in an order of no meaning.
     pub are_unordered: bool,
+}
+
+#[derive(Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Elements {
@@ -25,12 +36,13 @@ impl Elements {
     }
 
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     pub fn get(&self, index: usize) -> &[u8] {
-        let from = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[from..self.ends[index]]
+        let (piece, at) = (&self.pieces[index >> PIECE_SHIFT], index & (PIECE - 1));
+        let from = at.checked_sub(1).map_or(0, |before| piece.ends[before]);
+        &piece.bytes[from..piece.ends[at]]
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
@@ -38,11 +50,21 @@ impl Elements {
     }
 
     pub fn push(&mut self, element: &[u8]) {
-        self.bytes.extend_from_slice(element);
-        self.ends.push(self.bytes.len());
+        if self.count & (PIECE - 1) == 0 {
+            self.pieces.push(Piece::default());
+        }
+        let piece = self.pieces.last_mut().expect("the first element makes the first piece");
+        piece.bytes.extend_from_slice(element);
+        piece.ends.push(piece.bytes.len());
+        self.count += 1;
     }
 
-    fn push_element(&mut self, element: Element<'_>) {
+    /// Drops a piece of what nobody will read again; false when none is left.
+    pub fn drop_some(&mut self) -> bool {
+        self.pieces.pop().is_some()
+    }
+
+    pub fn push_element(&mut self, element: Element<'_>) {
         self.push(element.as_bytes(&mut itoa::Buffer::new()));
     }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The keys of BY and GET are known only when the elements are, and may be anywhere. With one shard [`sort`] does it
-//! all in one go. With several, and patterns that name keys, SORT is a transaction over all of them: elements are read
+//! all in one go, or, when it is only about many elements of one big value, in slices ([`sliced`]). With several, and patterns that name keys, SORT is a transaction over all of them: elements are read
 //! and ordered by the owner of the key, and every shard looks up those names that it owns ([`spread`]).
 
 mod elements;
@@ -14,6 +14,7 @@ mod order;
 mod pattern;
 mod result;
 mod rows;
+mod sliced;
 mod spread;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,9 @@ use crate::resp::Reply;
 pub fn sort(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let argv = args.argv();
     let options = Options::take(argv)?;
+    if let Some(sorting) = sliced::begin(ctx, argv, &options) {
+        return ctx.in_slices(argv.get(1), sorting);
+    }
     let elements = Elements::read(ctx, argv.get(1), &options)?;
     let everything = |_: &[u8]| true;
     let weights = match options.weight_pattern() {

@@ -8,7 +8,7 @@ use super::pattern::Values;
 use crate::commands::CommandError;
 use crate::types::number::{parse_f64, parse_i64};
 
-const NOT_A_NUMBER: CommandError =
+pub const NOT_A_NUMBER: CommandError =
     CommandError::Line("ERR One or more scores can't be converted into double");
 
 /// The elements in order, as far as LIMIT wants them. `weights` are what BY's keys hold.
@@ -75,7 +75,7 @@ fn sort<T>(all: &mut [T], wanted: usize, compare: impl Fn(&T, &T) -> Ordering) {
 /// The number that a text is: what C's `strtod` reads, if that is all of it.
 ///
 /// Redis: nothing is zero, space before a number is skipped, what follows a zero byte is not seen.
-fn score(text: &[u8]) -> Option<f64> {
+pub fn score(text: &[u8]) -> Option<f64> {
     if let Some(value) = parse_i64(text) {
         return Some(value as f64);
     }

@@ -14,7 +14,7 @@ use crate::resp::{Output, Protocol, Reply, Request};
 use crate::shard::effects::Class;
 use crate::shard::memory::MemoryBoard;
 use crate::shard::{Event, Shard};
-use crate::tx::execute::{args_of, run_here, write_error};
+use crate::tx::execute::{args_of, run_here, to_its_end, write_error};
 use crate::types::raw::table::Hasher;
 use crate::types::{DbIndex, ShardId};
 
@@ -73,13 +73,18 @@ impl Bench {
                     match run(&mut ctx, &mut args_of(entry, argv), &mut reply) {
                         Ok(Outcome::Done) => {}
                         Ok(Outcome::Block(block)) => block.when_over.write(&mut reply),
+                        Ok(Outcome::Slices(slices)) => {
+                            out.append(&mut slices.run_to_end(&mut self.shard, DbIndex(0), self.client).1);
+                        }
                         Err(error) => {
                             out.clear();
                             write_error(&error, &mut Reply::new(&mut out, self.client.protocol));
                         }
                     }
                 } else {
-                    run_here(&mut self.shard, entry, DbIndex(0), self.client, argv, &mut out);
+                    let (db, client) = (DbIndex(0), self.client);
+                    let did = run_here(&mut self.shard, entry, db, client, argv, &mut out);
+                    to_its_end(did, &mut self.shard, entry, db, client, argv, &mut out);
                 }
             }
         }

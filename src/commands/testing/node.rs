@@ -8,7 +8,7 @@ use crate::resp::{Output, Request};
 use crate::shard::memory::MemoryBoard;
 use crate::shard::{Placement, Shard};
 use crate::tx::Route;
-use crate::tx::execute::{run_here, run_work, write_error};
+use crate::tx::execute::{run_here, run_work_whole, to_its_end, write_error};
 use crate::tx::message::TxCommand;
 use crate::tx::route::route;
 use crate::tx::single::Single;
@@ -87,7 +87,9 @@ impl Node {
         };
         match to {
             Route::Shard(owner) => {
-                run_here(&mut self.shards[owner.index()], entry, self.db, self.client, argv, out);
+                let shard = &mut self.shards[owner.index()];
+                let did = run_here(shard, entry, self.db, self.client, argv, out);
+                to_its_end(did, shard, entry, self.db, self.client, argv, out);
                 self.collect(owner);
             }
             Route::Local => {
@@ -106,7 +108,7 @@ impl Node {
         while let Some(stage) = single.next(std::mem::take(&mut parts)) {
             for (owner, work) in stage.works {
                 let shard = &mut self.shards[owner.index()];
-                let part = run_work(shard, table, self.client, work, &mut Vec::new());
+                let part = run_work_whole(shard, table, self.client, work, &mut Vec::new());
                 self.collect(owner);
                 parts.push((owner, part.unwrap_or_else(|error| Part::Failed(Box::new(error)))));
             }

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use super::{clamp_ranks, full, lex_range, reply_list, reply_pair, score_range};
 use crate::commands::collection::read;
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
 use crate::shard::Event;
 use crate::types::zset::{LexRange, ScoreRange, ZView};
-use crate::types::{Encodings, ZSet};
+use crate::types::{Collection, Encodings, Value, ZSet};
 
 /// What a range is given by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,17 +121,52 @@ fn run(
 ) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let query = Query::take(args, Fixed { by, reverse, store: false })?;
+    let above = ctx.shard.settings.slices_above;
     let mut keys = ctx.keys();
     let Some(zset) = read::<ZSet>(&mut keys, key)? else {
         reply.array(0);
         return Ok(Outcome::Done);
     };
     let ranks = query.ranks(zset);
+    if ranks.len() > above && matches!(zset, ZView::Sorted(_)) {
+        let (reverse, with_scores) = (query.reverse, query.with_scores);
+        return ctx.in_slices(key, Members { ranks, reverse, with_scores, begun: false });
+    }
     reply_list(ranks.len(), query.with_scores, reply);
     for (member, score) in zset.iter(ranks, query.reverse) {
         reply_pair(member, score, query.with_scores, reply);
     }
     Ok(Outcome::Done)
+}
+
+/// A long range of a big sorted set.
+struct Members {
+    /// Those that are left.
+    ranks: Range<usize>,
+    reverse: bool,
+    with_scores: bool,
+    begun: bool,
+}
+
+impl Sliced for Members {
+    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let zset = ZSet::of(value).ok_or(CommandError::WrongType)?.view();
+        if !std::mem::replace(&mut self.begun, true) {
+            reply_list(self.ranks.len(), self.with_scores, reply);
+        }
+        let count = self.ranks.len().min(elements).min(STEP_ELEMENTS);
+        let now = if self.reverse {
+            let rest = self.ranks.end - count;
+            rest..std::mem::replace(&mut self.ranks.end, rest)
+        } else {
+            let rest = self.ranks.start + count;
+            std::mem::replace(&mut self.ranks.start, rest)..rest
+        };
+        for (member, score) in zset.iter(now, self.reverse) {
+            reply_pair(member, score, self.with_scores, reply);
+        }
+        Ok(if self.ranks.is_empty() { Step::Done } else { Step::More })
+    }
 }
 
 /// One handler per name.

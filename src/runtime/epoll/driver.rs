@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::net::{BELL, Ending, LISTENER, Net};
 use crate::runtime::clock::monotonic_ns;
 use crate::runtime::face::{Closed, ConnId, Handler};
-use crate::runtime::outbox::Outbox;
+use crate::runtime::outbox::{FLIGHT_BYTES, Outbox};
 use crate::runtime::slices::{self, Slices};
 use crate::runtime::socket;
 use crate::runtime::wake::Waker;
@@ -257,11 +257,13 @@ impl<H: Handler> Core<H> {
             let (conn, pool) = self.net.at_with_pool(index);
             conn.writing = false;
             let Some(fd) = &conn.fd else { continue };
-            let mut outcome = Ok(());
-            while !conn.full && conn.outbox.launch() {
+            let (mut outcome, mut written) = (Ok(()), 0);
+            // The others have their turn before the rest of a long reply leaves.
+            while !conn.full && written < FLIGHT_BYTES && conn.outbox.launch() {
                 match write(fd.as_raw_fd(), &conn.outbox) {
                     Ok((count, all)) => {
                         conn.outbox.advance(count, pool);
+                        written += count;
                         conn.full = count < all;
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => conn.full = true,
@@ -282,7 +284,11 @@ impl<H: Handler> Core<H> {
                     }
                 }
                 // The rest leaves when the next edge says that there is room.
-                Ok(()) => {}
+                Ok(()) if conn.full => {}
+                Ok(()) => {
+                    conn.writing = true;
+                    self.net.writes.push(index);
+                }
             }
         }
         // The handler, told that all was sent, may have queued more.

@@ -81,6 +81,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("htstats-key", 3, 3, Word::OfKey(htstats_key)),
     ("sdslen", 3, 3, Word::OfKey(sdslen)),
     ("quicklist-packed-threshold", 3, 3, Word::Here(packed_threshold)),
+    ("slices", 4, 4, Word::Everywhere(slices)),
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
     ("set-skip-checksum-validation", 3, 3, Word::Everywhere(set_skip_checksums)),
     ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
@@ -403,6 +404,17 @@ fn aof_flush_sleep(
     Ok(())
 }
 
+/// Which commands run in slices, and how much a step of theirs does; 0 elements let those under way stand still.
+fn slices(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
+    let count = |at: usize| {
+        let number = parse_i64(argv.get(at)).ok_or(CommandError::NotInteger)?;
+        usize::try_from(number).map_err(|_| CommandError::NotUnsigned)
+    };
+    (core.sliced.above, core.sliced.step_elements) = (count(2)?, count(3)?);
+    core.apply_config();
+    Ok(())
+}
+
 fn set_active_expire(core: &mut Core, _: Asker, argv: Argv<'_>) -> Result<(), CommandError> {
     core.active_expire = parse_i64(argv.get(2)).is_some_and(|value| value != 0);
     core.apply_config();
@@ -504,6 +516,9 @@ fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<()
             "SHARD [<key>]",
             "    Return the number of the shard that owns <key>, or of the shard on whose",
             "    core this connection is.",
+            "SLICES <above> <elements>",
+            "    Run commands in slices that would touch more than <above> elements of a value,",
+            "    about <elements> at a time; with 0 those under way stand still.",
             "SLEEP <seconds>",
             "    Stop the connection's core for <seconds>. Decimals allowed.",
             "STRINGMATCH-LEN <string> <pattern>",

@@ -97,6 +97,14 @@ impl Big {
         (popped.expired, popped.more)
     }
 
+    /// Copies about `count` fields from a cursor on.
+    pub fn copy_some(&self, copy: &mut Big, at: u64, count: usize) -> Option<u64> {
+        let next = self.table.scan(at, count, &mut |entry| {
+            copy.insert(Text::Bytes(entry.key()), text_of(entry), entry.expire_at_ms());
+        });
+        (next != 0).then_some(next)
+    }
+
     /// Gives all fields away to be dropped.
     pub fn die(&mut self) -> Dying {
         let long_bytes = self.table.usage().heap_bytes;

@@ -62,6 +62,17 @@ impl Default for Hash {
 }
 
 impl Hash {
+    /// An empty one in the form of the largest.
+    pub fn new_table() -> Hash {
+        Hash { body: Body::Big(Box::default()) }
+    }
+
+    /// Copies about `count` fields, if both are tables; see [`Value::copy_some`].
+    pub fn copy_some(&self, copy: &mut Hash, at: u64, count: usize) -> Option<u64> {
+        let (Body::Big(from), Body::Big(to)) = (&self.body, &mut copy.body) else { return None };
+        from.copy_some(to, at, count)
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         match &self.body {

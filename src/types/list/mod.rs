@@ -34,4 +34,4 @@ pub use edit::Side;
 pub use limit::NodeLimit;
 pub use nodes::Node;
 pub use quicklist::{End, List};
-pub use view::{Item, ListView};
+pub use view::{Item, ListView, Place};

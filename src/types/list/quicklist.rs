@@ -78,6 +78,18 @@ impl List {
         (0..self.nodes.len()).map(|index| self.nodes.get(index).expect("below the length"))
     }
 
+    /// Copies nodes of about `count` elements, from the node `at` on; see [`Value::copy_some`].
+    pub fn copy_some(&self, copy: &mut List, at: u64, count: usize) -> Option<u64> {
+        let (mut at, mut copied) = (at as usize, 0);
+        while copied < count {
+            let node = self.nodes.get(at)?.clone();
+            copied += node.len();
+            copy.push_node(node);
+            at += 1;
+        }
+        (at < self.nodes.len()).then_some(at as u64)
+    }
+
     #[inline]
     pub fn len(&self) -> usize {
         self.len

@@ -112,7 +112,59 @@ impl Node {
     }
 }
 
+/// A place in a list that is not changed meanwhile, to go on from.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    node: usize,
+    within: usize,
+}
+
 impl List {
+    /// The place of an index; the end for one beyond.
+    pub fn place(&self, index: usize) -> Place {
+        let (node, within) = self.locate(index).unwrap_or((self.nodes.len(), 0));
+        Place { node, within }
+    }
+
+    /// Shows up to `count` elements from a place on, which moves behind them; the visitor may end it by `false`, after
+    /// the element it was shown.
+    pub fn visit_from<'a>(
+        &'a self,
+        place: &mut Place,
+        count: usize,
+        mut visit: impl FnMut(Item<'a>) -> bool,
+    ) {
+        let (mut left, mut goes_on) = (count, true);
+        while left > 0
+            && goes_on
+            && let Some(node) = self.nodes.get(place.node)
+        {
+            let before = place.within;
+            match node {
+                Node::Pack(pack) => {
+                    if let Some(at) = pack.seek(before) {
+                        for (_, element) in pack.as_ref().iter_from(at).take(left) {
+                            place.within += 1;
+                            goes_on = visit(Item::Element(element));
+                            if !goes_on {
+                                break;
+                            }
+                        }
+                    }
+                }
+                Node::Large(bytes) if before == 0 => {
+                    place.within = 1;
+                    goes_on = visit(Item::Large(bytes));
+                }
+                Node::Large(_) => {}
+            }
+            left -= place.within - before;
+            if place.within >= node.len() {
+                *place = Place { node: place.node + 1, within: 0 };
+            }
+        }
+    }
+
     /// The element at an index.
     pub fn get(&self, index: usize) -> Option<Item<'_>> {
         let (node, within) = self.locate(index)?;

@@ -60,6 +60,20 @@ impl Default for Form {
 }
 
 impl Set {
+    /// An empty one in the form of the largest.
+    pub fn new_table() -> Set {
+        Set { form: Form::Table(Box::new(Table::new(Hasher::shared()))) }
+    }
+
+    /// Copies about `count` members, if both are tables; see [`Value::copy_some`].
+    pub fn copy_some(&self, copy: &mut Set, at: u64, count: usize) -> Option<u64> {
+        let (Form::Table(from), Form::Table(to)) = (&self.form, &mut copy.form) else { return None };
+        let next = from.scan(at, count, &mut |entry| {
+            insert_into(to, entry.key());
+        });
+        (next != 0).then_some(next)
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         match &self.form {

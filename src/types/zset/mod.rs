@@ -61,6 +61,22 @@ impl ZSet {
         Some(made)
     }
 
+    /// An empty one in the big form.
+    pub fn new_sorted() -> ZSet {
+        ZSet { form: Form::Sorted(Box::default()) }
+    }
+
+    /// Copies about `count` members, from a rank on, into one in the big form; see [`Value::copy_some`].
+    pub fn copy_some(&self, copy: &mut ZSet, at: u64, count: usize) -> Option<u64> {
+        let Form::Sorted(to) = &mut copy.form else { return None };
+        let end = (at as usize).saturating_add(count);
+        for (member, score) in self.view().iter(at as usize..end, false) {
+            let added = to.add(member.as_bytes(&mut itoa::Buffer::new()), score);
+            added.expect("a copy takes no more ids than what is copied");
+        }
+        (end < self.len()).then_some(end as u64)
+    }
+
     pub fn len(&self) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.len() / 2,
