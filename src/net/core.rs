@@ -212,7 +212,6 @@ impl Core {
         self.shard.notice(super::settings::notice_wants(&self.config));
         self.shard.tracking.bound_to(self.config.integer(id::TRACKING_TABLE_MAX_KEYS) as usize);
         self.output_stall_bytes = self.output_stall_limit();
-        self.log_gate.holds = self.config.choice(id::APPENDFSYNC) == "always";
         if self.me == ShardId(0) {
             self.shared.durable.aof.configure(&self.config);
         }

@@ -1,10 +1,11 @@
-//! A core and the append-only file: what its shard did goes to the writer at the end of a turn, and with
-//! `appendfsync always` replies wait for the disk.
+//! A core and the append-only file: what its shard did goes to the writer at the end of a turn, and replies wait until
+//! it is in the file; with `appendfsync always`, until it is on disk.
 //!
-//! INVARIANT: a reply leaves only when everything that its shards had done before they gave it is on disk, reads included:
-//! nobody sees what a crash could take back. So a batch carries the number of its sender's last chunk, a core keeps the
-//! highest it has seen of every shard, and what it sends waits until the writer has come as far (group commit: the core
-//! goes on with other clients, and one sync answers them all).
+//! INVARIANT: a reply leaves only when the writer has released everything that its shards had done before they gave it,
+//! reads included: nobody sees what the end of the process (with `always`, of the machine) could take back. So a batch
+//! carries the number of its sender's last chunk, a core keeps the highest it has seen of every shard, and what it sends
+//! waits until the writer has come as far (group commit: the core goes on with other clients, and one write, or sync,
+//! answers them all).
 
 use std::collections::VecDeque;
 
@@ -17,7 +18,7 @@ use crate::types::ShardId;
 
 /// Replies of one moment, until the log has come so far.
 struct Held {
-    /// Per shard, the chunk that must be on disk.
+    /// Per shard, the chunk that must be released.
     needs: Box<[u64]>,
     replies: Vec<(ConnId, Output)>,
 }
@@ -26,8 +27,6 @@ struct Held {
 pub struct LogGate {
     /// Which switching off of the log this core has followed.
     generation: u64,
-    /// `appendfsync always`.
-    pub holds: bool,
     /// Per shard, the last chunk that a reply of this core may tell of.
     seen: Box<[u64]>,
     held: VecDeque<Held>,
@@ -35,7 +34,7 @@ pub struct LogGate {
 
 impl LogGate {
     pub fn new(shards: usize) -> LogGate {
-        LogGate { generation: 0, holds: false, seen: vec![0; shards].into(), held: VecDeque::new() }
+        LogGate { generation: 0, seen: vec![0; shards].into(), held: VecDeque::new() }
     }
 }
 
@@ -136,10 +135,10 @@ impl Core {
         *seen = (*seen).max(chunk);
     }
 
-    /// Keeps replies back if what they tell of is not on disk; else returns them.
+    /// Keeps replies back if what they tell of is not released; else returns them.
     #[inline]
     pub(super) fn hold_until_logged(&mut self, conn: ConnId, out: Output) -> Option<Output> {
-        if !self.log_gate.holds || self.shard.log.is_none() || self.is_on_disk(&self.log_gate.seen) {
+        if self.shard.log.is_none() || self.is_released(&self.log_gate.seen) {
             return Some(out);
         }
         self.clients.at(conn.index).held = true;
@@ -151,7 +150,7 @@ impl Core {
         None
     }
 
-    fn is_on_disk(&self, needs: &[u64]) -> bool {
+    fn is_released(&self, needs: &[u64]) -> bool {
         let aof = &self.shared.durable.aof;
         needs.iter().enumerate().all(|(shard, &chunk)| aof.released(ShardId(shard as u16)) >= chunk)
     }
@@ -161,10 +160,10 @@ impl Core {
         self.log_gate
             .held
             .front()
-            .is_some_and(|first| self.shard.log.is_none() || self.is_on_disk(&first.needs))
+            .is_some_and(|first| self.shard.log.is_none() || self.is_released(&first.needs))
     }
 
-    /// Sends what is on disk now.
+    /// Sends what is released now.
     #[inline]
     pub(super) fn send_held(&mut self, io: &mut dyn NetIo) {
         while self.may_send_held() {

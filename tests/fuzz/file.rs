@@ -137,7 +137,10 @@ fn load(bytes: &[u8]) -> Result<usize, String> {
                 let access = entry.idle_seconds.map_or(clock.fresh(), |seconds| clock.with_idle(seconds));
                 let expire_at_ms = entry.expire_at_ms.map(|at| at.max(0) as u64);
                 let mut space = shard.keyspace(DbIndex(entry.db as u16), false);
-                keys += usize::from(space.load(&entry.key, Moved { value, expire_at_ms, access }, true));
+                if !space.load(&entry.key, Moved { value, expire_at_ms, access }, false) {
+                    return Err("a key is there twice".to_owned());
+                }
+                keys += 1;
             }
             Record::End { .. } => return Ok(keys),
             _ => {}

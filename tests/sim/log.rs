@@ -24,14 +24,16 @@ pub struct LogFile {
     bytes: Vec<u8>,
     /// Of these, what survives any crash.
     synced: usize,
+    /// A planted fault: replies do not wait for the disk.
+    releases_early: bool,
     pub crashes: usize,
 }
 
 impl LogFile {
-    pub fn new(shared: Arc<Shared>) -> LogFile {
+    pub fn new(shared: Arc<Shared>, releases_early: bool) -> LogFile {
         let receiver = shared.durable.aof.take_receiver().expect("nobody else writes");
         let merge = Merge::new(shared.shards);
-        LogFile { shared, receiver, merge, bytes: Vec::new(), synced: 0, crashes: 0 }
+        LogFile { shared, receiver, merge, bytes: Vec::new(), synced: 0, releases_early, crashes: 0 }
     }
 
     /// Writes what the shards gave.
@@ -42,12 +44,19 @@ impl LogFile {
             }
         }
         assert!(self.merge.step(&mut self.bytes).is_none(), "nobody rewrites");
+        if self.releases_early {
+            self.release();
+        }
     }
 
     /// What is written is on disk, and cores are told.
     pub fn sync(&mut self) {
         self.write();
         self.synced = self.bytes.len();
+        self.release();
+    }
+
+    fn release(&self) {
         for shard in 0..self.shared.shards {
             let shard = ShardId(shard as u16);
             self.shared.durable.aof.release_up_to(shard, self.merge.left(shard));

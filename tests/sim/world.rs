@@ -25,7 +25,7 @@ pub enum Planted {
     Nothing,
     /// Pipelines fly to several shards beside transactions (rule (e) is not kept).
     NoTransactionMode,
-    /// `appendfsync` is not `always`, and yet that is what is promised.
+    /// Replies leave when the log is written, and yet it is promised that they wait for the disk.
     RepliesBeforeTheDisk,
 }
 
@@ -87,13 +87,8 @@ impl World {
     pub fn logging(seed: u64, planted: Planted) -> World {
         let mut world = World::new(seed, planted);
         let shared = world.cores[0].core.shared.clone();
-        if planted != Planted::RepliesBeforeTheDisk {
-            let mut config = (*shared.config()).clone();
-            config.set_many(&[(b"appendfsync", b"always")], Default::default()).expect("it is a policy");
-            shared.set_config(config);
-        }
         world.cores.iter_mut().for_each(|sim| sim.core.begin_log());
-        world.log = Some(LogFile::new(shared));
+        world.log = Some(LogFile::new(shared, planted == Planted::RepliesBeforeTheDisk));
         world
     }
 

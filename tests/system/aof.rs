@@ -253,6 +253,27 @@ fn the_log_is_switched_on_and_off_under_writes() {
 }
 
 #[test]
+fn a_reply_tells_of_what_is_in_the_file() {
+    for policy in ["everysec", "no", "always"] {
+        let dir = folder();
+        let server = Server::start_with(&logging(dir.path(), 3, policy));
+        let mut client = server.client(Protocol::Resp2);
+        // As if the disk were slow.
+        client.expect("DEBUG AOF-FLUSH-SLEEP 20000", ok());
+        for i in 0..5 {
+            client.expect(&args!["SET", "a", i], ok());
+            client.expect(&args!["MSET", "b", i, "c", i, "d", i], ok());
+            let log = read(dir.path(), "appendonly.aof.1.incr.aof");
+            for key in ["a", "b", "c", "d"] {
+                let written = format!("$1\r\n{key}\r\n$1\r\n{i}\r\n");
+                let is_there = log.windows(written.len()).any(|part| part == written.as_bytes());
+                assert!(is_there, "{policy}: {key} {i} is not in {}", log.escape_ascii());
+            }
+        }
+    }
+}
+
+#[test]
 fn waitaof_waits_for_the_disk() {
     let dir = folder();
     let server = Server::start_with(&logging(dir.path(), 3, "everysec"));

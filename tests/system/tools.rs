@@ -81,6 +81,19 @@ fn a_file_of_every_version_holds_the_same() {
 }
 
 #[test]
+fn a_file_with_a_key_twice_is_not_compared() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let (once, twice) = (folder.path().join("once.rdb"), folder.path().join("twice.rdb"));
+    write(&once, b"REDIS0011\xfe\x00\x00\x01k\x01a\xff\0\0\0\0\0\0\0\0");
+    write(&twice, b"REDIS0011\xfe\x00\x00\x01k\x01a\x00\x01k\x01b\xff\0\0\0\0\0\0\0\0");
+    assert_eq!(verify(&once, &once).0, 0);
+    for (a, b) in [(&once, &twice), (&twice, &once), (&twice, &twice)] {
+        let (code, text) = verify(a, b);
+        assert!(code == 2 && text.contains("twice.rdb: db0 'k' is there twice"), "{code}: {text}");
+    }
+}
+
+#[test]
 fn differences_are_found_and_named() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let server = saved(folder.path(), true);

@@ -129,7 +129,7 @@ pub struct Aof {
     state: Mutex<State>,
     /// How often it was switched off.
     generation: AtomicU64,
-    /// Per shard, the last chunk whose replies may leave with `appendfsync always`.
+    /// Per shard, the last chunk whose replies may leave.
     released: Vec<AtomicU64>,
     /// Per shard, the last chunk that is on disk.
     synced: Vec<AtomicU64>,

@@ -3,8 +3,9 @@
 //! It takes everything that waits, merges it, writes it at once and syncs by `appendfsync`, so that with `always` one sync
 //! answers all clients whose writes came meanwhile.
 //!
-//! INVARIANT: [`Aof::released`](super::Aof::released) and [`Aof::synced`](super::Aof::synced) never tell of a chunk before
-//! it is in the file as a whole, and with `always`, on disk.
+//! INVARIANT: [`Aof::synced`](super::Aof::synced) never tells of a chunk before it is on disk as a whole, nor does
+//! [`Aof::released`](super::Aof::released) with `always`. With the other policies `released` follows the write: it tells of
+//! what is in the file, but for what a failed write or a sync under way keeps in memory for a while, as Redis does.
 //!
 //! What cannot be written: with `always` the process ends, having acknowledged nothing that is not on disk. Else the part
 //! that was written is cut off again, the bytes are kept, and it is tried again every second while writes are refused.
@@ -253,9 +254,6 @@ impl Writer {
                         .log(level::WARNING, "AOF write error looks solved, the server can write again.");
                     self.durable.aof_status_changed();
                 }
-                if self.policy() == Policy::No {
-                    self.release();
-                }
                 true
             }
             Some(error) => {
@@ -288,7 +286,7 @@ impl Writer {
         self.unsynced = false;
         if self.written != self.merged {
             self.written.clone_from(&self.merged);
-            self.release();
+            self.release(&self.written);
         }
     }
 
@@ -342,8 +340,8 @@ impl Writer {
     fn sync(&mut self) {
         let policy = self.policy();
         if policy != Policy::Always {
-            // Replies do not wait, and none shall when the policy becomes another.
-            self.release();
+            // It is written, or a write was tried, or waits for the disk: replies do not.
+            self.release(&self.merged);
         }
         let Some(target) = &self.target else { return };
         let failed = self.durable.aof.sync_errno.load(Ordering::Relaxed) != 0;
@@ -353,13 +351,13 @@ impl Writer {
                 self.syncer.wait();
             }
             if !self.syncer.is_busy() {
-                self.release();
+                self.release(&self.written);
                 self.durable.aof_synced(&self.written);
             }
             return;
         }
         if self.spares_the_disk() {
-            self.release();
+            self.release(&self.written);
             return;
         }
         match policy {
@@ -395,7 +393,7 @@ impl Writer {
         self.durable.aof.sync_errno.store(0, Ordering::Relaxed);
         self.unsynced = false;
         self.last_sync = Instant::now();
-        self.release();
+        self.release(&self.written);
         self.durable.aof_synced(&self.written);
     }
 
@@ -410,13 +408,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Replies that tell of what is written may leave.
-    fn release(&self) {
+    /// Replies that tell of these chunks may leave.
+    fn release(&self, chunks: &[u64]) {
         let mut any = false;
-        for (released, written) in self.durable.aof.released.iter().zip(&self.written) {
-            any |= released.fetch_max(*written, Ordering::AcqRel) < *written;
+        for (released, chunk) in self.durable.aof.released.iter().zip(chunks) {
+            any |= released.fetch_max(*chunk, Ordering::AcqRel) < *chunk;
         }
-        if any && self.policy() == Policy::Always {
+        if any {
             self.durable.wake();
         }
     }

@@ -8,6 +8,7 @@ pub mod client;
 mod place;
 pub mod print;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use place::{Deadline, Found};
@@ -75,10 +76,16 @@ pub fn verify(a: &Place, b: &Place, now_ms: impl Fn() -> u64, most_lines: usize)
     let mut verdict = Verdict { most_lines, ..Verdict::default() };
     let mut known = HashMap::<(u32, Vec<u8>), Known, ahash::RandomState>::default();
     let mut libraries = [BTreeSet::new(), BTreeSet::new()];
+    // What no server loads, because nobody knows which is right. A server that is asked may show a key twice.
+    let mut twice = None;
     a.visit(begun_ms, &mut |found| match found {
         Found::Key { db, key, print, deadline } => {
             if !is_over(&deadline, begun_ms) {
-                known.insert((db, key), Known { print, deadline, met: false });
+                match known.entry((db, key)) {
+                    Entry::Vacant(entry) => drop(entry.insert(Known { print, deadline, met: false })),
+                    Entry::Occupied(entry) if a.is_file() => twice = Some((a, entry.key().clone())),
+                    Entry::Occupied(_) => {}
+                }
             }
         }
         Found::Function(source) => drop(libraries[0].insert(source)),
@@ -90,6 +97,7 @@ pub fn verify(a: &Place, b: &Place, now_ms: impl Fn() -> u64, most_lines: usize)
     b.visit(begun_ms, &mut |found| match found {
         Found::Key { deadline, .. } if is_over(&deadline, begun_ms) => {}
         Found::Key { db, key, print, deadline } => match known.get_mut(&(db, key.clone())) {
+            Some(mine) if mine.met && b.is_file() => twice = Some((b, (db, key))),
             Some(mine) if mine.met => {}
             Some(mine) => {
                 mine.met = true;
@@ -109,15 +117,21 @@ pub fn verify(a: &Place, b: &Place, now_ms: impl Fn() -> u64, most_lines: usize)
                     Some(what) => verdict.differ(|| format!("{}: {what}", named(db, &key))),
                 }
             }
-            None => {
-                if alone.insert((db, key), deadline).is_none() {
+            None => match alone.entry((db, key)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(deadline);
                     verdict.keys[1] += 1;
                 }
-            }
+                Entry::Occupied(entry) if b.is_file() => twice = Some((b, entry.key().clone())),
+                Entry::Occupied(_) => {}
+            },
         },
         Found::Function(source) => drop(libraries[1].insert(source)),
         Found::Unknown(what) => verdict.unknown.push(what),
     })?;
+    if let Some((place, (db, key))) = twice {
+        return Err(format!("{place}: {} is there twice", named(db, &key)));
+    }
     let ended_ms = now_ms();
     let missing = known.iter().filter(|(_, mine)| !mine.met && !is_over(&mine.deadline, ended_ms));
     let mut missing: Vec<_> = missing.map(|(key, _)| (key, "A")).collect();

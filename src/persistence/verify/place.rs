@@ -1,5 +1,6 @@
 //! Where data are that are compared: a file, or a server that answers.
 
+use std::fmt::{Display, Formatter};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -41,11 +42,24 @@ impl Place {
         }
     }
 
+    pub fn is_file(&self) -> bool {
+        matches!(self, Place::File(_))
+    }
+
     /// Shows everything there is.
     pub fn visit(&self, now_ms: u64, show: &mut dyn FnMut(Found)) -> Result<(), String> {
         match self {
             Place::File(path) => visit_file(path, now_ms, show),
             Place::Server(address) => visit_server(address, now_ms, show),
+        }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::File(path) => write!(f, "{}", path.display()),
+            Place::Server(address) => write!(f, "{address}"),
         }
     }
 }
