@@ -12,6 +12,7 @@ pub enum Aim {
     RatioAtMost(f64),
     RatioAtLeast(f64),
     AtMost(f64),
+    AtLeast(f64),
 }
 
 impl fmt::Display for Aim {
@@ -20,6 +21,7 @@ impl fmt::Display for Aim {
             Aim::RatioAtMost(ratio) => write!(out, "ratio <= {ratio}"),
             Aim::RatioAtLeast(ratio) => write!(out, "ratio >= {ratio}"),
             Aim::AtMost(value) => write!(out, "<= {value}"),
+            Aim::AtLeast(value) => write!(out, ">= {value}"),
         }
     }
 }
@@ -64,6 +66,13 @@ pub fn of(scenario: &str, cell: &str, metric: Metric) -> Option<Aim> {
         "stall" if metric == report::SERVER_WORST && says("growth") => Some(Aim::AtMost(2.0)),
         "stall" if metric == report::SERVER_WORST => Some(Aim::AtMost(3.0)),
         "expiry" if metric == report::LAG_P99 => Some(Aim::AtMost(10.0)),
+        "log" if metric == report::THROUGHPUT && says("always") => Some(Aim::RatioAtLeast(3.0)),
+        "log" if metric == report::OF_NO_SYNC => Some(Aim::AtLeast(0.9)),
+        "snapshot" if metric == report::SERVER_WORST => Some(Aim::AtMost(2.0)),
+        "snapshot" if metric == report::EXTRA_MEMORY => Some(Aim::AtMost(5.0)),
+        "snapshot" if metric == report::OF_BEFORE => Some(Aim::AtLeast(0.9)),
+        "snapshot" if metric == report::OF_PLAIN_WRITE => Some(Aim::AtMost(1.3)),
+        "loading" if metric == report::LOAD_TIME => Some(Aim::RatioAtMost(0.67)),
         "startup" if metric == report::STARTUP => Some(Aim::AtMost(100.0)),
         "startup" if metric == report::IDLE_CPU => Some(Aim::AtMost(1.0)),
         _ => None,

@@ -24,7 +24,7 @@ impl Lineup {
     ) -> io::Result<Lineup> {
         let mut servers = Vec::new();
         for (port, rival) in (first_port..).zip(rivals) {
-            let launch = Launch { port, threads, cpus: cpus.to_vec() };
+            let launch = Launch { port, threads, cpus: cpus.to_vec(), data: None };
             match rival.start(&launch) {
                 Ok(running) => {
                     running.pause();

@@ -40,6 +40,8 @@ pub struct Options {
     pub memory_keys: u64,
     pub growth_keys: u64,
     pub expiry_keys: u64,
+    /// Of `snapshot` and `loading`, 1 KB each.
+    pub snapshot_keys: u64,
     pub expiry_window: Duration,
     pub idle_window: Duration,
     /// Of the big set and sorted set of `types`; elements, entries and hashes of `type-memory`.
@@ -110,6 +112,7 @@ impl Options {
             memory_keys: number("memory-keys", 500_000, 3_000_000),
             growth_keys: number("growth-keys", 1_000_000, 10_000_000),
             expiry_keys: number("expiry-keys", 200_000, 1_000_000),
+            snapshot_keys: number("snapshot-keys", 500_000, 5_000_000).max(1),
             expiry_window: Duration::from_secs(if quick { 10 } else { 60 }),
             idle_window: Duration::from_secs(if quick { 3 } else { 10 }),
             members: number("members", 100_000, 1_000_000).max(1000),
@@ -228,6 +231,7 @@ fn command() -> Command {
         .arg(number("memory-keys", "keys of the memory scenario"))
         .arg(number("growth-keys", "keys of the stall scenario"))
         .arg(number("expiry-keys", "keys of the expiry scenario"))
+        .arg(number("snapshot-keys", "keys of the snapshot and loading scenarios, 1 KB each"))
         .arg(number("members", "members of the big collections of types and type-memory"))
         .arg(number("elements", "elements of the collections of type-stall"))
         // `cargo bench` passes it to every bench program.

@@ -72,6 +72,11 @@ pub const LAG_WORST: Metric = less("expiry lag, worst", "ms", false);
 pub const OVERDUE: Metric = less("overdue keys at a time, p99", "keys", false);
 pub const STARTUP: Metric = less("start to first PONG", "ms", false);
 pub const IDLE_CPU: Metric = less("idle CPU with 1,000 connections", "% of a CPU", false);
+pub const OF_NO_SYNC: Metric = more("throughput", "times that with appendfsync no", false);
+pub const OF_BEFORE: Metric = more("throughput", "times that without", false);
+pub const EXTRA_MEMORY: Metric = less("memory on top", "% of RSS", true);
+pub const OF_PLAIN_WRITE: Metric = less("it took", "times a plain write of as much", false);
+pub const LOAD_TIME: Metric = less("start to first PONG with data", "s", true);
 pub const SERVED: Metric = plain("served of the offered load", "share");
 
 struct Figure {

@@ -16,7 +16,10 @@ use crate::cleanup;
 use crate::cpu;
 use crate::wire::{Client, Reply};
 
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// It may have data to load.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+const NAP_MIN: Duration = Duration::from_micros(200);
+const NAP_MAX: Duration = Duration::from_millis(20);
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which dialect of flags a program takes.
@@ -141,7 +144,7 @@ impl Rival {
             return Err(io::Error::other(format!("something already listens on port {}", launch.port)));
         }
         let dir = tempfile::tempdir()?;
-        let args = self.arguments(launch, dir.path());
+        let args = self.arguments(launch, launch.data.as_deref().unwrap_or(dir.path()));
         let log = File::create(dir.path().join("log"))?;
         let started = Instant::now();
         let child = cpu::pinned(&launch.cpus, || {
@@ -183,6 +186,8 @@ pub struct Launch {
     pub port: u16,
     pub threads: usize,
     pub cpus: Vec<usize>,
+    /// The folder with the data it begins with; an empty one of its own when there is none.
+    pub data: Option<PathBuf>,
 }
 
 /// A server that has answered PING. Dropping it stops it.
@@ -198,6 +203,11 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The folder it began in, and keeps its files in when it was given no other.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn client(&self) -> io::Result<Client> {
@@ -230,10 +240,12 @@ impl Running {
             if let Some(status) = self.child.try_wait()? {
                 return Err(self.failure(&format!("it ended at once ({status})")));
             }
-            if started.elapsed() > START_TIMEOUT {
+            let asked = started.elapsed();
+            if asked > START_TIMEOUT {
                 return Err(self.failure("no PONG in time"));
             }
-            std::thread::sleep(Duration::from_micros(200));
+            // Who loads is not to be kept busy with questions.
+            std::thread::sleep((asked / 50).clamp(NAP_MIN, NAP_MAX));
         }
     }
 
@@ -270,7 +282,7 @@ mod tests {
         let epoll = Rival::parse("ours=/x/coreshard --engine epoll").expect("known program");
         assert_eq!((epoll.name.as_str(), epoll.kind), ("ours", Kind::Coreshard));
         let strange = Rival::parse("new=/x/newdb -p {port} -t {threads}").expect("says its port");
-        let launch = Launch { port: 7, threads: 2, cpus: vec![] };
+        let launch = Launch { port: 7, threads: 2, cpus: vec![], data: None };
         let args = strange.arguments(&launch, Path::new("/d"));
         assert_eq!(args, ["/x/newdb", "-p", "7", "-t", "2"]);
         assert!(Rival::parse("new=/x/newdb").is_err());

@@ -5,9 +5,11 @@ mod cores;
 mod cpu;
 mod equal;
 mod expiry;
+mod log;
 mod memory;
 mod publish;
 mod remote;
+mod snapshot;
 mod stall;
 mod startup;
 mod traffic;
@@ -35,7 +37,7 @@ pub struct Scenario {
     pub run: fn(&mut Bench) -> io::Result<()>,
 }
 
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 16] = [
     Scenario { name: "cpu", about: "server CPU per operation on one core, GET SET and 1:10", run: cpu::cpu },
     Scenario { name: "multi", about: "the same for MSET and MGET of 10 keys", run: cpu::multi },
     Scenario { name: "cores", about: "two shards and the load on the same two cores", run: cores::run },
@@ -68,6 +70,13 @@ pub const ALL: [Scenario; 13] = [
         about: "server CPU per delivered message, 1 to 1,000 subscribers",
         run: publish::run,
     },
+    Scenario { name: "log", about: "SET with each appendfsync, and without a log", run: log::run },
+    Scenario {
+        name: "snapshot",
+        about: "BGSAVE under writes: memory, stalls, throughput, time",
+        run: snapshot::run,
+    },
+    Scenario { name: "loading", about: "how fast an RDB file is loaded", run: snapshot::loading },
     Scenario { name: "equal", about: "p99 and p99.9 at equal offered load", run: equal::run },
 ];
 
