@@ -110,7 +110,8 @@ mod tests {
         let mut notices = Notices::default();
         notices.take_effect(effect(Event::SET));
         assert!(!notices.has_pending());
-        notices.wants = NoticeWants { keyspace: true, classes: Class::String.bit(), ..NoticeWants::default() };
+        notices.wants =
+            NoticeWants { keyspace: true, classes: Class::String.bit(), ..NoticeWants::default() };
         notices.take_effect(effect(Event::DEL));
         notices.take_effect(effect(Event::SET));
         assert_eq!(notices.take(), [effect(Event::SET)]);

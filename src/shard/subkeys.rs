@@ -34,7 +34,8 @@ impl Subkeys {
         let mut rest = &self.shown[..];
         std::iter::from_fn(move || {
             let digits = rest.iter().position(|byte| *byte == b':')?;
-            let length = rest[..digits].iter().fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+            let length =
+                rest[..digits].iter().fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
             let name = &rest[digits + 1..][..length];
             rest = rest[digits + 1 + length..].strip_prefix(b",").unwrap_or_default();
             Some(name)

@@ -395,10 +395,7 @@ fn every_change_of_a_hash_names_its_fields() {
         c.expect(&["HSETEX", h, "FNX", "FIELDS", "1", "f", "1"], 0);
         c.expect(&["HGETDEL", h, "FIELDS", "3", "d", "none", "e"], array([bulk("1"), nil(), bulk("2")]));
         c.expect(&["HDEL", h, "a", "f"], 2);
-        expect(
-            &mut l,
-            ["hset|1:d,1:e", "hset|1:f", "hexpire|1:f", "hdel|1:d,1:e", "hdel|1:a,1:f"].map(told),
-        );
+        expect(&mut l, ["hset|1:d,1:e", "hset|1:f", "hexpire|1:f", "hdel|1:d,1:e", "hdel|1:a,1:f"].map(told));
         expect_nothing(s, &mut l);
     });
 }

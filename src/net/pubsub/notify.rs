@@ -78,7 +78,10 @@ impl Core {
 }
 
 fn name(channel: &mut Vec<u8>, kind: &str, effect: &Effect, rest: &[&[u8]]) {
-    join(channel, &[b"__", kind.as_bytes(), b"@", itoa::Buffer::new().format(effect.db.0).as_bytes(), b"__:"]);
+    join(
+        channel,
+        &[b"__", kind.as_bytes(), b"@", itoa::Buffer::new().format(effect.db.0).as_bytes(), b"__:"],
+    );
     rest.iter().for_each(|part| channel.extend_from_slice(part));
 }
 
