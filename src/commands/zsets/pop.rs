@@ -4,7 +4,7 @@
 
 use super::reply_member;
 use crate::commands::collection::change;
-use crate::commands::pop_first::{Form, Popped, Popper};
+use crate::commands::pop_first::Popped;
 use crate::commands::sliced::{Changing, STEP_ELEMENTS, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Protocol, Reply};
@@ -164,6 +164,8 @@ impl Changing for Popping {
 impl Popped for ZSet {
     const KIND: Kind = Kind::ZSet;
     type End = End;
+    const FIRST: End = End::Lowest;
+    const LAST: End = End::Highest;
 
     fn end_of(args: &mut Args<'_>) -> Result<End, CommandError> {
         if args.token("min") {
@@ -193,29 +195,4 @@ impl Popped for ZSet {
         }
         Ok(popped)
     }
-}
-
-pub struct Zmpop;
-pub struct Bzmpop;
-pub struct Bzpopmin;
-pub struct Bzpopmax;
-
-impl Popper for Zmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::Counted;
-}
-
-impl Popper for Bzmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::CountedAfterTimeout;
-}
-
-impl Popper for Bzpopmin {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Lowest);
-}
-
-impl Popper for Bzpopmax {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Highest);
 }
