@@ -224,6 +224,7 @@ impl Core {
     ) -> Result<Arc<SaveJob>, AlreadyRunning> {
         let job = self.shared.durable.begin_save(options)?;
         if self.shared.shards == 1 {
+            self.end_changing_slices();
             self.shard.begin_snapshot(&job);
             return Ok(job);
         }
