@@ -103,6 +103,7 @@ impl Load {
         self.failed.store(true, Ordering::Release);
     }
 
+    /// Has it failed already, though it may not have ended?
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }

@@ -99,6 +99,7 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Nothing is saved, loaded or logged yet.
     pub fn new(shards: usize) -> Durable {
         let now_s = clock::realtime_ms() / 1000;
         Durable {
@@ -122,10 +123,12 @@ impl Durable {
         let _ = self.host.set(host);
     }
 
+    /// Is there a process around the cores?
     pub fn is_attached(&self) -> bool {
         self.host.get().is_some()
     }
 
+    /// Writes a line into the process's log, when there is a process.
     pub fn log(&self, level: u8, text: impl AsRef<str>) {
         if let Some(host) = self.host.get() {
             (host.log)(level, text.as_ref().as_bytes());
@@ -157,6 +160,7 @@ impl Durable {
         self.gated.load(Ordering::Relaxed)
     }
 
+    /// Is something loaded? Then clients are told so.
     #[inline]
     pub fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Acquire)
