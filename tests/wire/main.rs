@@ -36,6 +36,7 @@ mod scripts;
 mod server;
 mod sets;
 mod slices;
+mod slices_more;
 mod slowlog;
 mod sort;
 mod streams;
