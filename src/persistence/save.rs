@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crc::{CRC_64_REDIS, Crc, Digest, Table};
@@ -35,7 +35,7 @@ use crate::shard::access::{AccessClock, Counting};
 use crate::shard::log::{Commands, Rotation, put_select};
 use crate::shard::snapshot::{Beginning, Sink, Source};
 use crate::sys::{clock, process};
-use crate::types::DbIndex;
+use crate::types::{DbIndex, ShardId};
 
 static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
@@ -63,10 +63,30 @@ pub struct SaveOptions {
     pub target: Target,
     /// `rdb-key-save-delay`: each key takes so long, for tests.
     pub key_delay_us: u64,
-    /// The sources of libraries of functions.
-    pub functions: Vec<Vec<u8>>,
+    /// Asked at the serial point, on the first shard's core.
+    pub functions: Functions,
     /// It is to be the base of the append-only file.
     pub base: Option<Base>,
+}
+
+/// Tells the sources of all libraries of functions. None unless it was given something that knows them.
+#[derive(Clone, Default)]
+pub struct Functions(Option<Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>>);
+
+impl Functions {
+    pub fn new(of: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Functions {
+        Functions(Some(Arc::new(of)))
+    }
+
+    fn all(&self) -> Vec<Vec<u8>> {
+        self.0.as_ref().map_or_else(Vec::new, |of| of())
+    }
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Functions")
+    }
 }
 
 /// How a base of the append-only file is written.
@@ -93,7 +113,7 @@ impl SaveOptions {
             used_bytes,
             target: super::target_of(config),
             key_delay_us: super::delay_of(config, id::RDB_KEY_SAVE_DELAY),
-            functions: Vec::new(),
+            functions: Functions::default(),
             base: None,
         }
     }
@@ -122,14 +142,19 @@ impl SaveOptions {
 
 /// A snapshot of nothing.
 pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
-    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[]);
+    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[], &[]);
     out.push(opcode::EOF);
     let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
 
-fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u8>, Losses) {
+fn header(
+    options: &SaveOptions,
+    now_s: u64,
+    beginnings: &[Beginning],
+    functions: &[Vec<u8>],
+) -> (Vec<u8>, Losses) {
     let mut writer = Writer::of(options.target);
     let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
     file::write_header(&mut writer.out, options.target.version_of_file(field_deadlines));
@@ -140,7 +165,7 @@ fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u
     aux("used-mem", &options.used_bytes.to_string());
     aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
     aux("aof-base", if options.base.is_some() { "1" } else { "0" });
-    options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
+    functions.iter().for_each(|source| file::write_function(&mut writer, source));
     for (db, (keys, expires)) in sums(beginnings) {
         file::write_select(&mut writer, u32::from(db.0));
         file::write_resize(&mut writer, keys, expires);
@@ -149,12 +174,12 @@ fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u
 }
 
 /// What stands before the entries of a base of commands.
-fn header_of_commands(options: &SaveOptions, now_s: u64) -> Vec<u8> {
+fn header_of_commands(options: &SaveOptions, now_s: u64, functions: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     if options.base.is_some_and(|base| base.timestamp) {
         out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
     }
-    for source in &options.functions {
+    for source in functions {
         let mut commands = Commands::default();
         commands.push(DbIndex(0), [b"FUNCTION" as &[u8], b"LOAD", source].into_iter());
         out.append(&mut commands.bytes);
@@ -211,6 +236,8 @@ pub struct SaveJob {
     outcome: Mutex<Option<Outcome>>,
     pub begun_s: u64,
     losses: Mutex<Losses>,
+    /// The sources of libraries of functions as they were at the serial point.
+    functions: OnceLock<Vec<Vec<u8>>>,
     pub keys_done: AtomicU64,
     pub keys_total: AtomicU64,
 }
@@ -231,6 +258,7 @@ impl SaveJob {
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
             losses: Mutex::default(),
+            functions: OnceLock::new(),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
         });
@@ -427,13 +455,14 @@ impl SaveJob {
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
         let keys = sums(beginnings).values().map(|(keys, _)| keys).sum();
         self.keys_total.store(keys, Ordering::Relaxed);
+        let functions = self.functions.get().map_or(&[][..], Vec::as_slice);
         match self.options.is_rdb() {
             true => {
-                let (out, losses) = header(&self.options, self.begun_s, beginnings);
+                let (out, losses) = header(&self.options, self.begun_s, beginnings, functions);
                 self.count_losses(losses);
                 out
             }
-            false => header_of_commands(&self.options, self.begun_s),
+            false => header_of_commands(&self.options, self.begun_s, functions),
         }
     }
 }
@@ -453,6 +482,9 @@ impl Source for Arc<SaveJob> {
     }
 
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink> {
+        if beginning.shard == ShardId(0) {
+            self.functions.get_or_init(|| self.options.functions.all());
+        }
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.1 += 1;
         let mine = if sender.1 >= self.shards { sender.0.take() } else { sender.0.clone() };
