@@ -23,7 +23,7 @@ pub mod save;
 pub mod verify;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use load::Load;
@@ -74,6 +74,16 @@ pub struct State {
     pub keys_loaded: u64,
 }
 
+/// Clients wait while the data set is saved and loaded again at the wish of one of them.
+#[derive(Default)]
+struct Hold {
+    is_on: AtomicBool,
+    /// Counts how often the cores were asked to come to rest.
+    round: AtomicU64,
+    /// Cores that have, in this round.
+    rested: AtomicUsize,
+}
+
 /// One per process.
 pub struct Durable {
     /// The append-only file.
@@ -85,6 +95,7 @@ pub struct Durable {
     /// Some commands may have to be refused: look closer.
     gated: AtomicBool,
     loading: AtomicBool,
+    hold: Hold,
     /// Changes since the start, per shard.
     dirty: Vec<AtomicU64>,
     /// Of their sum, what is in the last file.
@@ -107,6 +118,7 @@ impl Durable {
             news: AtomicU64::new(0),
             gated: AtomicBool::new(false),
             loading: AtomicBool::new(false),
+            hold: Hold::default(),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_dirty: AtomicU64::new(0),
             stop_asked: AtomicBool::new(false),
@@ -165,7 +177,61 @@ impl Durable {
         let behind = self.aof.is_behind();
         self.aof.note_behind(behind);
         let cannot_log = behind || self.aof.error().is_some();
-        self.gated.store(self.is_loading() || state.last_failed || cannot_log, Ordering::Relaxed);
+        let waits = self.is_loading() || self.is_held();
+        self.gated.store(waits || state.last_failed || cannot_log, Ordering::Relaxed);
+    }
+
+    // --- holding clients ----------------------------------------------------------------------------------------
+
+    /// Do clients' commands wait until a reload is over?
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        self.hold.is_on.load(Ordering::Acquire)
+    }
+
+    /// From here on clients' commands wait. False when they do already, for somebody else.
+    pub fn hold_clients(&self) -> bool {
+        if self.hold.is_on.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let state = self.state();
+        self.set_gate(&state);
+        drop(state);
+        self.ask_for_rest();
+        true
+    }
+
+    /// They go on.
+    pub fn let_clients_go(&self) {
+        self.hold.is_on.store(false, Ordering::Release);
+        let state = self.state();
+        self.set_gate(&state);
+        drop(state);
+        self.tell();
+    }
+
+    /// Every core is to say when nothing is under way that it began.
+    pub fn ask_for_rest(&self) {
+        self.hold.rested.store(0, Ordering::Release);
+        self.hold.round.fetch_add(1, Ordering::AcqRel);
+        self.tell();
+    }
+
+    /// Which time it is that cores are asked to come to rest; 0 when they are not.
+    #[inline]
+    pub fn round_of_rest(&self) -> u64 {
+        if self.is_held() { self.hold.round.load(Ordering::Acquire) } else { 0 }
+    }
+
+    /// A core has come to rest, in this round.
+    pub fn core_rests(&self) {
+        if self.hold.rested.fetch_add(1, Ordering::AcqRel) + 1 == self.dirty.len() {
+            self.tell();
+        }
+    }
+
+    pub fn all_rest(&self) -> bool {
+        self.hold.rested.load(Ordering::Acquire) == self.dirty.len()
     }
 
     /// Gives every core a turn.
