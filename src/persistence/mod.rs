@@ -4,6 +4,7 @@
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
 //! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
+//! - [`faults`]: disks that fail, for tests.
 //! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
@@ -18,6 +19,7 @@
 pub mod aof;
 pub mod check;
 pub mod convert;
+pub mod faults;
 pub mod load;
 pub mod save;
 pub mod verify;
@@ -88,6 +90,8 @@ struct Hold {
 pub struct Durable {
     /// The append-only file.
     pub aof: aof::Aof,
+    /// DEBUG DISK-FAULT.
+    pub faults: faults::Faults,
     state: Mutex<State>,
     host: OnceLock<Host>,
     /// Raised when a save or a load has ended, or a shutdown is asked for.
@@ -113,6 +117,7 @@ impl Durable {
         let now_s = clock::realtime_ms() / 1000;
         Durable {
             aof: aof::Aof::new(shards),
+            faults: faults::Faults::default(),
             state: Mutex::new(State { last_save_s: now_s, ..State::default() }),
             host: OnceLock::new(),
             news: AtomicU64::new(0),
@@ -249,8 +254,11 @@ impl Durable {
         self.set_gate(&state);
     }
 
-    /// These chunks are on disk, per shard.
+    /// These chunks are on disk, per shard, as far as is known.
     fn aof_synced(&self, chunks: &[u64]) {
+        if self.aof.lost_sync.load(Ordering::Acquire) {
+            return;
+        }
         if self.aof.note_synced(chunks) && self.aof.waiters.load(Ordering::SeqCst) > 0 {
             self.tell();
         }
@@ -357,8 +365,8 @@ impl Durable {
             state.scheduled = false;
             state.last_try_s = clock::realtime_ms() / 1000;
         }
-        let job = SaveJob::begin(self.clone(), options, self.dirty.len());
-        if job.outcome().is_none() {
+        let (job, has_begun) = SaveJob::begin(self.clone(), options, self.dirty.len());
+        if has_begun {
             state.saving = Some(job.clone());
         } else if job.is_rewrite() {
             drop(state);

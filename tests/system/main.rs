@@ -7,6 +7,7 @@ mod aof;
 mod aof_load;
 mod crash;
 mod disk;
+mod faults;
 mod functions;
 mod manifest;
 mod persistence;

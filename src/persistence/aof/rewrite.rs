@@ -324,6 +324,8 @@ impl Writer {
             let bytes = fs::metadata(&base).map_or(0, |meta| meta.len()) + target.bytes;
             self.durable.aof.current_bytes.store(bytes, Ordering::Relaxed);
             self.durable.aof.base_bytes.store(bytes, Ordering::Relaxed);
+            // All that was logged before is in the base now, and that is on disk.
+            self.durable.aof.lost_sync.store(false, Ordering::Release);
             let mut state = self.durable.aof.state();
             if state.mode == LogMode::WaitRewrite {
                 state.mode = LogMode::On;

@@ -50,12 +50,13 @@ pub struct SaveJob {
 }
 
 impl SaveJob {
-    /// Begins it, on a thread of its own.
+    /// Begins it, on a thread of its own. False if there can be none: it has ended then. (With a thread it may have ended
+    /// too, and then the thread tells of it.)
     pub(in crate::persistence) fn begin(
         durable: Arc<Durable>,
         options: SaveOptions,
         shards: usize,
-    ) -> Arc<SaveJob> {
+    ) -> (Arc<SaveJob>, bool) {
         let (sender, receiver) = channel();
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let job = Arc::new(SaveJob {
@@ -77,11 +78,11 @@ impl SaveJob {
         let writer = job.clone();
         let thread = std::thread::Builder::new().name("snapshot".into());
         let spawned = thread.spawn(move || writer.run(&receiver));
-        if let Err(error) = spawned {
+        if let Err(error) = &spawned {
             job.cancel();
             job.end(Outcome::Failed(format!("no thread can be started: {error}")));
         }
-        job
+        (job, spawned.is_ok())
     }
 
     /// How it ended, when it has.
