@@ -263,6 +263,7 @@ impl Core {
     ) -> Result<Arc<SaveJob>, AlreadyRunning> {
         let job = self.shared.durable.begin_save(options)?;
         if self.shared.shards == 1 {
+            self.end_changing_slices();
             self.shard.begin_snapshot(&job);
             return Ok(job);
         }
@@ -599,13 +600,12 @@ impl Core {
         for _ in 0..BATCHES_PER_TURN {
             match inbox.try_recv() {
                 Err(_) => break,
-                Ok(Batch::Flush) => {
+                Ok(Batch::Flush { libraries }) => {
                     self.shard.end_snapshot();
                     for db in 0..self.shard.dbs.len() {
                         self.shard.flush(DbIndex(db as u16), true);
                     }
-                    // Once, and not after the first library has come.
-                    if self.me == ShardId(0) {
+                    if libraries {
                         self.shared.scripts.libraries.flush();
                     }
                 }
