@@ -441,6 +441,8 @@ impl Core {
         let must_wait = outstanding > 0
             && match way {
                 Route::Several | Route::Broadcast => true,
+                // A walk over shards knows of keys elsewhere when who made them was told.
+                Route::Shard(_) if matches!(entry.row.run, Run::AtShard { .. }) => true,
                 Route::Shard(shard) => {
                     (self.tx_mode && client.outstanding_at != shard) || outstanding >= OUTSTANDING_MAX
                 }

@@ -268,6 +268,7 @@ impl Core {
             lazy_pending: self.shard.graveyard.pending() as u64,
             lazy_freed: self.shard.graveyard.freed,
             lazy_bytes: self.shard.graveyard.bytes as u64,
+            lua_bytes: self.scripts.as_deref().map_or(0, |cache| cache.engine.memory_bytes() as u64),
             cpu: process::thread_usage(),
             ..CoreReport::default()
         };
@@ -390,9 +391,10 @@ impl Core {
         let (scripts, script_bytes) = self.shared.scripts.usage();
         let libraries = self.shared.scripts.libraries.all();
         let functions = libraries.iter().map(|library| library.functions.len()).sum();
+        let library_bytes = libraries.iter().map(|library| library.memory_bytes()).sum();
         let libraries = libraries.len();
         Facts {
-            scripts: ScriptFacts { scripts, script_bytes, libraries, functions },
+            scripts: ScriptFacts { scripts, script_bytes, libraries, library_bytes, functions },
             run_id: self.shared.run_id.clone(),
             port: self.shared.port.load(Ordering::Relaxed),
             started_ms: self.shared.started_ms,
