@@ -506,7 +506,7 @@ impl Core {
             );
         }
         // Redis: what administrators do is not shown.
-        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        let shown = super::output::is_shown(entry);
         // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
         let after = matches!(way, Route::Bound | Route::Local);
         let db = self.clients.at(conn.index).db;

@@ -251,3 +251,28 @@ fn info_tells_what_scripts_take() {
         assert_eq!(after("used_memory_functions"), before("used_memory_functions"));
     });
 }
+
+#[test]
+fn commands_of_a_script_that_begins_anew_are_counted_once() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        let source = "redis.call('set', KEYS[1], 'x') redis.pcall('incr', KEYS[1]) redis.pcall('get') \
+                      return redis.call('incr', ARGV[1]) -- counted once";
+        for n in 1..=2 {
+            c.expect("CONFIG RESETSTAT", ok());
+            c.expect(&["EVAL", source, "1", a, b], n);
+            let calls = |c: &mut Client, name: &str| {
+                let text = c.call("INFO commandstats").text();
+                let line =
+                    text.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).unwrap_or("");
+                let fields = line.split([':', ',']).filter(|field| !field.starts_with("usec"));
+                fields.skip(1).map(str::to_owned).collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!(calls(&mut c, "set"), "calls=1 rejected_calls=0 failed_calls=0");
+            assert_eq!(calls(&mut c, "incr"), "calls=2 rejected_calls=0 failed_calls=1");
+            assert_eq!(calls(&mut c, "eval"), "calls=1 rejected_calls=0 failed_calls=0");
+            assert!(c.call("INFO errorstats").text().contains("errorstat_ERR:count=1\r\n"));
+        }
+    });
+}
