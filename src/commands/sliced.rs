@@ -12,7 +12,7 @@ use std::fmt;
 use super::context::{ClientView, Ctx};
 use super::error::CommandError;
 use super::part::Part;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Referred, Reply};
 use crate::shard::Shard;
 use crate::shard::pins::Pin;
 use crate::types::{DbIndex, Value};
@@ -128,12 +128,12 @@ impl Slices {
             }
         };
         for (at, value, range) in shared {
-            put(bytes.clone(), from..at);
+            put(Referred::Value(bytes.clone()), from..at);
             put(value, range);
             from = at;
         }
         let end = bytes.len();
-        put(bytes, from..end);
+        put(Referred::Value(bytes), from..end);
     }
 }
 

@@ -248,6 +248,12 @@ impl Client {
         if self.pending.is_empty() { &mut self.out } else { self.behind_pending() }
     }
 
+    /// Would a message go straight to `out`?
+    #[inline]
+    pub fn has_clear_way(&self) -> bool {
+        self.pending.is_empty() && !self.blocked
+    }
+
     /// It waits from now on: what is behind the answer that it waits for are messages, for no command behind runs.
     pub fn let_pushes_pass(&mut self) {
         while matches!(self.pending.front(), Some(Pending::Awaited { reply: None, .. }))
