@@ -15,6 +15,7 @@ use std::io::Read;
 
 use super::error::RdbError;
 use super::format::{VERSION_MAX, opcode};
+use super::length::Bytes;
 use super::read::{Limits, Reader};
 use super::stream_of::Source;
 use super::write::Writer;

@@ -24,6 +24,7 @@ use crate::types::zset::{Full, LexBound, LexRange, ScoreBound, ScoreRange};
 
 pub use add::{Flags, add_scores};
 pub use combine::made_of;
+pub use read::each_score;
 pub use rows::ROWS;
 
 /// What is answered when a sorted set has as many members as one can have.

@@ -4,7 +4,7 @@
 
 use super::reply_member;
 use crate::commands::collection::change;
-use crate::commands::pop_first::{Form, Popped, Popper};
+use crate::commands::pop_first::Popped;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Protocol, Reply};
 use crate::shard::Event;
@@ -119,6 +119,8 @@ fn pop_one_key(
 impl Popped for ZSet {
     const KIND: Kind = Kind::ZSet;
     type End = End;
+    const FIRST: End = End::Lowest;
+    const LAST: End = End::Highest;
 
     fn end_of(args: &mut Args<'_>) -> Result<End, CommandError> {
         if args.token("min") {
@@ -148,29 +150,4 @@ impl Popped for ZSet {
         }
         Ok(popped)
     }
-}
-
-pub struct Zmpop;
-pub struct Bzmpop;
-pub struct Bzpopmin;
-pub struct Bzpopmax;
-
-impl Popper for Zmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::Counted;
-}
-
-impl Popper for Bzmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::CountedAfterTimeout;
-}
-
-impl Popper for Bzpopmin {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Lowest);
-}
-
-impl Popper for Bzpopmax {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Highest);
 }

@@ -2,7 +2,8 @@
 //! Changing one entry that exists.
 
 use super::entry::{self, EntryRef, Payload, ValueRef};
-use super::table::{Access, Location, Table, Ttl, Value, payload_of};
+use super::table::{Location, Table};
+use super::value::{Access, Ttl, Value, payload_of};
 
 /// An entry being changed. Its group was stamped as written when this was made.
 pub struct EntryMut<'a, T> {
