@@ -88,6 +88,8 @@ pub struct Client {
     pub sending: usize,
     /// In the core's list of clients with something to send.
     pub dirty: bool,
+    /// In the line of those who have messages to get.
+    pub in_line: bool,
     /// Replies in order, when an earlier one is awaited.
     pub pending: VecDeque<Pending>,
     pub next_seq: u32,
@@ -163,6 +165,7 @@ impl Client {
             out: Output::default(),
             sending: 0,
             dirty: false,
+            in_line: false,
             pending: VecDeque::new(),
             next_seq: 0,
             outstanding: 0,

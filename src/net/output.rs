@@ -16,20 +16,21 @@ use crate::types::{DbIndex, ShardId};
 const KEPT_ALIVE_TIMES: usize = 4;
 
 impl Core {
-    /// Hands every client's replies to the engine: one send per client and turn.
-    pub fn send_replies(&mut self, io: &mut dyn NetIo) {
+    /// Hands every client's replies to the engine: one send per client and turn. True when messages are left to be sent.
+    pub fn send_replies(&mut self, io: &mut dyn NetIo, stops: bool) -> bool {
         self.send_held(io);
-        self.publishing.pages.complete();
         let dirty = std::mem::take(&mut self.dirty);
         for conn in &dirty {
             self.send_to(io, *conn);
         }
         // The list keeps its memory; sending marks nobody dirty.
         self.dirty = dirty;
+        let replies = self.dirty.len();
         self.dirty.clear();
+        self.send_messages(io, replies, stops)
     }
 
-    fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+    pub(super) fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;
         // Before any of it leaves: who is over the limit gets no part of what was too much.
@@ -38,6 +39,9 @@ impl Core {
             return self.close(io, conn);
         }
         let client = self.clients.at(conn.index);
+        if !client.out.shared.is_empty() {
+            self.publishing.pages.complete();
+        }
         if client.sending > 0 {
             // Joined with what comes until the present send is done, which may be long.
             return client.out.own_short();
@@ -79,10 +83,13 @@ impl Core {
                 io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
             }
             let (start, end) = (range.start, range.end);
-            io.send(conn, match value {
-                Referred::Value(value) => Chunk::Shared { value, start, end },
-                Referred::Lines(lines) => Chunk::Lines { lines, start, end },
-            });
+            io.send(
+                conn,
+                match value {
+                    Referred::Value(value) => Chunk::Shared { value, start, end },
+                    Referred::Lines(lines) => Chunk::Lines { lines, start, end },
+                },
+            );
             from = at;
         }
         if out.bytes.len() > from {
@@ -98,7 +105,7 @@ impl Core {
         client.sending = 0;
         client.active_ms = now_ms;
         if !client.out.is_empty() {
-            if !client.dirty {
+            if !client.dirty && !client.in_line {
                 client.dirty = true;
                 self.dirty.push(conn);
             }

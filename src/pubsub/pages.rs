@@ -1,7 +1,7 @@
-//! The messages of a turn, each written once for all who get it: subscribers' outputs refer to the place where it is.
+//! Messages, each written once for all who get it: subscribers' outputs refer to the place where it is.
 //!
-//! Who gets every message of a turn gets them as one run of bytes, so a message costs a subscriber the moving of one
-//! number, and what is sent to a thousand of them is in the cache.
+//! Who gets all that is published until something is sent gets it as one run of bytes. So a message costs a subscriber
+//! the moving of one number, and what is sent to a thousand of them is in the cache.
 //!
 //! INVARIANT: a page is complete, and never changes again, before anything that refers to it is sent.
 

@@ -120,6 +120,13 @@ impl Output {
         self.shared.push((self.bytes.len(), Referred::Lines(Arc::clone(lines)), range));
     }
 
+    /// Is it surely long enough for a send of its own?
+    #[inline]
+    pub fn is_long(&self) -> bool {
+        let referred = self.shared.last().map_or(0, |(_, _, range)| range.len());
+        self.bytes.len().max(referred) >= SHARED_MIN_BYTES
+    }
+
     /// Copies what is referred to and is not long, so that little of it keeps nothing alive.
     pub fn own_short(&mut self) {
         let is_short = |(_, _, range): &(usize, Referred, Range<usize>)| range.len() < SHARED_MIN_BYTES;

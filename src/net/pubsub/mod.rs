@@ -9,6 +9,7 @@
 //! of what the connection did before (rules (a) to (e) of `core.rs`; a letter counts as a command at other shards).
 
 pub mod commands;
+pub mod fan;
 pub mod notify;
 
 use std::ops::Range;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::fan::Fan;
 use super::batch::Control;
 use super::client::Client;
 use super::clients::Clients;
@@ -64,6 +66,8 @@ pub struct Publishing {
     line: Output,
     /// Where lines are that several get.
     pub(super) pages: Pages,
+    /// Who has messages to get.
+    pub(super) fan: Fan,
 }
 
 impl Publishing {
@@ -245,8 +249,8 @@ impl Core {
             return 0;
         }
         let Core { subscriptions, clients, dirty, publishing, .. } = self;
-        let Publishing { line, pages, executing, held, .. } = publishing;
-        let mut delivery = Delivery { clients, dirty, line, pages, executing: *executing, held };
+        let Publishing { line, pages, fan, executing, held, .. } = publishing;
+        let mut delivery = Delivery { clients, dirty, fan, line, pages, executing: *executing, held };
         let mut count = 0;
         if let Some(subscribers) = subscriptions.subscribers(message.space, message.channel) {
             message.line(delivery.line);
@@ -326,6 +330,7 @@ impl Core {
 struct Delivery<'a> {
     clients: &'a mut Clients,
     dirty: &'a mut Vec<ConnId>,
+    fan: &'a mut Fan,
     line: &'a mut Output,
     pages: &'a mut Pages,
     executing: Option<ConnId>,
@@ -339,7 +344,9 @@ impl Delivery<'_> {
         let refers = subscribers.len() > 1 && self.line.shared.is_empty();
         let mut places: [Option<Range<usize>>; 2] = [None, None];
         for conn in subscribers {
-            let Some(client) = self.clients.get(*conn).filter(|client| !client.close_after_reply) else { continue };
+            let Some(client) = self.clients.get(*conn).filter(|client| !client.close_after_reply) else {
+                continue;
+            };
             let protocol = client.protocol;
             if self.executing == Some(*conn) {
                 write_line(self.line, protocol, self.held);
@@ -355,9 +362,15 @@ impl Delivery<'_> {
             } else {
                 write_line(self.line, protocol, client.push_output());
             }
-            if !client.dirty {
+            if client.dirty {
+                continue;
+            }
+            if client.out.is_long() {
                 client.dirty = true;
                 self.dirty.push(*conn);
+            } else if !client.in_line {
+                client.in_line = true;
+                self.fan.join(*conn);
             }
         }
     }
