@@ -389,8 +389,10 @@ pub enum Merge {
 /// Which shards take part in a hop.
 #[derive(Clone, Copy, Debug)]
 pub enum On {
-    /// Every owner of any of the keys.
+    /// Every owner of any of the keys. What earlier hops returned as `Part::Shared` comes along.
     Owners,
+    /// The same, when this says so of the arguments; else the hop is passed over.
+    OwnersIf(fn(Argv<'_>) -> bool),
     /// The owner of the n-th key.
     Key(usize),
     /// The owner of the key (by its order) that this chooses from what was gathered; on `None` the hop and all after
@@ -403,6 +405,11 @@ pub enum On {
 }
 
 impl On {
+    /// Is this hop left out for these arguments?
+    pub fn is_passed_over(self, argv: Argv<'_>) -> bool {
+        matches!(self, On::EveryIf(applies) | On::OwnersIf(applies) if !applies(argv))
+    }
+
     /// Does this hop go to every shard?
     pub fn is_every(self, argv: Argv<'_>) -> bool {
         matches!(self, On::EveryIf(applies) if applies(argv))

@@ -57,11 +57,16 @@ pub mod events {
     /// Of Redis 8.2, as the next; neither is part of `A`.
     pub const OVERWRITTEN: u32 = 1 << 15;
     pub const TYPE_CHANGED: u32 = 1 << 16;
+    /// Channels that name fields, of Redis 8.8; like those of keys and events, none is part of `A`.
+    pub const SUBKEYSPACE: u32 = 1 << 17;
+    pub const SUBKEYEVENT: u32 = 1 << 18;
+    pub const SUBKEYSPACEITEM: u32 = 1 << 19;
+    pub const SUBKEYSPACEEVENT: u32 = 1 << 20;
     pub const ALL: u32 = GENERIC | STRING | LIST | SET | HASH | ZSET | EXPIRED | EVICTED | STREAM | MODULE;
 }
 
 /// The letters in the order in which CONFIG GET writes them.
-const EVENT_LETTERS: [(u8, u32); 17] = [
+const EVENT_LETTERS: [(u8, u32); 21] = [
     (b'A', events::ALL),
     (b'g', events::GENERIC),
     (b'$', events::STRING),
@@ -79,6 +84,10 @@ const EVENT_LETTERS: [(u8, u32); 17] = [
     (b'K', events::KEYSPACE),
     (b'E', events::KEYEVENT),
     (b'm', events::KEY_MISS),
+    (b'S', events::SUBKEYSPACE),
+    (b'T', events::SUBKEYEVENT),
+    (b'I', events::SUBKEYSPACEITEM),
+    (b'V', events::SUBKEYSPACEEVENT),
 ];
 
 /// Bits of `shutdown-on-sigterm` and `shutdown-on-sigint`.
@@ -183,7 +192,7 @@ pub fn show_events(bits: u32) -> String {
     let all = bits & events::ALL == events::ALL;
     let shown = EVENT_LETTERS.iter().filter(|(letter, bit)| match letter {
         b'A' => all,
-        b'K' | b'E' | b'm' => bits & bit != 0,
+        b'K' | b'E' | b'm' | b'S' | b'T' | b'I' | b'V' => bits & bit != 0,
         _ => !all && bits & bit != 0,
     });
     shown.map(|(letter, _)| *letter as char).collect()

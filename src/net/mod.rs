@@ -25,6 +25,7 @@ pub mod replay;
 pub mod scripts;
 pub mod settings;
 pub mod shared;
+mod shrinking;
 mod sliced;
 pub mod tracking;
 

@@ -1,10 +1,11 @@
-//! Snapshots on disk: written without fork, read back at the start.
+//! What survives the process: snapshots, written without fork, and the append-only file.
 //!
 //! - [`save`]: a snapshot's way from the shards into a file.
+//! - [`aof`]: the append-only file: what is logged, its files, its rewriting, its loading.
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
 //! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
-//! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
+//! - [`Durable`]: what all cores know of these. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
 //!   shard 0 ── groups of keys, serialised ──┐                          ┌── entries, unparsed ──▶ shard 0

@@ -13,6 +13,7 @@ mod read;
 mod remove;
 mod rows;
 mod scan;
+mod sliced;
 #[cfg(test)]
 mod tests;
 

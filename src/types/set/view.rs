@@ -111,7 +111,7 @@ impl<'a> SetView<'a> {
     }
 
     /// Visits a slice of the members and returns the cursor to go on from; 0 starts and ends. A small set is one slice.
-    pub fn scan(self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+    pub fn scan(self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'a>)) -> u64 {
         match self {
             SetView::Table(table) => {
                 table.scan(cursor, count, &mut |entry| visit(Element::Bytes(entry.key())))
