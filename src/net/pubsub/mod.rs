@@ -254,13 +254,13 @@ impl Core {
         let mut count = 0;
         if let Some(subscribers) = subscriptions.subscribers(message.space, message.channel) {
             message.line(delivery.line);
-            delivery.to_all(subscribers);
+            delivery.give_all(subscribers);
             count += subscribers.len();
         }
         if message.space == Space::Channel {
             for (pattern, subscribers) in subscriptions.matching(message.channel) {
                 message.pattern_line(pattern, delivery.line);
-                delivery.to_all(subscribers);
+                delivery.give_all(subscribers);
                 count += subscribers.len();
             }
         }
@@ -339,7 +339,7 @@ struct Delivery<'a> {
 
 impl Delivery<'_> {
     /// Gives the line to everyone who subscribed to a name.
-    fn to_all(&mut self, subscribers: &Subscribers) {
+    fn give_all(&mut self, subscribers: &Subscribers) {
         // A copy costs one client less than a reference; a long text is referred to anyway.
         let refers = subscribers.len() > 1 && self.line.shared.is_empty();
         let mut places: [Option<Range<usize>>; 2] = [None, None];
