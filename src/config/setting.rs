@@ -74,6 +74,7 @@ pub struct Range {
     pub unit: Unit,
 }
 
+/// What the digits of a number count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A plain decimal number.
@@ -105,6 +106,7 @@ impl Traits {
     /// Setting it to the value it has counts as a change (a file may have new content).
     pub const VOLATILE: Traits = Traits(32);
 
+    /// True when every trait of `other` is set.
     pub const fn has(self, other: Traits) -> bool {
         self.0 & other.0 == other.0
     }

@@ -30,6 +30,19 @@ impl Core {
         self.send_messages(io, replies, stops)
     }
 
+    /// The same for all but one client, in the midst of what that one has asked for.
+    pub fn send_replies_but(&mut self, io: &mut dyn NetIo, but: Option<ConnId>) {
+        self.send_held(io);
+        for conn in std::mem::take(&mut self.dirty) {
+            if Some(conn) == but {
+                self.dirty.push(conn);
+            } else {
+                self.send_to(io, conn);
+            }
+        }
+        self.send_all_messages_but(io, but);
+    }
+
     pub(super) fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;

@@ -86,6 +86,19 @@ impl Core {
         !line.is_empty()
     }
 
+    /// Sends to all but one client: the next turn may be far off.
+    pub(in crate::net) fn send_all_messages_but(&mut self, io: &mut dyn NetIo, but: Option<ConnId>) {
+        for _ in 0..self.publishing.fan.line.len() {
+            let Some(conn) = self.publishing.fan.line.pop_front() else { return };
+            if Some(conn) == but {
+                self.publishing.fan.line.push_back(conn);
+            } else if let Some(client) = self.clients.get(conn) {
+                client.in_line = false;
+                self.send_to(io, conn);
+            }
+        }
+    }
+
     /// Closes a client that another one killed. What was published before still reaches it, if it reads.
     pub(in crate::net) fn kill(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let client = self.clients.at(conn.index);
