@@ -544,3 +544,22 @@ fn a_server_that_stops_delivers_what_was_published() {
         }
     });
 }
+
+#[test]
+fn messages_leave_although_a_script_is_busy() {
+    with_server(
+        |threads| Options::threads(threads).with("busy-reply-threshold", "20"),
+        |s| {
+            let mut all = clients(s, 30);
+            subscribe_all(&mut all, "busy");
+            let (mut publisher, mut killer) = (s.client(), s.client());
+            publisher.send_raw("PUBLISH busy hi\r\nEVAL \"while true do end\" 0\r\n");
+            all.iter_mut().for_each(|c| c.expect_next(message("busy", "hi")));
+            wait_until("the script is killed", Duration::from_secs(30), || {
+                killer.call("SCRIPT KILL") == ok()
+            });
+            publisher.expect_next(30);
+            assert!(matches!(publisher.recv(), Value::Error(_)));
+        },
+    );
+}
