@@ -399,10 +399,13 @@ impl Core {
         {
             return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
         }
-        if self.shared.durable.is_gated()
-            && let Some(error) = self.durable_refusal(conn, entry)
-        {
-            return self.reject(conn, row, &error);
+        if self.shared.durable.is_gated() {
+            if self.reload_holds(conn, entry) {
+                return self.stall(conn, Stall::Paused);
+            }
+            if let Some(error) = self.durable_refusal(conn, entry) {
+                return self.reject(conn, row, &error);
+            }
         }
         if self.is_any_busy()
             && let Some(error) = self.busy_refusal(conn, row, entry, argv)
