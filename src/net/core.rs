@@ -247,6 +247,7 @@ impl Core {
     }
 
     fn send_batches(&mut self, io: &mut dyn NetIo, logged: u64) -> bool {
+        self.shard.publish_keys();
         let mut any = false;
         for to in 0..self.outgoing.len() {
             if let Some(mut batch) = self.outgoing[to].take() {
@@ -456,7 +457,8 @@ impl Core {
         self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
-        self.send_replies(io);
+        let stop = self.shared.stop.load(Ordering::Relaxed);
+        busy |= self.send_replies(io, stop);
         self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
@@ -486,7 +488,7 @@ impl Core {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
             background: self.shard.has_background() || self.sliced.has_work(),
             deadline_ns: deadlines.into_iter().flatten().min(),
-            stop: self.shared.stop.load(Ordering::Relaxed),
+            stop,
         }
     }
 }
