@@ -67,6 +67,7 @@ unit/memefficiency    own      240
 integration/rdb       own      120
 unit/aofrw            own      240
 integration/aof       own      240
+integration/aof-multi-part own 300
 integration/corrupt-dump own   120
 integration/corrupt-dump-fuzzer own 90
 integration/convert-ziplist-hash-on-load own 30

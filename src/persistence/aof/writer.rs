@@ -122,6 +122,7 @@ impl Writer {
                             }
                             Message::Rewritten(job) => self.rewriting.ended(job),
                             Message::Look => {}
+                            Message::Loaded => self.take_over_numbers(),
                             Message::Flush(done) => flushed.push(done),
                             Message::Stop(done) => stop = Some(done),
                         }
