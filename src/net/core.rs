@@ -456,7 +456,8 @@ impl Core {
         self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
-        self.send_replies(io);
+        let stop = self.shared.stop.load(Ordering::Relaxed);
+        busy |= self.send_replies(io, stop);
         self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
@@ -486,7 +487,7 @@ impl Core {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
             background: self.shard.has_background() || self.sliced.has_work(),
             deadline_ns: deadlines.into_iter().flatten().min(),
-            stop: self.shared.stop.load(Ordering::Relaxed),
+            stop,
         }
     }
 }
