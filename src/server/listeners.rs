@@ -105,7 +105,7 @@ fn open_one(
 fn while_in_use<T>(tries: usize, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 0..tries {
         match attempt() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(IN_USE_WAIT),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::park_timeout(IN_USE_WAIT),
             done => return done,
         }
     }
