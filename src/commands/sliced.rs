@@ -173,6 +173,11 @@ impl Slices {
         (result, output)
     }
 
+    /// Has a key gone (it expired, or was evicted) while its value was read?
+    pub fn is_of_gone_key(&self, shard: &Shard) -> bool {
+        self.pins.iter().any(|pin| shard.is_gone(pin))
+    }
+
     /// The client has left: nobody wants the rest.
     pub fn give_up(&self, shard: &mut Shard) {
         self.pins.iter().for_each(|pin| shard.unpin(pin));

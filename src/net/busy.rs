@@ -60,6 +60,8 @@ impl Core {
         }
         io.attend(self, but);
         self.attend_mail(io);
+        // Clients may have replies from before the script that are not in the log yet.
+        self.give_log_before_block();
         self.send_replies_but(io, but);
         self.flush_in_block(io);
     }

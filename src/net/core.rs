@@ -242,7 +242,7 @@ impl Core {
 
     /// The same while a block of the log is open, which cannot be given to the writer in two pieces.
     pub fn flush_in_block(&mut self, io: &mut dyn NetIo) -> bool {
-        let logged = self.shard.log.as_deref().map_or(0, |log| log.last_chunk());
+        let logged = self.give_log_before_block();
         self.send_batches(io, logged)
     }
 

@@ -15,10 +15,10 @@ use crate::commands::context::ClientView;
 use crate::commands::spec::Flags;
 use crate::commands::{CommandError, Entry};
 use crate::config::id;
-use crate::persistence::aof::LogMode;
 use crate::persistence::aof::find::find;
 use crate::persistence::aof::manifest::Folder;
 use crate::persistence::aof::replay::LogOptions;
+use crate::persistence::aof::{LogMode, Message};
 use crate::persistence::load::{Batch, Load, LoadOptions};
 use crate::persistence::save::{Functions, Outcome, SaveJob, SaveOptions};
 use crate::persistence::{AlreadyRunning, Durable, delay_of, level, path_of};
@@ -586,7 +586,14 @@ impl Core {
                 shared.durable.tell();
             }
         };
-        durable.begin_load(options, || Ok(()), then).map_err(|error| format!("{}: {error}", path.display()))
+        let process = self.shared.clone();
+        let loaded = move || {
+            if asked == Asked::Log {
+                process.durable.aof.tell(Message::Loaded);
+            }
+            Ok(())
+        };
+        durable.begin_load(options, loaded, then).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Takes its share of a file that is loaded. True when there was some.
@@ -601,7 +608,10 @@ impl Core {
             match inbox.try_recv() {
                 Err(_) => break,
                 Ok(Batch::Flush { libraries }) => {
-                    self.shard.end_snapshot();
+                    // Redis: a save that is under way is none of the log's business.
+                    if load.options.log.is_none() {
+                        self.shard.end_snapshot();
+                    }
                     for db in 0..self.shard.dbs.len() {
                         self.shard.flush(DbIndex(db as u16), true);
                     }

@@ -13,6 +13,7 @@ use super::core::Core;
 use crate::persistence::aof::{LogMode, Message};
 use crate::resp::Output;
 use crate::runtime::face::{ConnId, NetIo};
+use crate::shard::log::LogChunk;
 use crate::tx::TxId;
 use crate::types::ShardId;
 
@@ -85,14 +86,28 @@ impl Core {
     #[inline]
     pub(super) fn give_log(&mut self) -> u64 {
         let Some(log) = &mut self.shard.log else { return 0 };
-        if let Some(chunk) = log.take_chunk() {
+        let chunk = log.take_chunk();
+        self.give(chunk)
+    }
+
+    /// The same while a block may be open: what is in it comes later, and nobody is told of it.
+    #[cold]
+    pub(super) fn give_log_before_block(&mut self) -> u64 {
+        let Some(log) = &mut self.shard.log else { return 0 };
+        let chunk = log.take_chunk_before_block();
+        self.give(chunk)
+    }
+
+    #[inline]
+    fn give(&mut self, chunk: Option<LogChunk>) -> u64 {
+        if let Some(chunk) = chunk {
             let durable = &self.shared.durable;
             durable.aof.give(self.me, chunk);
             if durable.aof.is_behind() {
                 durable.aof_status_changed();
             }
         }
-        let last = log.last_chunk();
+        let last = self.shard.log.as_ref().map_or(0, |log| log.last_given());
         self.log_gate.seen[self.me.index()] = last;
         last
     }

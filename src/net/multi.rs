@@ -254,9 +254,9 @@ fn exec_block(
     let has_script = steps.iter().any(|step| core.table.entry(step.command.row).is_script);
     let alone = core.shared.shards == 1 && has_script;
     if alone {
-        // A script runs here or nowhere.
-        core.end_all_slices();
+        // A script runs here or nowhere, so nothing may be under way: what the first step begins the second one ends.
         core.step_transactions(io);
+        core.end_all_slices();
     }
     let claims = core.claims_of(&mut steps, &watched);
     let here = claims.iter().all(|(shard, _)| *shard == core.me)

@@ -137,6 +137,16 @@ impl Commands {
         self.cuts.retain(|(cut, _)| cut.bytes <= mark.bytes);
     }
 
+    /// Takes away everything behind a mark, where the commands were at these databases.
+    fn split_off(&mut self, mark: Mark, dbs: Option<(DbIndex, DbIndex)>) -> Commands {
+        let bytes = self.bytes.split_off(mark.bytes);
+        let count = self.count - mark.count;
+        let first = dbs.map_or(self.dbs.map(|(first, _)| first), |(_, last)| Some(last));
+        let rest_dbs = first.zip(self.dbs.map(|(_, last)| last)).filter(|_| !bytes.is_empty());
+        (self.count, self.dbs) = (mark.count, dbs);
+        Commands { bytes, count, dbs: rest_dbs, cuts: Vec::new() }
+    }
+
     /// Makes one block of everything behind a mark, if that is more than one command.
     pub fn enclose(&mut self, mark: Mark) {
         if self.count - mark.count > 1 {
@@ -435,6 +445,25 @@ impl Log {
         Some(LogChunk { number: self.chunks, items: std::mem::take(&mut self.items) })
     }
 
+    /// Takes what was done before the block that is open, if one is: that cannot be given in two pieces.
+    pub fn take_chunk_before_block(&mut self) -> Option<LogChunk> {
+        let Some((mark, dbs)) = self.block else { return self.take_chunk() };
+        let Some(Item::Plain(commands)) = self.items.last_mut() else { return None };
+        let block = commands.split_off(mark, dbs);
+        if commands.is_empty() {
+            self.items.pop();
+        }
+        let chunk = self.take_chunk();
+        self.items.push(Item::Plain(block));
+        self.block = Some((Mark { bytes: 0, count: 0 }, None));
+        chunk
+    }
+
+    /// The last chunk that was given away.
+    pub fn last_given(&self) -> u64 {
+        self.chunks
+    }
+
     /// The chunk with which everything so far will be, or was, given away.
     pub fn last_chunk(&self) -> u64 {
         self.chunks + u64::from(!self.items.is_empty())
@@ -508,6 +537,39 @@ mod tests {
         assert_eq!(shown(&stages[2]), (String::new(), None));
         assert_eq!(stages[3].dbs, dbs(4, 4), "it begins with a SELECT, whatever it is");
         assert_eq!(stages.iter().map(|stage| stage.count).collect::<Vec<_>>(), [1, 1, 0, 2]);
+    }
+
+    #[test]
+    fn what_was_done_before_a_block_is_given_while_that_is_open() {
+        let mut log = Log::default();
+        log.push(DbIndex(1), [&b"a"[..]].into_iter());
+        log.begin_block();
+        log.push(DbIndex(1), [&b"b"[..]].into_iter());
+        let given = |chunk: Option<LogChunk>| -> Vec<(String, Option<(DbIndex, DbIndex)>)> {
+            let of = |item: &Item| match item {
+                Item::Plain(commands) => {
+                    (String::from_utf8_lossy(&commands.bytes).replace("\r\n", " "), commands.dbs)
+                }
+                other => panic!("{other:?}"),
+            };
+            chunk.iter().flat_map(|chunk| &chunk.items).map(of).collect()
+        };
+        let dbs = |first, last| Some((DbIndex(first), DbIndex(last)));
+        assert_eq!(given(log.take_chunk_before_block()), [("*1 $1 a ".to_owned(), dbs(1, 1))]);
+        assert_eq!(log.last_given(), 1);
+        assert!(log.take_chunk_before_block().is_none());
+        log.push(DbIndex(2), [&b"c"[..]].into_iter());
+        log.end_block();
+        let block = "*1 $5 MULTI *1 $1 b *2 $6 SELECT $1 2 *1 $1 c *1 $4 EXEC ".to_owned();
+        assert_eq!(given(log.take_chunk()), [(block, dbs(1, 2))]);
+        // A block that is forgotten leaves nothing of itself.
+        log.push(DbIndex(2), [&b"d"[..]].into_iter());
+        log.begin_block();
+        log.push(DbIndex(3), [&b"e"[..]].into_iter());
+        assert_eq!(given(log.take_chunk_before_block()), [("*1 $1 d ".to_owned(), dbs(2, 2))]);
+        log.forget_block();
+        log.push(DbIndex(4), [&b"f"[..]].into_iter());
+        assert_eq!(given(log.take_chunk()), [("*1 $1 f ".to_owned(), dbs(4, 4))]);
     }
 
     #[test]

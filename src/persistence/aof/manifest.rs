@@ -346,6 +346,11 @@ impl Manifest {
 
     // --- changes -----------------------------------------------------------------------------------------------
 
+    /// Do both name the same files?
+    pub fn names_the_same(&self, other: &Manifest) -> bool {
+        (&self.base, &self.history, &self.incrs) == (&other.base, &other.history, &other.incrs)
+    }
+
     /// Is there nothing to load?
     pub fn is_empty(&self) -> bool {
         self.base.is_none() && self.incrs.is_empty()

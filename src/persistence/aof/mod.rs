@@ -72,6 +72,8 @@ pub enum Message {
     },
     /// A rewrite has ended.
     Rewritten(Arc<SaveJob>),
+    /// DEBUG LOADAOF has read the files.
+    Loaded,
     /// Everything so far is to be in the file, then the sender is dropped.
     Flush(Sender<()>),
     /// Something has changed.

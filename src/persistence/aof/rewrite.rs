@@ -278,6 +278,10 @@ impl Writer {
                 }
                 if self.target.as_ref().is_some_and(|target| target.is_temporary) {
                     // Without its base it is of no use.
+                    self.durable.log(
+                        level::NOTICE,
+                        format!("Removing the temp incr aof file {}", name_of(&self.folder.temporary_incr())),
+                    );
                     self.target = None;
                     let _ = fs::remove_file(self.folder.temporary_incr());
                 }
@@ -332,6 +336,15 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// What the manifest on disk names was loaded: files are numbered on from there.
+    pub fn take_over_numbers(&mut self) {
+        if let Ok(Some(on_disk)) = Manifest::read(&self.folder)
+            && on_disk.names_the_same(&self.manifest)
+        {
+            self.manifest = on_disk;
+        }
     }
 
     /// Files that a rewrite has replaced are deleted in the background.

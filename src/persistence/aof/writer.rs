@@ -68,6 +68,8 @@ pub(super) struct Writer {
     postponed: Option<Instant>,
     retry: Option<Instant>,
     error_logged: Option<Instant>,
+    /// `aof-disable-auto-gc`, as it was when last looked at.
+    keeps_history: bool,
     /// Per shard, which switching off it has followed.
     off: Vec<u64>,
     /// Chunks of these that were never given count as given.
@@ -93,6 +95,7 @@ impl Writer {
             postponed: None,
             retry: None,
             error_logged: None,
+            keeps_history: false,
             off: vec![0; shards],
             off_chunks: vec![0; shards],
         }
@@ -122,6 +125,7 @@ impl Writer {
                             }
                             Message::Rewritten(job) => self.rewriting.ended(job),
                             Message::Look => {}
+                            Message::Loaded => self.take_over_numbers(),
                             Message::Flush(done) => flushed.push(done),
                             Message::Stop(done) => stop = Some(done),
                         }
@@ -182,6 +186,10 @@ impl Writer {
         self.flush(false);
         self.sync();
         self.finish_rewrite();
+        let keeps = self.durable.aof.keep_history.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.keeps_history, keeps) && !keeps {
+            self.delete_history();
+        }
         self.close_if_off();
         self.tell_waiting();
     }
