@@ -54,6 +54,8 @@ impl Node {
     pub fn run(&mut self, words: &[&[u8]]) -> Vec<u8> {
         let mut out = Output::default();
         self.run_into(words, &mut out);
+        // As a core does before a reply leaves.
+        self.shards.iter().for_each(Shard::publish_keys);
         out.to_vec()
     }
 
