@@ -133,9 +133,21 @@ impl<'a> Encoded<'a> {
     pub(super) fn write(&self, into: &mut [u8]) {
         let head_len = usize::from(self.head_len);
         let size = head_len + self.content.len();
-        into[..head_len].copy_from_slice(self.head());
+        if head_len == 1 {
+            into[0] = self.head[0];
+        } else {
+            into[..head_len].copy_from_slice(self.head());
+        }
         into[head_len..size].copy_from_slice(self.content);
         write_backlen(size, &mut into[size..]);
+    }
+
+    /// Writes the entry at a place and returns the place after it; `None` when there is no room.
+    #[inline]
+    pub fn write_at(&self, into: &mut [u8], at: usize) -> Option<usize> {
+        let end = at + self.span();
+        self.write(into.get_mut(at..end)?);
+        Some(end)
     }
 
     /// Appends the entry.
@@ -164,6 +176,30 @@ impl<'a> Encoded<'a> {
         bytes[0] == self.head[0]
             && bytes.starts_with(self.head())
             && bytes[usize::from(self.head_len)..].starts_with(self.content)
+    }
+}
+
+/// True when the entry at the beginning of `bytes` is of this text.
+#[inline]
+pub(super) fn is_text(bytes: &[u8], text: &[u8]) -> bool {
+    let len = text.len();
+    // No text that begins like this is a number, so the only entry it has is a string.
+    if len < 64 && text.first().is_some_and(|first| *first > b'9') {
+        return bytes[0] == 0x80 | len as u8 && is_equal(&bytes[1..=len], text);
+    }
+    Encoded::of_bytes(text).is_at(bytes)
+}
+
+/// Compares as many bytes with each other. PERF: for short ones a call of `memcmp` costs as much as the comparison.
+#[inline]
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
+    match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
+        (Some(first), Some(other), Some(last), Some(other_last)) if a.len() <= 16 => {
+            word(first) == word(other) && word(last) == word(other_last)
+        }
+        (None, None, ..) => short_word(a) == short_word(b),
+        _ => a == b,
     }
 }
 
