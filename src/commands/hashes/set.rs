@@ -2,7 +2,7 @@
 
 use super::{change, write_or_change};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
-use crate::resp::Reply;
+use crate::resp::{Reply, Span};
 use crate::shard::{Event, Note};
 use crate::types::collection::Room;
 use crate::types::raw::table::Ttl;
@@ -27,7 +27,9 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &mut Args<'_>, command: &'static str) -> R
         return Err(CommandError::WrongArity(command));
     }
     let argv = args.argv();
-    let pairs = (argv.len() - args.left()..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
+    let text = |span: Span| &argv.buf[span.start..span.end];
+    let (spans, _) = argv.spans[argv.len() - args.left()..].as_chunks::<2>();
+    let pairs = spans.iter().map(|[field, value]| (text(*field), text(*value)));
     let limits = ctx.shard.settings.encodings;
     let noted = |note: &mut Note| note.events_of(Event::HSET, pairs.len() as u64);
     let write = |there: Option<(Packed, &[u8])>, into: &mut Room, note: &mut Note| {

@@ -142,18 +142,16 @@ impl Hash {
         limits: &Encodings,
         into: &mut Room,
     ) -> Option<(Packed, usize, usize)> {
-        let is_short = |text: &[u8]| text.len() <= limits.hash_value_bytes;
-        if !pairs.clone().all(|(field, value)| is_short(field) && is_short(value)) {
-            return None;
-        }
         let (bytes, fields, created) = match there {
             Some((Packed::HashShaped, bytes)) => {
-                (shape::rewrite(bytes, pairs, into)?, shape::len_of(bytes), 0)
+                (shape::rewrite(bytes, pairs.clone(), into)?, shape::len_of(bytes), 0)
             }
             Some(_) => return None,
             None => (shape::write(pairs.clone(), into)?, pairs.len(), pairs.len()),
         };
-        (fields <= limits.hash_entries).then_some((Packed::HashShaped, bytes, created))
+        let longest = pairs.fold(0, |longest, (field, value)| longest.max(field.len()).max(value.len()));
+        (fields <= limits.hash_entries && longest <= limits.hash_value_bytes)
+            .then_some((Packed::HashShaped, bytes, created))
     }
 
     fn set_near(

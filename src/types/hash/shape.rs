@@ -17,7 +17,7 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 
 use super::super::collection::{Room, Shortened};
-use super::super::listpack::{Encoded, Listpack, ListpackRef};
+use super::super::listpack::{Listpack, ListpackRef, write_text};
 use super::super::raw::table::VALUE_INLINE_MAX;
 
 /// How many shapes a process has room for.
@@ -170,7 +170,7 @@ pub(super) fn rewrite<'p>(
         let after = values.after(value_at);
         if shape.is_name(index, field) {
             end = copy(&values.body()[done..value_at], into, end)?;
-            end = Encoded::from(value).write_at(into, end)?;
+            end = write_text(value, into, end)?;
             done = after;
             next = pairs.next();
         }
@@ -200,7 +200,7 @@ pub(super) fn write<'p>(
         }
         into[..NUMBER_BYTES].copy_from_slice(&(number as u16).to_le_bytes());
         pairs.clone().enumerate().try_fold(NUMBER_BYTES, |end, (index, (name, value))| {
-            if shape.is_name(index, name) { Encoded::from(value).write_at(into, end) } else { None }
+            if shape.is_name(index, name) { write_text(value, into, end) } else { None }
         })
     })
 }

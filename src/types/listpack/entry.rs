@@ -96,9 +96,7 @@ impl<'a> Encoded<'a> {
 
     #[inline]
     fn of_bytes(bytes: &'a [u8]) -> Encoded<'a> {
-        // Most strings tell by their first byte that they are no number.
-        if bytes.len() <= 20
-            && let Some(b'-' | b'0'..=b'9') = bytes.first()
+        if may_be_number(bytes)
             && let Some(value) = parse_i64(bytes)
         {
             return Encoded::of_int(value);
@@ -142,13 +140,6 @@ impl<'a> Encoded<'a> {
         write_backlen(size, &mut into[size..]);
     }
 
-    /// Writes the entry at a place and returns the place after it; `None` when there is no room.
-    #[inline]
-    pub fn write_at(&self, into: &mut [u8], at: usize) -> Option<usize> {
-        let end = at + self.span();
-        self.write(into.get_mut(at..end)?);
-        Some(end)
-    }
 
     /// Appends the entry.
     #[inline]
@@ -179,15 +170,41 @@ impl<'a> Encoded<'a> {
     }
 }
 
+/// Most strings tell by their first byte that they are no number.
+#[inline]
+fn may_be_number(bytes: &[u8]) -> bool {
+    bytes.len() <= 20 && matches!(bytes.first(), Some(b'-' | b'0'..=b'9'))
+}
+
+/// Writes the entry of a string at a place and returns the place after it; `None` when there is no room.
+#[inline]
+pub fn write_text(text: &[u8], into: &mut [u8], at: usize) -> Option<usize> {
+    let len = text.len();
+    if len < 64 && !may_be_number(text) {
+        let end = at + len + 2;
+        let entry = into.get_mut(at..end)?;
+        entry[0] = 0x80 | len as u8;
+        entry[1..=len].copy_from_slice(text);
+        entry[len + 1] = len as u8 + 1;
+        return Some(end);
+    }
+    if len > into.len() {
+        return None;
+    }
+    let entry = Encoded::of_bytes(text);
+    let end = at + entry.span();
+    entry.write(into.get_mut(at..end)?);
+    Some(end)
+}
+
 /// True when the entry at the beginning of `bytes` is of this text.
 #[inline]
 pub(super) fn is_text(bytes: &[u8], text: &[u8]) -> bool {
     let len = text.len();
-    // No text that begins like this is a number, so the only entry it has is a string.
-    if len < 64 && text.first().is_some_and(|first| *first > b'9') {
+    if len < 64 && !may_be_number(text) {
         return bytes[0] == 0x80 | len as u8 && is_equal(&bytes[1..=len], text);
     }
-    Encoded::of_bytes(text).is_at(bytes)
+    len < bytes.len() && Encoded::of_bytes(text).is_at(bytes)
 }
 
 /// Compares as many bytes with each other. PERF: for short ones a call of `memcmp` costs as much as the comparison.
