@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use super::effects::Event;
 use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
 use crate::types::collection::{Room, Shortened};
-use crate::types::{Collection, Packed};
 use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
+use crate::types::{Collection, Packed};
 
 /// A heap value in its small form goes back into its entry at this size, well below the size at which it leaves it, so
 /// that one element more or less does not move it to and fro.

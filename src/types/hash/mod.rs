@@ -150,8 +150,11 @@ impl Hash {
             None => (shape::write(pairs.clone(), into)?, pairs.len(), pairs.len()),
         };
         let longest = pairs.fold(0, |longest, (field, value)| longest.max(field.len()).max(value.len()));
-        (fields <= limits.hash_entries && longest <= limits.hash_value_bytes)
-            .then_some((Packed::HashShaped, bytes, created))
+        (fields <= limits.hash_entries && longest <= limits.hash_value_bytes).then_some((
+            Packed::HashShaped,
+            bytes,
+            created,
+        ))
     }
 
     fn set_near(

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! Only bytes inside entries know shapes. A hash that is about to be changed is a listpack of pairs again, so no
-//! command and no writer of files has to know them; numbers of shapes mean something in this process only.
+//! command and no writer of files has to know them; numbers of shapes mean something in this process only. The exception
+//! is what clients do most, setting fields that are there, or all of a new hash: [`rewrite`] and [`write`] make the new
+//! bytes of the old ones and the request, which takes half the instructions.
 //!
 //! INVARIANTS: a shape, once there, stays as it is for as long as the process runs, so a number is good wherever its
 //! bytes go. There are at most [`SHAPES`] of them, each of at most [`NAMES_BYTES`] bytes. Names become a shape only

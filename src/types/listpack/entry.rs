@@ -140,7 +140,6 @@ impl<'a> Encoded<'a> {
         write_backlen(size, &mut into[size..]);
     }
 
-
     /// Appends the entry.
     #[inline]
     pub(super) fn append(&self, to: &mut Vec<u8>) {
@@ -198,7 +197,7 @@ pub fn write_text(text: &[u8], into: &mut [u8], at: usize) -> Option<usize> {
 }
 
 /// True when the entry at the beginning of `bytes` is of this text.
-#[inline]
+#[inline(always)]
 pub(super) fn is_text(bytes: &[u8], text: &[u8]) -> bool {
     let len = text.len();
     if len < 64 && !may_be_number(text) {
