@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod blocked;
+pub mod busy;
 pub mod client;
 pub mod client_commands;
 pub mod clients;
@@ -25,6 +26,7 @@ pub mod replay;
 pub mod scripts;
 pub mod settings;
 pub mod shared;
+mod shrinking;
 mod sliced;
 pub mod tracking;
 

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::effects::Event;
 use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
+use super::subkeys::Subkeys;
 use crate::types::collection::{Room, Shortened};
 use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
 use crate::types::{Collection, Packed};
@@ -37,6 +38,10 @@ pub type Written<R> = (Packed, usize, R);
 pub struct Note {
     events: SmallVec<[Event; 2]>,
     changes: u64,
+    /// Does anybody want to know which fields events are about?
+    wants_subkeys: bool,
+    /// By the order of the event.
+    subkeys: Vec<(usize, Box<Subkeys>)>,
 }
 
 impl Note {
@@ -56,9 +61,30 @@ impl Note {
         self.events.push(event);
     }
 
+    /// Names the fields that the event noted last is about, for who wants to know.
+    pub fn name<'f>(&mut self, fields: impl IntoIterator<Item = &'f [u8]>) {
+        if self.wants_subkeys && !self.events.is_empty() {
+            let subkeys: Subkeys = fields.into_iter().collect();
+            if !subkeys.is_empty() {
+                self.subkeys.push((self.events.len() - 1, Box::new(subkeys)));
+            }
+        }
+    }
+
+    /// Does anybody want to know which fields events are about?
+    pub fn wants_subkeys(&self) -> bool {
+        self.wants_subkeys
+    }
+
     /// Was anything noted?
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// The names that belong to an event, taken out.
+    fn take_subkeys(&mut self, order: usize) -> Option<Box<Subkeys>> {
+        let at = self.subkeys.iter().position(|(of, _)| *of == order)?;
+        Some(self.subkeys.swap_remove(at).1)
     }
 }
 
@@ -109,14 +135,19 @@ impl Keyspace<'_> {
         write: impl FnOnce(Option<(Packed, &[u8])>, &mut Room, &mut Note) -> Option<Written<R>>,
         change: impl FnOnce(&mut C, &mut Note) -> R,
     ) -> Changed<R> {
-        let mut note = Note::default();
+        let mut note = Note { wants_subkeys: self.effects.wants.subkeys, ..Note::default() };
         let mut ways = Some((write, change));
         let opened = self.edit_with(key, |edit| {
             let (write, change) = ways.take().expect("an edit runs once");
             let opened = run_on(edit, &mut note, write, change);
-            if let [first, rest @ ..] = &note.events[..] {
-                edit.commit_many(*first, note.changes);
-                rest.iter().for_each(|event| edit.also(*event));
+            for order in 0..note.events.len() {
+                match order {
+                    0 => edit.commit_many(note.events[0], note.changes),
+                    _ => edit.also(note.events[order]),
+                }
+                if let Some(subkeys) = note.take_subkeys(order) {
+                    edit.name_subkeys(subkeys);
+                }
             }
             opened
         });
@@ -137,14 +168,14 @@ impl Keyspace<'_> {
                 let (write, change) = ways.take().expect("an edit of a missing key runs nothing");
                 let mut room = [0; VALUE_INLINE_MAX];
                 if let Some((form, bytes, result)) = write(None, &mut room, &mut note) {
-                    self.insert(key, NewValue::Packed(form, &room[..bytes]), &note);
+                    self.insert(key, NewValue::Packed(form, &room[..bytes]), note);
                     return Changed::Ran(result);
                 }
                 let mut made = C::default();
                 let result = change(&mut made, &mut note);
                 if !note.is_empty() && !made.is_empty() {
                     let expire_at_ms = made.next_deadline();
-                    with_new(made, |value| self.insert(key, value, &note));
+                    with_new(made, |value| self.insert(key, value, note));
                     if let Some(at) = expire_at_ms {
                         self.fields_expire_at(key, at);
                     }
@@ -154,11 +185,18 @@ impl Keyspace<'_> {
         }
     }
 
-    fn insert(&mut self, key: &[u8], value: NewValue<'_>, note: &Note) {
-        let [first, rest @ ..] = &note.events[..] else { return };
-        self.set(key, value, Ttl::Clear, *first);
+    fn insert(&mut self, key: &[u8], value: NewValue<'_>, mut note: Note) {
+        let Some(first) = note.events.first().copied() else { return };
+        self.set(key, value, Ttl::Clear, first);
         self.effects.dirty += note.changes - 1;
-        rest.iter().for_each(|event| self.also(key, *event));
+        for order in 0..note.events.len() {
+            if order > 0 {
+                self.also(key, note.events[order]);
+            }
+            if let Some(subkeys) = note.take_subkeys(order) {
+                self.effects.name_subkeys(subkeys);
+            }
+        }
     }
 
     /// Stores a collection under a key, whatever it held; an empty one removes the key. True when the key existed.

@@ -9,6 +9,7 @@
 mod support;
 
 mod bitmaps;
+mod busy;
 mod client;
 mod command;
 mod config;
@@ -35,6 +36,7 @@ mod scripts;
 mod server;
 mod sets;
 mod slices;
+mod slices_more;
 mod slowlog;
 mod sort;
 mod streams;

@@ -53,19 +53,20 @@ fn write_or_change<R>(
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
     let (due_ms, mut expired) = (ctx.due_ms(), 0);
-    let (is_logged, mut gone) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut gone) = (names_fields(ctx), Vec::new());
     let write = |there: Option<(Packed, &[u8])>, into: &mut Room, note: &mut Note| {
         write(there, into, note).map(|(form, bytes, result)| (form, bytes, Ok(result)))
     };
     let changed = ctx.keys().write_or_change(key, create, write, |hash: &mut Hash, note| {
         let mut name = |field: &[u8]| {
-            if is_logged {
+            if is_named {
                 gone.push(field.to_vec());
             }
         };
         (expired, _) = hash.expire_due(due_ms, usize::MAX, &mut name);
         if expired > 0 {
             note.events_of(Event::HEXPIRED, expired as u64);
+            note.name(gone.iter().map(|field| &field[..]));
         }
         change(hash, note)
     });
@@ -75,6 +76,11 @@ fn write_or_change<R>(
         ctx.say(|log, db| log.say_expired_fields(db, key, &gone));
     }
     changed
+}
+
+/// Does anybody want to know which fields a change is about: the log, or who asked for notifications that name them?
+fn names_fields(ctx: &Ctx<'_>) -> bool {
+    ctx.is_logged() || ctx.shard.effects.wants.subkeys
 }
 
 /// What became of fields.

@@ -3,7 +3,7 @@
 use super::{change, write_or_change};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Reply, Span};
-use crate::shard::{Event, Note};
+use crate::shard::{Event, Note, Subkeys};
 use crate::types::collection::Room;
 use crate::types::raw::table::Ttl;
 use crate::types::{Hash, Packed};
@@ -31,7 +31,10 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &mut Args<'_>, command: &'static str) -> R
     let (spans, _) = argv.spans[argv.len() - args.left()..].as_chunks::<2>();
     let pairs = spans.iter().map(|[field, value]| (text(*field), text(*value)));
     let limits = ctx.shard.settings.encodings;
-    let noted = |note: &mut Note| note.events_of(Event::HSET, pairs.len() as u64);
+    let noted = |note: &mut Note| {
+        note.events_of(Event::HSET, pairs.len() as u64);
+        note.name(pairs.clone().map(|(field, _)| field));
+    };
     let write = |there: Option<(Packed, &[u8])>, into: &mut Room, note: &mut Note| {
         let (form, bytes, created) = Hash::write_all(there, pairs.clone(), &limits, into)?;
         noted(note);
@@ -56,6 +59,7 @@ pub fn hsetnx(
         if missing {
             hash.set(field, value, Ttl::Clear, &limits);
             note.event(Event::HSET);
+            note.name([field]);
         }
         Ok(missing)
     })?;
@@ -67,9 +71,17 @@ pub fn hdel(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     let key = args.take()?;
     let fields = args.rest();
     let removed = change(ctx, key, false, |hash, note| {
-        let removed = fields.filter(|field| hash.remove(field)).count();
+        let mut names = Subkeys::default();
+        let mut removed = 0;
+        for field in fields.filter(|field| hash.remove(field)) {
+            removed += 1;
+            if note.wants_subkeys() {
+                names.push(field);
+            }
+        }
         if removed > 0 {
             note.events_of(Event::HDEL, removed as u64);
+            note.name(names.iter());
         }
         Ok(removed)
     })?;

@@ -1,10 +1,12 @@
 //! What the handler of one core asks of its sockets under epoll.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::runtime::clock::monotonic_ns;
+use crate::runtime::ending::Ending;
 use crate::runtime::face::{Chunk, ConnId, Listener, ListenerKind, NetIo, Socket};
 use crate::runtime::outbox::Outbox;
 use crate::runtime::pool::Pool;
@@ -15,19 +17,6 @@ use crate::runtime::wake::Waker;
 pub const BELL: u64 = u64::MAX;
 /// Set in the event tags of listeners.
 pub const LISTENER: u64 = 1 << 63;
-
-/// What the end of the peer's stream led to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It has not ended.
-    No,
-    /// It ended in this turn; what it asked for before is still being answered.
-    Seen,
-    /// It ended; replies that are still queued leave first.
-    Draining,
-    /// The handler knows and closes when it has answered everything.
-    Kept,
-}
 
 /// One connection.
 pub struct Conn {
@@ -65,7 +54,7 @@ pub struct Net {
     conns: Vec<Conn>,
     free: Vec<u32>,
     /// Connections that may be read.
-    pub reads: Vec<u32>,
+    pub reads: VecDeque<u32>,
     /// Connections with output.
     pub writes: Vec<u32>,
     pub listeners: Vec<Option<Listening>>,
@@ -86,7 +75,7 @@ impl Net {
             pool: Pool::default(),
             conns: Vec::new(),
             free: Vec::new(),
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             writes: Vec::new(),
             listeners: Vec::new(),
             accepts: Vec::new(),
@@ -129,7 +118,7 @@ impl Net {
         let conn = &mut self.conns[index as usize];
         if !conn.reading {
             conn.reading = true;
-            self.reads.push(index);
+            self.reads.push_back(index);
         }
     }
 
