@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use super::context::{ClientView, Ctx};
 use super::error::CommandError;
 use super::part::Part;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Referred, Reply};
 use crate::shard::pins::Pin;
 use crate::shard::{Shard, ValueView};
 use crate::types::{Collection, DbIndex, Value};
@@ -173,6 +173,11 @@ impl Slices {
         (result, output)
     }
 
+    /// Has a key gone (it expired, or was evicted) while its value was read?
+    pub fn is_of_gone_key(&self, shard: &Shard) -> bool {
+        self.pins.iter().any(|pin| shard.is_gone(pin))
+    }
+
     /// The client has left: nobody wants the rest.
     pub fn give_up(&self, shard: &mut Shard) {
         self.pins.iter().for_each(|pin| shard.unpin(pin));
@@ -205,12 +210,12 @@ impl Slices {
             }
         };
         for (at, value, range) in shared {
-            put(bytes.clone(), from..at);
+            put(Referred::Value(bytes.clone()), from..at);
             put(value, range);
             from = at;
         }
         let end = bytes.len();
-        put(bytes, from..end);
+        put(Referred::Value(bytes), from..end);
     }
 }
 

@@ -17,14 +17,17 @@ use super::batch::Control;
 use super::client::Stall;
 use super::core::Core;
 use super::dispatch::await_token;
+use super::mail::ShardWork;
 use super::observe::{Caller, Ran};
 use crate::commands::context::ClientView;
+use crate::commands::keys_of::keys_of;
 use crate::commands::sliced::{STEP_ELEMENTS, Slices, Step};
-use crate::commands::spec::Gathered;
-use crate::commands::{CommandError, Part, RowId};
+use crate::commands::spec::{Flags, Gathered};
+use crate::commands::{CommandError, Entry, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::ConnId;
 use crate::shard::pins::SLICES_ABOVE;
+use crate::shard::tracking::Reader;
 use crate::sys::clock;
 use crate::sys::memory::DirectPurge;
 use crate::tx::TxId;
@@ -172,16 +175,22 @@ impl Core {
             let step = job.slices.step(&mut self.shard, job.client.protocol, elements);
             let before = std::mem::replace(&mut now, clock::cycles());
             job.cycles += now - before;
-            match step {
-                Ok(Step::More) => self.sliced.jobs.push_back(job),
-                Ok(Step::Done) => self.end_job(job, Ok(())),
-                Err(error) => self.end_job(job, Err(error)),
-            }
+            let result = match step {
+                Ok(Step::More) => {
+                    self.sliced.jobs.push_back(job);
+                    continue;
+                }
+                Ok(Step::Done) => Ok(()),
+                Err(error) => Err(error),
+            };
+            self.end_job(job, result);
+            self.run_queue();
         }
         self.sliced.has_work()
     }
 
-    /// Brings everything under way to its end.
+    /// Brings everything under way to its end. Whoever waits for it stays in the queue: a script that is about to run comes
+    /// first, and the next turn sees to the others.
     #[cold]
     pub(super) fn end_all_slices(&mut self) {
         while let Some(job) = self.sliced.jobs.pop_front() {
@@ -214,9 +223,11 @@ impl Core {
         self.start_clock();
         let entry = self.table.entry(row);
         self.shard.tracking.writer = client.id;
+        // Who repeats the log has no such key any more when it comes to this command.
+        let is_gone = slices.is_of_gone_key(&self.shard);
         let repeat = match &answer {
-            Answer::Reply { .. } => Repeat::Request { entry, db, argv: request.argv() },
-            Answer::Hop { .. } => Repeat::State,
+            Answer::Reply { .. } if !is_gone => Repeat::Request { entry, db, argv: request.argv() },
+            _ => Repeat::State,
         };
         let (result, mut output) = finish_slices(&mut self.shard, db, client, *slices, result, repeat);
         match answer {
@@ -237,6 +248,9 @@ impl Core {
                     self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
                 }
                 self.answer_sliced(origin, token, &mut output);
+                if is_gone && entry.row.flags.has(Flags::READONLY) {
+                    self.tell_reader_again(client, entry, request.argv());
+                }
             }
             Answer::Hop { slot, conclude, got } => {
                 let part = with_lent(result, got);
@@ -249,7 +263,17 @@ impl Core {
                 self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part });
             }
         }
-        self.run_queue();
+    }
+
+    /// The key went while it was read, and who caches was told before it had the reply: it is told once more, behind it.
+    fn tell_reader_again(&mut self, client: ClientView, entry: &Entry, argv: Argv<'_>) {
+        let reader = client.tracked_by.map(|core| Reader { core, client: client.id });
+        for key in keys_of(entry.row, argv).iter().flatten() {
+            self.shard.tracking.tell_again(argv.get(key.index), reader);
+        }
+        if self.shard.has_news() {
+            self.tell_news();
+        }
     }
 
     fn answer_sliced(&mut self, origin: ShardId, token: Token, output: &mut Output) {
@@ -271,7 +295,7 @@ impl Core {
         }
     }
 
-    /// Drops the reading commands of a client that is gone.
+    /// Drops the reading commands of a client that is gone, those under way and those that wait.
     pub(super) fn drop_slices(&mut self, origin: ShardId, token: Token) {
         let is_its = |job: &Job| {
             matches!(job.answer, Answer::Reply { token: its, .. }
@@ -288,6 +312,19 @@ impl Core {
                 self.unhold(origin, token);
             }
             any = true;
+        }
+        let name = (origin, token.index, token.generation);
+        if self.held.contains_key(&name) {
+            let table = self.table;
+            let dropped = self.queue.drop_waiting(|from, work| match work {
+                ShardWork::Command { token, row, .. } => {
+                    let entry = table.entry(*row);
+                    (from, token.index, token.generation) == name && !entry.is_write && !entry.is_script
+                }
+                _ => false,
+            });
+            dropped.iter().for_each(|_| self.unhold(origin, token));
+            any |= !dropped.is_empty();
         }
         if any {
             self.run_queue();

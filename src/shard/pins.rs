@@ -116,6 +116,11 @@ impl Shard {
         }
     }
 
+    /// Has a pinned value lost its key?
+    pub fn is_gone(&self, pin: &Pin) -> bool {
+        self.graveyard.pins.at(pin).is_none_or(|pinned| pinned.is_lost || pinned.kept.is_some())
+    }
+
     /// Changes a pinned value where it is. `None` as in [`Shard::pinned`].
     ///
     /// Nobody is told: whoever changes it says so at the end, through the keyspace's door.

@@ -139,6 +139,15 @@ impl Tracking {
         }
     }
 
+    /// A key that went is told once more: to who has been given its value only now, and to those in broadcasting mode.
+    pub fn tell_again(&mut self, key: &[u8], reader: Option<Reader>) {
+        let is_change = !self.broadcast_to.is_empty();
+        if is_change || reader.is_some() {
+            let (key, readers) = (key.into(), reader.into_iter().collect());
+            self.pending.push(Invalid::Key { key, writer: ClientId(0), readers, is_change });
+        }
+    }
+
     /// A database was flushed. `tells`: this is the one shard that says so.
     pub fn flushed(&mut self, tells: bool) {
         self.total.fetch_sub(self.readers.len(), Ordering::Relaxed);

@@ -68,11 +68,23 @@ pub struct Queue<W> {
     begun: TxId,
     /// How many of the entries go on for long.
     going_on: usize,
+    /// How far somebody who may overtake was looked for, while entries go on for long.
+    look: Option<Look>,
+}
+
+/// A look over the entries in their order. It goes on where it stopped, or each look over a long queue would be as long.
+struct Look {
+    /// What the entries before `next` intend, but for those that ended and `taken`.
+    before: Intents,
+    next: TxId,
+    /// Was taken where the look stopped, and will probably be gone when it goes on.
+    taken: Option<TxId>,
 }
 
 impl<W> Default for Queue<W> {
     fn default() -> Queue<W> {
-        Queue { intents: Intents::default(), entries: BTreeMap::new(), begun: TxId(0), going_on: 0 }
+        let (intents, entries) = (Intents::default(), BTreeMap::new());
+        Queue { intents, entries, begun: TxId(0), going_on: 0, look: None }
     }
 }
 
@@ -121,6 +133,9 @@ impl<W> Queue<W> {
         };
         let fresh = self.entries.insert(tx, entry);
         assert!(fresh.is_none(), "transaction numbers are unique");
+        if self.look.as_ref().is_some_and(|look| tx < look.next) {
+            self.look = None;
+        }
         true
     }
 
@@ -167,19 +182,25 @@ impl<W> Queue<W> {
     /// Takes work that conflicts with nothing before it, while something goes on for long.
     pub fn take_overtaking(&mut self) -> Option<Runnable<W>> {
         if self.going_on == 0 {
+            self.look = None;
             return None;
         }
-        let mut before = Intents::default();
-        let mut ready = None;
-        for (tx, entry) in &mut self.entries {
-            entry.granted |= entry.may_overtake && !before.conflict(&entry.intents);
+        let fresh = || Look { before: Intents::default(), next: TxId(0), taken: None };
+        let look = self.look.get_or_insert_with(fresh);
+        if let Some(entry) = look.taken.take().and_then(|tx| self.entries.get(&tx)) {
+            look.before.add(&entry.intents);
+        }
+        for (tx, entry) in self.entries.range_mut(look.next..) {
+            look.next = TxId(tx.0 + 1);
+            entry.granted |= entry.may_overtake && !look.before.conflict(&entry.intents);
             if entry.granted && entry.armed.is_some() {
-                ready = Some(*tx);
+                look.taken = Some(*tx);
                 break;
             }
-            before.add(&entry.intents);
+            look.before.add(&entry.intents);
         }
-        self.take_if_ready(ready?)
+        let ready = look.taken?;
+        self.take_if_ready(ready)
     }
 
     /// Gives a scheduled transaction its next work.
@@ -210,12 +231,34 @@ impl<W> Queue<W> {
         self.take_if_ready(head)
     }
 
+    /// Removes what waits here with such work and has not begun.
+    pub fn drop_waiting(&mut self, is_unwanted: impl Fn(ShardId, &W) -> bool) -> Vec<Runnable<W>> {
+        let unwanted = |(tx, entry): (&TxId, &mut Entry<W>)| {
+            let origin = entry.origin;
+            let armed = entry.armed.take_if(|armed| is_unwanted(origin, &armed.work))?;
+            Some(Runnable { tx: *tx, origin, work: armed.work, conclude: armed.conclude })
+        };
+        let dropped: Vec<_> = self.entries.iter_mut().filter_map(unwanted).collect();
+        for runnable in &dropped {
+            self.release(runnable.tx);
+        }
+        dropped
+    }
+
     /// Removes a transaction that has concluded or is withdrawn. Unknown numbers are ignored: this shard refused it.
     /// If it might have written here, the number of shards where it might.
     pub fn release(&mut self, tx: TxId) -> Option<u16> {
         let entry = self.entries.remove(&tx)?;
         self.intents.remove(&entry.intents);
         self.going_on -= usize::from(entry.goes_on);
+        if let Some(look) = &mut self.look {
+            if look.taken == Some(tx) {
+                look.taken = None;
+            } else if tx < look.next {
+                // Whoever stood behind it may be free now.
+                self.look = None;
+            }
+        }
         (entry.writers > 0 && entry.intents.may_write()).then_some(entry.writers)
     }
 }
@@ -298,6 +341,59 @@ mod tests {
         })
         .collect();
         assert_eq!(order, ["behind the first", "behind the fourth", "behind its connection's command"]);
+    }
+
+    #[test]
+    fn a_look_goes_on_where_it_stopped_and_misses_nobody() {
+        let mut queue = Queue::default();
+        let armed = |work| Armed { work, conclude: true };
+        queue.enter_begun(TxId(1), ME, on(&[1]));
+        queue.enter_begun(TxId(2), ME, on(&[2]));
+        for id in 3..1000 {
+            queue.schedule_behind(TxId(id), ME, on(&[2 - id % 2]), true, armed(id));
+        }
+        assert_eq!(queue.take_overtaking(), None);
+        queue.release(TxId(2));
+        for id in (4..1000).step_by(2) {
+            let next = queue.take_overtaking().unwrap();
+            assert_eq!(next.work, id);
+            if id == 500 {
+                // It goes on, and then ends.
+                queue.goes_on(next.tx);
+                assert_eq!(queue.take_overtaking(), None);
+            }
+            queue.release(next.tx);
+        }
+        assert_eq!(queue.take_overtaking(), None);
+        // One that comes with a number from before.
+        queue.release(TxId(999));
+        assert!(queue.schedule(TxId(1001), ME, on(&[5]), 1));
+        queue.schedule_behind(TxId(1003), ME, on(&[5]), true, armed(1003));
+        assert_eq!(queue.take_overtaking(), None);
+        assert!(queue.schedule(TxId(1002), ME, on(&[7]), 1));
+        queue.schedule_behind(TxId(1004), ME, on(&[7]), true, armed(1004));
+        assert_eq!(queue.take_overtaking(), None);
+        queue.release(TxId(1002));
+        assert_eq!(queue.take_overtaking().unwrap().work, 1004);
+        queue.release(TxId(1004));
+        queue.release(TxId(1));
+        assert_eq!(queue.take_head().unwrap().work, 3);
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_leaves_and_what_has_begun_does_not() {
+        let mut queue = Queue::default();
+        queue.enter_begun(TxId(1), ME, on(&[1]));
+        for id in 2..6 {
+            queue.schedule_behind(TxId(id), ME, on(&[1]), true, Armed { work: id, conclude: true });
+        }
+        let dropped = queue.drop_waiting(|from, id| from == ME && id % 2 == 0);
+        assert_eq!(dropped.iter().map(|one| one.tx).collect::<Vec<_>>(), [TxId(2), TxId(4)]);
+        assert_eq!(queue.len(), 3);
+        queue.release(TxId(1));
+        assert_eq!(queue.take_head().unwrap().work, 3);
+        assert!(queue.drop_waiting(|_, _| true).iter().all(|one| one.tx == TxId(5)));
+        assert_eq!(queue.len(), 1);
     }
 
     #[test]

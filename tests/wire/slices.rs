@@ -466,3 +466,117 @@ fn who_wants_either_key_of_a_copy_waits() {
         wait_until("the copy is done", LONG, || watcher.call(&["SCARD", &keys[1]]) == int(101));
     });
 }
+
+#[test]
+fn what_was_made_of_a_key_that_went_meanwhile_is_in_the_log() {
+    with_server(
+        |threads| Options::threads(threads).with("appendonly", "yes").with("appendfsync", "no"),
+        |s| {
+            if s.is_redis() {
+                return;
+            }
+            let (mut sorter, mut watcher) = (s.client(), s.client());
+            let [from, to] = ["{t}from", "{t}to"];
+            (0..60).for_each(|index| drop(watcher.call(&["RPUSH", from, &format!("element:{index:060}")])));
+            slices(&mut watcher, 0);
+            watcher.expect(&["PEXPIRE", from, "300"], 1);
+            sorter.send(&["SORT", from, "ALPHA", "STORE", to]);
+            wait_for_queue(&mut watcher, 1);
+            wait_until("the key is gone", LONG, || watcher.call(&["EXISTS", from]) == int(0));
+            slices(&mut watcher, 9);
+            sorter.expect_next(60);
+            watcher.expect("DEBUG LOADAOF", ok());
+            watcher.expect(&["LLEN", to], 60);
+            watcher.expect(&["EXISTS", from], 0);
+        },
+    );
+}
+
+#[test]
+fn who_caches_is_told_behind_the_reply_that_the_key_went_meanwhile() {
+    each_server(|s| {
+        if !s.is_resp3() {
+            return;
+        }
+        for how in ["", "BCAST"] {
+            // On either side of what is between shards.
+            for list in s.keys_apart(3) {
+                let (mut reader, mut watcher) = (s.client(), s.client());
+                (0..60).for_each(|_| drop(watcher.call(&["RPUSH", &list, &"x".repeat(60)])));
+                slices(&mut watcher, 0);
+                watcher.expect(&["PEXPIRE", &list, "300"], 1);
+                reader.expect(format!("CLIENT TRACKING ON {how}").trim_end(), ok());
+                reader.send(&["LRANGE", &list, "0", "-1"]);
+                wait_for_queue(&mut watcher, 1);
+                wait_until("the key is gone", LONG, || watcher.call(&["EXISTS", &list]) == int(0));
+                slices(&mut watcher, 9);
+                let stale = push([bulk("invalidate"), array([list.as_str()])]);
+                let mut next = reader.recv();
+                while next == stale {
+                    next = reader.recv();
+                }
+                assert_eq!(next.elements().len(), 60);
+                reader.expect_next(stale);
+            }
+        }
+    });
+}
+
+#[test]
+fn who_leaves_takes_along_what_it_wanted_to_read() {
+    each_server(|s| {
+        let mut watcher = s.client();
+        let list = s.key("list");
+        fill(&mut watcher, |name| s.key(name), 60);
+        slices(&mut watcher, 0);
+        // Some of them are connected elsewhere.
+        let mut readers: Vec<Client> = (0..6).map(|_| s.client()).collect();
+        for reader in &mut readers {
+            (0..5).for_each(|_| reader.send(&["LRANGE", &list, "0", "-1"]));
+        }
+        let most = if s.shards() > 1 { 10 } else { 6 };
+        wait_until("they are under way", LONG, || queued(&mut watcher) >= most);
+        let mut writer = s.client();
+        writer.send(&["RPUSH", &list, "more"]);
+        let all = watcher.call("CLIENT LIST TYPE normal").text();
+        let lines = all.lines().filter(|line| line.contains("cmd=lrange"));
+        let ids: Vec<&str> = lines.filter_map(|line| line.split([' ', '=']).nth(1)).collect();
+        assert_eq!(ids.len(), readers.len());
+        for id in ids {
+            watcher.expect(&["CLIENT", "KILL", "ID", id], 1);
+        }
+        writer.expect_next(61);
+        wait_for_queue(&mut watcher, 0);
+    });
+}
+
+#[test]
+fn a_script_that_waited_for_a_key_comes_before_who_waits_behind_it() {
+    each_server(|s| {
+        if s.shards() > 1 {
+            // There it begins anew, as a transaction over all shards.
+            return;
+        }
+        let (mut first, mut second, mut caller, mut writer, mut watcher) =
+            (s.client(), s.client(), s.client(), s.client(), s.client());
+        let [list, other] = ["{t}list", "{t}other"];
+        for _ in 0..60 {
+            watcher.call(&["RPUSH", list, &"x".repeat(60)]);
+            watcher.call(&["RPUSH", other, &"x".repeat(600)]);
+        }
+        slices(&mut watcher, 0);
+        first.send(&["LRANGE", list, "0", "-1"]);
+        wait_for_queue(&mut watcher, 1);
+        second.send(&["LRANGE", other, "0", "-1"]);
+        wait_for_queue(&mut watcher, 2);
+        caller.send(&["EVAL", "return redis.call('LLEN', KEYS[1])", "1", list]);
+        wait_for_queue(&mut watcher, 3);
+        writer.send(&["RPUSH", list, "more"]);
+        wait_for_queue(&mut watcher, 4);
+        slices(&mut watcher, 30);
+        assert_eq!(first.recv().elements().len(), 60);
+        caller.expect_next(60);
+        writer.expect_next(61);
+        assert_eq!(second.recv().elements().len(), 60);
+    });
+}
