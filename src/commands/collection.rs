@@ -29,7 +29,13 @@ pub fn change<C: Collection, R>(
     create: bool,
     change: impl FnOnce(&mut C, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
-    match keys.change(key, create, change) {
+    outcome(keys.change(key, create, change))
+}
+
+/// What [`Keyspace::change`] and its like found, with a client's errors.
+#[inline]
+pub fn outcome<R>(changed: Changed<Result<R, CommandError>>) -> Result<Option<R>, CommandError> {
+    match changed {
         Changed::Missing => Ok(None),
         Changed::WrongKind => Err(CommandError::WrongType),
         Changed::Ran(result) => result.map(Some),

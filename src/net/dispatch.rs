@@ -83,7 +83,7 @@ impl Ahead {
         while self.requests.len() < AHEAD && self.end < bytes.len() && bytes[self.end] == b'*' {
             let Ok(Step::Request { consumed }) = parser.step(&bytes[self.end..], limits) else { break };
             let argv = parser.argv(&bytes[self.end..]);
-            let row = table.find_again(argv.get(0), self.requests.last().and_then(|last| last.row));
+            let row = table.find(argv.get(0));
             if let Some(at @ 1..) = row.map(|row| table.entry(row).single_key)
                 && let Some(key) = argv.try_get(at)
             {
@@ -253,7 +253,6 @@ impl Core {
         }
         let mut at = 0;
         let mut broken = None;
-        let mut ahead = std::mem::take(&mut self.ahead);
         while at < bytes.len() {
             let Some(client) = self.clients.get(conn) else { break };
             if client.is_stalled() {
@@ -263,10 +262,13 @@ impl Core {
             let known = known || !self.requires_password();
             let limits = if known { &self.limits } else { &self.limits_unauthenticated };
             if bytes[at] == b'*' && bytes.len() - at >= PIPELINE_LEAST_BYTES {
+                let mut ahead = std::mem::take(&mut self.ahead);
                 ahead.look(&mut parser, bytes, at, limits, self.table, db, &self.shard);
-                if let Some(after) = self.run_ahead(io, conn, &ahead, bytes, at, end_of_visit) {
+                let (after, end) = (self.run_ahead(io, conn, &ahead, bytes, at, end_of_visit), ahead.end);
+                self.ahead = ahead;
+                if let Some(after) = after {
                     at = after;
-                    if at < ahead.end {
+                    if at < end {
                         // What was not begun is parsed again.
                         parser.reset();
                         break;
@@ -300,7 +302,6 @@ impl Core {
                 }
             }
         }
-        self.ahead = ahead;
         let protocol_errors = &mut self.observe.protocol_errors;
         let Some(client) = self.clients.get(conn) else { return at };
         client.parser = parser;

@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 use super::effects::Event;
 use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
 use super::subkeys::Subkeys;
-use crate::types::Collection;
-use crate::types::collection::Shortened;
+use crate::types::collection::{Room, Shortened};
 use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
+use crate::types::{Collection, Packed};
 
 /// A heap value in its small form goes back into its entry at this size, well below the size at which it leaves it, so
 /// that one element more or less does not move it to and fro.
@@ -29,6 +29,9 @@ pub enum Changed<R> {
     WrongKind,
     Ran(R),
 }
+
+/// The form of a collection whose bytes were written, how many they are, and a result.
+pub type Written<R> = (Packed, usize, R);
 
 /// What a change reports: nothing, when it found nothing to do.
 #[derive(Default, Debug)]
@@ -116,11 +119,27 @@ impl Keyspace<'_> {
         create: bool,
         change: impl FnOnce(&mut C, &mut Note) -> R,
     ) -> Changed<R> {
+        self.write_or_change(key, create, |_, _, _| None, change)
+    }
+
+    /// As [`Keyspace::change`], of what mostly needs nothing but bytes written anew.
+    ///
+    /// `write` is shown the bytes inside the entry, or that there is no key, and writes what takes their place: a
+    /// collection with elements, none of which has a deadline. It says its form and how many bytes it has, and notes
+    /// what it did. When that is not so simple it notes nothing, and `change` is called as ever.
+    #[inline]
+    pub fn write_or_change<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        create: bool,
+        write: impl FnOnce(Option<(Packed, &[u8])>, &mut Room, &mut Note) -> Option<Written<R>>,
+        change: impl FnOnce(&mut C, &mut Note) -> R,
+    ) -> Changed<R> {
         let mut note = Note { wants_subkeys: self.effects.wants.subkeys, ..Note::default() };
-        let mut change = Some(change);
+        let mut ways = Some((write, change));
         let opened = self.edit_with(key, |edit| {
-            let change = change.take().expect("an edit runs once");
-            let opened = run_on(edit, &mut note, change);
+            let (write, change) = ways.take().expect("an edit runs once");
+            let opened = run_on(edit, &mut note, write, change);
             for order in 0..note.events.len() {
                 match order {
                     0 => edit.commit_many(note.events[0], note.changes),
@@ -146,21 +165,29 @@ impl Keyspace<'_> {
             }
             None if !create => Changed::Missing,
             None => {
-                let change = change.take().expect("an edit of a missing key runs nothing");
+                let (write, change) = ways.take().expect("an edit of a missing key runs nothing");
+                let mut room = [0; VALUE_INLINE_MAX];
+                if let Some((form, bytes, result)) = write(None, &mut room, &mut note) {
+                    self.insert(key, NewValue::Packed(form, &room[..bytes]), note);
+                    return Changed::Ran(result);
+                }
                 let mut made = C::default();
                 let result = change(&mut made, &mut note);
                 if !note.is_empty() && !made.is_empty() {
-                    self.insert(key, made, note);
+                    let expire_at_ms = made.next_deadline();
+                    with_new(made, |value| self.insert(key, value, note));
+                    if let Some(at) = expire_at_ms {
+                        self.fields_expire_at(key, at);
+                    }
                 }
                 Changed::Ran(result)
             }
         }
     }
 
-    fn insert<C: Collection>(&mut self, key: &[u8], made: C, mut note: Note) {
+    fn insert(&mut self, key: &[u8], value: NewValue<'_>, mut note: Note) {
         let Some(first) = note.events.first().copied() else { return };
-        let expire_at_ms = made.next_deadline();
-        with_new(made, |value| self.set(key, value, Ttl::Clear, first));
+        self.set(key, value, Ttl::Clear, first);
         self.effects.dirty += note.changes - 1;
         for order in 0..note.events.len() {
             if order > 0 {
@@ -169,9 +196,6 @@ impl Keyspace<'_> {
             if let Some(subkeys) = note.take_subkeys(order) {
                 self.effects.name_subkeys(subkeys);
             }
-        }
-        if let Some(at) = expire_at_ms {
-            self.fields_expire_at(key, at);
         }
     }
 
@@ -199,13 +223,22 @@ pub fn view_of<C: Collection>(value: ValueView<'_>) -> Result<C::View<'_>, Wrong
     }
 }
 
+#[inline]
 fn run_on<C: Collection, R>(
     edit: &mut Edit<'_, '_>,
     note: &mut Note,
+    write: impl FnOnce(Option<(Packed, &[u8])>, &mut Room, &mut Note) -> Option<Written<R>>,
     change: impl FnOnce(&mut C, &mut Note) -> R,
 ) -> Opened<R> {
     let mut unpacked = match edit.value() {
-        ValueView::Packed(form, bytes) if form.kind() == C::KIND => C::unpack(form, bytes),
+        ValueView::Packed(form, bytes) if form.kind() == C::KIND => {
+            let mut room = [0; VALUE_INLINE_MAX];
+            if let Some((form, bytes, result)) = write(Some((form, bytes)), &mut room, note) {
+                edit.set(NewValue::Packed(form, &room[..bytes]));
+                return Opened::Ran { result, emptied: false, expire_at_ms: None };
+            }
+            C::unpack(form, bytes)
+        }
         ValueView::Heap(_) => return run_on_heap(edit, note, change),
         _ => return Opened::WrongKind,
     };

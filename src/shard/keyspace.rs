@@ -429,7 +429,7 @@ impl<'a> Keyspace<'a> {
         let Keyspace { db, index, effects, stats, graveyard, snapshot, rng, clock, touch, .. } = self;
         match db.table.find_mut_if(hash, key, |entry| accept(entry, *clock, *touch, rng)) {
             Probed::Found(entry) => {
-                let heap_bytes = heap_bytes(entry.value());
+                let heap_bytes = heap_bytes(entry.heap());
                 let stamp = (clock.counting == Counting::Lrm).then(|| clock.fresh());
                 Some(Edit { key, index: *index, entry, effects, graveyard, heap_bytes, stamp })
             }
@@ -515,11 +515,8 @@ fn expire(
 }
 
 #[inline]
-fn heap_bytes(value: ValueView<'_>) -> usize {
-    match value {
-        ValueRef::Heap(value) => value.heap_bytes(),
-        _ => 0,
-    }
+fn heap_bytes(value: Option<&Value>) -> usize {
+    value.map_or(0, Value::heap_bytes)
 }
 
 /// A key being changed. A change is reported by [`Edit::commit`]; an edit that only looked needs none.
@@ -541,6 +538,12 @@ impl Edit<'_, '_> {
 
     pub fn expire_at_ms(&self) -> Option<u64> {
         self.entry.expire_at_ms()
+    }
+
+    /// Is it a value on the heap?
+    #[inline]
+    pub fn is_heap(&self) -> bool {
+        self.entry.heap().is_some()
     }
 
     /// The heap value, to be changed in place.
@@ -607,6 +610,6 @@ impl Edit<'_, '_> {
     }
 
     fn heap_change(&self) -> isize {
-        heap_bytes(self.entry.value()) as isize - self.heap_bytes as isize
+        heap_bytes(self.entry.heap()) as isize - self.heap_bytes as isize
     }
 }

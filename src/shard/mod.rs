@@ -30,7 +30,7 @@ pub mod whole;
 #[cfg(test)]
 mod policy_tests;
 
-pub use collection::{Changed, Note, WrongKind};
+pub use collection::{Changed, Note, Written, WrongKind};
 pub use db::Db;
 pub use effects::{Effect, Effects, Event};
 pub use keyspace::{Edit, EntryView, Keyspace, Moved, NewValue, ValueView};

@@ -12,6 +12,9 @@ use super::{Kind, Packed, Value};
 /// Room for bytes that go into an entry.
 pub type Shortened = SmallVec<[u8; VALUE_INLINE_MAX]>;
 
+/// The same, of who counts what is written.
+pub type Room = [u8; VALUE_INLINE_MAX];
+
 /// A collection as the keyspace sees it.
 pub trait Collection: Default + 'static {
     const KIND: Kind;

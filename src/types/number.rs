@@ -142,7 +142,33 @@ pub fn format_f64_17g(value: f64) -> NumberText {
 
 /// Reads a float as C's `strtod` does when all of the text must be used: decimal or hexadecimal,
 /// `inf` and `infinity`, but no leading space, no NaN, nothing that overflows or vanishes.
+#[inline]
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    parse_whole(text).or_else(|| parse_any(text))
+}
+
+/// Reads a whole number that is exact as a float. Nothing of other texts, whether they are floats or not.
+///
+/// PERF: scores mostly are such. Reading one took 970 instructions, a sixth of a ZADD (callgrind).
+#[inline]
+fn parse_whole(text: &[u8]) -> Option<f64> {
+    /// Below 2^53.
+    const EXACT_DIGITS: usize = 15;
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || digits.len() > EXACT_DIGITS {
+        return None;
+    }
+    let value = digits.iter().try_fold(0u64, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| value * 10 + u64::from(digit))
+    })?;
+    Some(if negative { -(value as f64) } else { value as f64 })
+}
+
+fn parse_any(text: &[u8]) -> Option<f64> {
     match FloatSyntax::of(text)? {
         FloatSyntax::Infinite { negative } => Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
         FloatSyntax::Decimal { is_zero } => {
@@ -407,6 +433,24 @@ mod tests {
 
     fn text(text: &[u8]) -> String {
         String::from_utf8(text.to_vec()).expect("numbers are ASCII")
+    }
+
+    #[test]
+    fn whole_numbers_are_the_same_floats_by_both_ways() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let sign = ["", "-", "+"][rng.usize(..3)];
+            let digits = (0..rng.usize(0..20)).map(|_| rng.digit(10));
+            let text = sign.to_owned() + &digits.collect::<String>();
+            let (found, expected) = (parse_f64(text.as_bytes()), parse_any(text.as_bytes()));
+            assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{text}");
+        }
+        for text in
+            ["-0", "0", "000", "999999999999999", "-999999999999999", "9007199254740993", "1a", "-", ""]
+        {
+            let (found, expected) = (parse_f64(text.as_bytes()), parse_any(text.as_bytes()));
+            assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits), "{text}");
+        }
     }
 
     #[test]

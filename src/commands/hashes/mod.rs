@@ -19,9 +19,10 @@ use super::collection;
 use super::rebuild::show_fields;
 use super::{CommandError, Ctx};
 use crate::resp::Reply;
-use crate::shard::{Event, Keyspace, Note};
-use crate::types::Hash;
+use crate::shard::{Event, Keyspace, Note, Written};
+use crate::types::collection::Room;
 use crate::types::hash::{HashView, Text};
+use crate::types::{Hash, Packed};
 
 pub use rows::ROWS;
 
@@ -39,9 +40,24 @@ fn change<R>(
     create: bool,
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
+    write_or_change(ctx, key, create, |_, _, _| None, change)
+}
+
+/// The same; see [`Keyspace::write_or_change`]. What `write` is good for has no fields that expire.
+#[inline]
+fn write_or_change<R>(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    create: bool,
+    write: impl FnOnce(Option<(Packed, &[u8])>, &mut Room, &mut Note) -> Option<Written<R>>,
+    change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
+) -> Result<Option<R>, CommandError> {
     let (due_ms, mut expired) = (ctx.due_ms(), 0);
     let (is_named, mut gone) = (names_fields(ctx), Vec::new());
-    let changed = collection::change::<Hash, R>(&mut ctx.keys(), key, create, |hash, note| {
+    let write = |there: Option<(Packed, &[u8])>, into: &mut Room, note: &mut Note| {
+        write(there, into, note).map(|(form, bytes, result)| (form, bytes, Ok(result)))
+    };
+    let changed = ctx.keys().write_or_change(key, create, write, |hash: &mut Hash, note| {
         let mut name = |field: &[u8]| {
             if is_named {
                 gone.push(field.to_vec());
@@ -54,6 +70,7 @@ fn change<R>(
         }
         change(hash, note)
     });
+    let changed = collection::outcome(changed);
     if expired > 0 {
         ctx.shard.stats.expired_fields += expired as u64;
         ctx.say(|log, db| log.say_expired_fields(db, key, &gone));

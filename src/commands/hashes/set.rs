@@ -1,10 +1,12 @@
 //! Setting and deleting fields: HSET, HMSET, HSETNX, HDEL.
 
-use super::change;
+use super::{change, write_or_change};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
-use crate::resp::Reply;
-use crate::shard::{Event, Subkeys};
+use crate::resp::{Reply, Span};
+use crate::shard::{Event, Note, Subkeys};
+use crate::types::collection::Room;
 use crate::types::raw::table::Ttl;
+use crate::types::{Hash, Packed};
 
 pub fn hset(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let created = set_pairs(ctx, args, "hset")?;
@@ -25,12 +27,22 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &mut Args<'_>, command: &'static str) -> R
         return Err(CommandError::WrongArity(command));
     }
     let argv = args.argv();
-    let pairs = (argv.len() - args.left()..argv.len()).step_by(2).map(|at| (argv.get(at), argv.get(at + 1)));
+    let text = |span: Span| &argv.buf[span.start..span.end];
+    let (spans, _) = argv.spans[argv.len() - args.left()..].as_chunks::<2>();
+    let pairs = spans.iter().map(|[field, value]| (text(*field), text(*value)));
     let limits = ctx.shard.settings.encodings;
-    let created = change(ctx, key, true, |hash, note| {
+    let noted = |note: &mut Note| {
         note.events_of(Event::HSET, pairs.len() as u64);
         note.name(pairs.clone().map(|(field, _)| field));
-        Ok(hash.set_all(pairs, &limits))
+    };
+    let write = |there: Option<(Packed, &[u8])>, into: &mut Room, note: &mut Note| {
+        let (form, bytes, created) = Hash::write_all(there, pairs.clone(), &limits, into)?;
+        noted(note);
+        Some((form, bytes, created))
+    };
+    let created = write_or_change(ctx, key, true, write, |hash, note| {
+        noted(note);
+        Ok(hash.set_all(pairs.clone(), &limits))
     })?;
     Ok(created.unwrap_or(0))
 }

@@ -35,6 +35,39 @@ fn wait(bench: &mut Bench, ms: u64) -> Vec<String> {
 }
 
 #[test]
+fn hashes_of_one_kind_are_set_like_any_other() {
+    let mut b = with_keys();
+    for n in 0..40 {
+        assert_eq!(b.ask(&format!("HSET k{n} kind:name n{n} kind:age {n} kind:town x")), ":3\r\n");
+    }
+    let all = |b: &mut Bench, key: &str| b.ask(&format!("HVALS {key}"));
+    assert_eq!(b.ask("PEXPIRE k39 5000"), ":1\r\n");
+    let dirty = b.shard.effects.dirty;
+    assert_eq!(b.ask("HSET k39 kind:name other kind:town 12"), ":0\r\n");
+    assert_eq!(b.shard.effects.dirty, dirty + 2);
+    assert_eq!(all(&mut b, "k39"), "*3\r\n$5\r\nother\r\n$2\r\n39\r\n$2\r\n12\r\n");
+    assert_eq!(b.ask("PTTL k39"), ":5000\r\n", "the key keeps its deadline");
+    assert_eq!(events(&mut b, "HSET k39 kind:age 1"), ["hset k39"]);
+    assert_eq!(events(&mut b, "HSET k40 kind:name a kind:age 1 kind:town b"), ["hset k40"]);
+    assert_eq!(b.ask("PTTL k40"), ":-1\r\n");
+    assert_eq!(b.ask("HSET k38 kind:age 1 kind:age 2"), ":0\r\n");
+    assert_eq!(b.ask("HSET k38 kind:town y kind:name z"), ":0\r\n");
+    assert_eq!(all(&mut b, "k38"), "*3\r\n$1\r\nz\r\n$1\r\n2\r\n$1\r\ny\r\n");
+    assert_eq!(b.ask("HSET k38 kind:town y more z"), ":1\r\n");
+    assert_eq!(b.ask("HSET k41 kind:name a kind:age 1 kind:age 2"), ":2\r\n");
+    assert_eq!(b.ask("HSET k37 kind:name same"), ":0\r\n");
+    assert_eq!(b.ask("OBJECT ENCODING k37"), "$8\r\nlistpack\r\n");
+    b.shard.settings.encodings.hash_value_bytes = 9;
+    assert_eq!(b.ask("HSET k37 kind:name ten:bytes!"), ":0\r\n");
+    assert_eq!(b.ask("OBJECT ENCODING k37"), "$9\r\nhashtable\r\n");
+    b.shard.settings.encodings.hash_entries = 2;
+    assert_eq!(b.ask("HSET k36 kind:name n"), ":0\r\n");
+    assert_eq!(b.ask("OBJECT ENCODING k36"), "$9\r\nhashtable\r\n");
+    assert_eq!(b.ask("HSET k42 kind:name a kind:age 1 kind:town b"), ":3\r\n");
+    assert_eq!(b.ask("OBJECT ENCODING k42"), "$9\r\nhashtable\r\n");
+}
+
+#[test]
 fn fields_are_set_and_read() {
     for (mut b, _) in benches() {
         assert_eq!(b.ask("HSET h a 1 b two"), ":2\r\n");

@@ -133,20 +133,11 @@ pub fn setrange(
 /// The string being edited as a vector of its own, moved to the heap if it is not there; `room` is how long it is
 /// going to be. Copies a long one only while a reply still refers to it.
 pub fn raw<'e>(edit: &'e mut Edit<'_, '_>, room: usize) -> Result<&'e mut Vec<u8>, CommandError> {
-    let mut digits = itoa::Buffer::new();
-    let inline = match edit.value() {
-        ValueView::Heap(value) => {
-            string_of(value)?;
-            None
-        }
-        value => {
-            let bytes = bytes_of(value, &mut digits)?;
-            let mut moved = Vec::with_capacity(room.max(bytes.len()));
-            moved.extend_from_slice(bytes);
-            Some(moved)
-        }
-    };
-    if let Some(moved) = inline {
+    if !edit.is_heap() {
+        let mut digits = itoa::Buffer::new();
+        let bytes = bytes_of(edit.value(), &mut digits)?;
+        let mut moved = Vec::with_capacity(room.max(bytes.len()));
+        moved.extend_from_slice(bytes);
         edit.set(NewValue::Value(Value::String(Arc::new(moved))));
     }
     match edit.heap_mut() {

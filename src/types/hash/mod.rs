@@ -29,7 +29,7 @@ mod view;
 
 use std::sync::Arc;
 
-use super::collection::Shortened;
+use super::collection::{Room, Shortened};
 use super::raw::table::Ttl;
 use super::{Collection, Encodings, Kind, Packed, Value};
 use big::{Big, Dying};
@@ -131,6 +131,30 @@ impl Hash {
             }
         }
         created
+    }
+
+    /// [`Hash::set_all`] without unpacking: writes the bytes of a hash inside an entry, or of a new one, with these fields
+    /// set, and returns their form, how many they are, and how many fields are new. `None` for what is not so simple.
+    #[inline]
+    pub fn write_all<'p>(
+        there: Option<(Packed, &[u8])>,
+        pairs: impl ExactSizeIterator<Item = (&'p [u8], &'p [u8])> + Clone,
+        limits: &Encodings,
+        into: &mut Room,
+    ) -> Option<(Packed, usize, usize)> {
+        let (bytes, fields, created) = match there {
+            Some((Packed::HashShaped, bytes)) => {
+                (shape::rewrite(bytes, pairs.clone(), into)?, shape::len_of(bytes), 0)
+            }
+            Some(_) => return None,
+            None => (shape::write(pairs.clone(), into)?, pairs.len(), pairs.len()),
+        };
+        let longest = pairs.fold(0, |longest, (field, value)| longest.max(field.len()).max(value.len()));
+        (fields <= limits.hash_entries && longest <= limits.hash_value_bytes).then_some((
+            Packed::HashShaped,
+            bytes,
+            created,
+        ))
     }
 
     fn set_near(

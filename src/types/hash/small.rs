@@ -107,7 +107,7 @@ impl Small {
     #[inline]
     pub fn find(&self, near: usize, field: &[u8]) -> Option<usize> {
         let view = self.pack.as_ref();
-        if near != 0 && view.is_at(near, field) {
+        if near != 0 && view.is_text_at(near, field) {
             return Some(near);
         }
         view.find(field, self.form.step())

@@ -211,6 +211,58 @@ fn hashes_of_one_kind_are_written_without_their_names() {
 }
 
 #[test]
+fn what_is_written_without_unpacking_is_what_setting_would_leave() {
+    let names: Vec<Vec<u8>> = [&b"written:name"[..], b"written:12", b"7", b"written:a longer name", b""]
+        .map(<[u8]>::to_vec)
+        .to_vec();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let (mut written, mut kept) = (0, 0);
+    for step in 0..4000 {
+        let limits = match step % 6 {
+            0 | 1 => TIGHT,
+            2 if step % 36 == 2 => Encodings { hash_entries: 4, ..DEFAULT },
+            _ => DEFAULT,
+        };
+        let mut before = Hash::default();
+        for name in &names {
+            before.set(name, &word(&mut rng, step % 50 == 0), Ttl::Clear, &DEFAULT);
+        }
+        let mut short = Shortened::new();
+        let form = if step % 5 < 3 { before.shorten(&mut short) } else { None };
+        if form.is_none() {
+            before = Hash::default();
+        }
+        // Mostly the same fields in their order; some left out, twice, elsewhere, or new.
+        let mut fields: Vec<usize> = (0..names.len()).collect();
+        if rng.bool() && form.is_some() {
+            fields.retain(|_| rng.bool());
+        }
+        for _ in 0..rng.usize(0..4).saturating_sub(2) {
+            let at = rng.usize(..=fields.len());
+            fields.insert(at, rng.usize(..names.len() + 1));
+        }
+        let values: Vec<Vec<u8>> = fields.iter().map(|_| word(&mut rng, step % 20 == 0)).collect();
+        let pairs = fields.iter().zip(&values).map(|(field, value)| {
+            (names.get(*field).map_or(&b"another"[..], Vec::as_slice), value.as_slice())
+        });
+        let there = form.map(|form| (form, &short[..]));
+        let mut room = [0; 512];
+        let Some((form, bytes, created)) = Hash::write_all(there, pairs.clone(), &limits, &mut room) else {
+            kept += 1;
+            continue;
+        };
+        written += 1;
+        let mut after = before.clone();
+        assert_eq!(created, after.set_all(pairs, &limits), "step {step}");
+        let read = Hash::unpack(form, &room[..bytes]);
+        assert_eq!(read, after, "step {step}");
+        assert_eq!(read.view().body(), after.view().body(), "step {step}");
+        read.verify();
+    }
+    assert!(written > 1000 && kept > 200, "{written} {kept}");
+}
+
+#[test]
 fn clients_are_told_the_encoding_that_the_limits_say() {
     let mut hash = Hash::default();
     for i in 0..6 {

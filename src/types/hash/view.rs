@@ -149,7 +149,7 @@ impl<'a> HashView<'a> {
     pub fn get_near(&self, near: &mut usize, field: &[u8], now_ms: u64) -> Option<Text<'a>> {
         match self.0 {
             Held::Small(form, pack) => {
-                let found = *near != 0 && pack.is_at(*near, field);
+                let found = *near != 0 && pack.is_text_at(*near, field);
                 let at = if found { *near } else { pack.find(field, form.step())? };
                 let value_at = pack.after(at);
                 let value = pack.at(value_at)?;

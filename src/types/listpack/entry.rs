@@ -96,9 +96,7 @@ impl<'a> Encoded<'a> {
 
     #[inline]
     fn of_bytes(bytes: &'a [u8]) -> Encoded<'a> {
-        // Most strings tell by their first byte that they are no number.
-        if bytes.len() <= 20
-            && let Some(b'-' | b'0'..=b'9') = bytes.first()
+        if may_be_number(bytes)
             && let Some(value) = parse_i64(bytes)
         {
             return Encoded::of_int(value);
@@ -133,7 +131,11 @@ impl<'a> Encoded<'a> {
     pub(super) fn write(&self, into: &mut [u8]) {
         let head_len = usize::from(self.head_len);
         let size = head_len + self.content.len();
-        into[..head_len].copy_from_slice(self.head());
+        if head_len == 1 {
+            into[0] = self.head[0];
+        } else {
+            into[..head_len].copy_from_slice(self.head());
+        }
         into[head_len..size].copy_from_slice(self.content);
         write_backlen(size, &mut into[size..]);
     }
@@ -164,6 +166,56 @@ impl<'a> Encoded<'a> {
         bytes[0] == self.head[0]
             && bytes.starts_with(self.head())
             && bytes[usize::from(self.head_len)..].starts_with(self.content)
+    }
+}
+
+/// Most strings tell by their first byte that they are no number.
+#[inline]
+fn may_be_number(bytes: &[u8]) -> bool {
+    bytes.len() <= 20 && matches!(bytes.first(), Some(b'-' | b'0'..=b'9'))
+}
+
+/// Writes the entry of a string at a place and returns the place after it; `None` when there is no room.
+#[inline]
+pub fn write_text(text: &[u8], into: &mut [u8], at: usize) -> Option<usize> {
+    let len = text.len();
+    if len < 64 && !may_be_number(text) {
+        let end = at + len + 2;
+        let entry = into.get_mut(at..end)?;
+        entry[0] = 0x80 | len as u8;
+        entry[1..=len].copy_from_slice(text);
+        entry[len + 1] = len as u8 + 1;
+        return Some(end);
+    }
+    if len > into.len() {
+        return None;
+    }
+    let entry = Encoded::of_bytes(text);
+    let end = at + entry.span();
+    entry.write(into.get_mut(at..end)?);
+    Some(end)
+}
+
+/// True when the entry at the beginning of `bytes` is of this text.
+#[inline(always)]
+pub(super) fn is_text(bytes: &[u8], text: &[u8]) -> bool {
+    let len = text.len();
+    if len < 64 && !may_be_number(text) {
+        return bytes[0] == 0x80 | len as u8 && is_equal(&bytes[1..=len], text);
+    }
+    len < bytes.len() && Encoded::of_bytes(text).is_at(bytes)
+}
+
+/// Compares as many bytes with each other. PERF: for short ones a call of `memcmp` costs as much as the comparison.
+#[inline]
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let word = |chunk: &[u8; 8]| u64::from_le_bytes(*chunk);
+    match (a.first_chunk(), b.first_chunk(), a.last_chunk(), b.last_chunk()) {
+        (Some(first), Some(other), Some(last), Some(other_last)) if a.len() <= 16 => {
+            word(first) == word(other) && word(last) == word(other_last)
+        }
+        (None, None, ..) => short_word(a) == short_word(b),
+        _ => a == b,
     }
 }
 

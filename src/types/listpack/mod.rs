@@ -27,6 +27,6 @@ mod owned;
 mod tests;
 mod view;
 
-pub use entry::{Element, Encoded};
+pub use entry::{Element, Encoded, write_text};
 pub use owned::Listpack;
 pub use view::{Iter, IterRev, ListpackRef};

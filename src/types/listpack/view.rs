@@ -1,6 +1,6 @@
 //! Reading a body.
 
-use super::entry::{Element, Encoded, Needle, decode, read_backlen, span};
+use super::entry::{Element, Encoded, Needle, decode, is_text, read_backlen, span};
 
 /// A body, borrowed: the bytes of a [`Listpack`](super::Listpack), or those that lie in the keyspace table.
 ///
@@ -118,6 +118,12 @@ impl<'a> ListpackRef<'a> {
     /// True when the entry at a position is `needle`.
     pub fn is_at<'n>(&self, offset: usize, needle: impl Into<Encoded<'n>>) -> bool {
         offset < self.body.len() && needle.into().is_at(&self.body[offset..])
+    }
+
+    /// The same of a string.
+    #[inline]
+    pub fn is_text_at(&self, offset: usize, text: &[u8]) -> bool {
+        offset < self.body.len() && is_text(&self.body[offset..], text)
     }
 
     /// Entries with their positions, from the beginning.

@@ -31,8 +31,15 @@ impl<'a, T> EntryMut<'a, T> {
         self.as_ref().key()
     }
 
+    #[inline]
     pub fn value(&self) -> ValueRef<'_, T> {
         self.as_ref().value()
+    }
+
+    /// The value, when it is one on the heap.
+    #[inline]
+    pub fn heap(&self) -> Option<&T> {
+        self.as_ref().heap()
     }
 
     pub fn expire_at_ms(&self) -> Option<u64> {

@@ -482,6 +482,13 @@ impl<'a, T> EntryRef<'a, T> {
         }
     }
 
+    /// The value, when it is one on the heap.
+    #[inline]
+    pub fn heap(&self) -> Option<&'a T> {
+        // SAFETY: as for `value`.
+        unsafe { heap_word(self.p).map(|word| &*word.cast::<T>()) }
+    }
+
     /// The deadline, in milliseconds of the Unix clock.
     #[inline]
     pub fn expire_at_ms(&self) -> Option<u64> {
