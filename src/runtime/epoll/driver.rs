@@ -83,7 +83,10 @@ impl<H: Handler> Core<H> {
         if turn.stop {
             return Ok(Next::Stop);
         }
-        let ready = !self.net.reads.is_empty() || !self.net.writes.is_empty() || !self.ended.is_empty();
+        let ready = !self.net.reads.is_empty()
+            || !self.net.writes.is_empty()
+            || !self.net.departed.is_empty()
+            || !self.ended.is_empty();
         let busy = turn.busy || ready || (!self.net.accepts.is_empty() && self.accept_at_ns.is_none());
         if turn.background {
             self.poll(Some(0))?;
@@ -171,6 +174,9 @@ impl<H: Handler> Core<H> {
         self.accept_all();
         for id in ended {
             self.peer_ended(id);
+        }
+        for (id, fd) in mem::take(&mut self.net.departed) {
+            self.handler.released(&mut self.net, id, fd);
         }
     }
 

@@ -124,7 +124,8 @@ impl<H: Handler> Core<H> {
             self.ring.enter(0, None)?;
             return Ok(Next::Stop);
         }
-        let busy = turn.busy || !self.ended.is_empty() || !self.net.todo.is_empty();
+        let busy =
+            turn.busy || !self.ended.is_empty() || !self.net.todo.is_empty() || !self.net.departed.is_empty();
         if turn.background {
             // Not asleep: a slice follows when the core is idle or the background's share is due.
             self.ring.enter(0, None)?;
@@ -185,6 +186,9 @@ impl<H: Handler> Core<H> {
         for id in ended {
             self.peer_ended(id);
         }
+        for (id, fd) in mem::take(&mut self.net.departed) {
+            self.handler.released(&mut self.net, id, fd);
+        }
     }
 
     fn received(&mut self, index: u32, generation: u32, completion: &cqueue::Entry) {
@@ -206,6 +210,10 @@ impl<H: Handler> Core<H> {
             return;
         }
         self.buffers.release(completion);
+        if self.net.conns.at(index).leaving {
+            // An end is there for the next core to see, too.
+            return;
+        }
         match -completion.result() {
             0 => {
                 self.net.conns.at(index).ending = Ending::Seen;
@@ -268,8 +276,12 @@ impl<H: Handler> Core<H> {
             // The socket is full: wait in the kernel until it has room.
             return self.start_send(index, false);
         }
+        if conn.outbox.has_queued() || conn.leaving {
+            self.net.list(index);
+        }
+        let conn = self.net.conns.at(index);
         if conn.outbox.has_queued() {
-            return self.net.list(index);
+            return;
         }
         let draining = conn.ending == Ending::Draining;
         self.handler.sent(&mut self.net, id);
@@ -362,6 +374,17 @@ impl<H: Handler> Core<H> {
             }
             if cancel_send {
                 self.cancel(tag(Op::Send, id));
+            }
+            return;
+        }
+        if conn.leaving && conn.outbox.is_empty() {
+            if conn.armed {
+                if !mem::replace(&mut conn.cancelling, true) {
+                    self.cancel(tag(Op::Receive, id));
+                }
+            } else if conn.is_settled() {
+                let fd = self.net.conns.release(index);
+                self.net.departed.push((id, fd));
             }
             return;
         }
