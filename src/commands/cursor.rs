@@ -39,6 +39,12 @@ pub fn matches(pattern: Option<&[u8]>, name: &[u8]) -> bool {
     }
 }
 
+/// The value of COUNT. Redis: one that is not positive is a syntax error.
+pub fn take_count(args: &mut Args<'_>) -> Result<usize, CommandError> {
+    let count = usize::try_from(args.int()?).unwrap_or(0);
+    if count == 0 { Err(CommandError::Syntax) } else { Ok(count) }
+}
+
 /// The options of a scan over one key's elements.
 #[derive(Clone, Copy, Debug)]
 pub struct ElementScan<'a> {
@@ -55,9 +61,7 @@ impl<'a> ElementScan<'a> {
         while !args.is_done() {
             let has_value = args.left() >= 2;
             if has_value && args.token("count") {
-                let count = args.int()?;
-                options.count =
-                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                options.count = take_count(args)?;
             } else if has_value && args.token("match") {
                 options.pattern = Some(args.take()?);
             } else if args.token("novalues") {

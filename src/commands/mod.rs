@@ -40,3 +40,18 @@ pub use error::{CommandError, quoted};
 pub use part::Part;
 pub use spec::{Outcome, Row};
 pub use table::{CommandTable, Entry, RowId};
+
+/// The commands of data: every family that lives here.
+pub const FAMILIES: &[&[Row]] = &[
+    strings::ROWS,
+    hashes::ROWS,
+    bitmaps::ROWS,
+    streams::ROWS,
+    hll::ROWS,
+    keys::ROWS,
+    zsets::ROWS,
+    geo::ROWS,
+    sets::ROWS,
+    sort::ROWS,
+    lists::ROWS,
+];

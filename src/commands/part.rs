@@ -36,7 +36,7 @@ pub enum Part {
     Output(Output),
     /// What a subsystem's broadcast gathers: known to its own merge.
     Gathered(Box<dyn std::any::Any + Send>),
-    /// What several shards look at together in a later hop (`On::EveryIf`): known to its own command.
+    /// What several shards look at together in a later hop (`On::EveryIf`, `On::Owners`): known to its own command.
     Shared(std::sync::Arc<dyn std::any::Any + Send + Sync>),
     /// Of a command that runs key by key: the sum, and per key (by its order in the request) its element.
     Each {

@@ -3,6 +3,8 @@
 //!
 //! Over shards: every owner *looks* for the first of its keys that exists, and the owner of the first of all *pops*.
 
+use std::marker::PhantomData;
+
 use super::block::{Block, WaitFor, WhenOver, timeout_of_seconds};
 use super::spec::{Gathered, Hop, On, Run};
 use super::{Args, CommandError, Ctx, Outcome, Part};
@@ -14,6 +16,10 @@ pub trait Popped: 'static {
     const KIND: Kind;
     /// Which end.
     type End: Copy + 'static;
+    /// The left end of a list; the lowest score.
+    const FIRST: Self::End;
+    /// The right end of a list; the highest score.
+    const LAST: Self::End;
 
     /// Reads which end, or refuses the word.
     fn end_of(args: &mut Args<'_>) -> Result<Self::End, CommandError>;
@@ -44,6 +50,35 @@ pub enum Form<End> {
 pub trait Popper: 'static {
     type From: Popped;
     const FORM: Form<<Self::From as Popped>::End>;
+}
+
+/// LMPOP, ZMPOP.
+pub struct Counted<T>(PhantomData<T>);
+/// BLMPOP, BZMPOP.
+pub struct CountedAfterTimeout<T>(PhantomData<T>);
+/// BLPOP, BZPOPMIN.
+pub struct First<T>(PhantomData<T>);
+/// BRPOP, BZPOPMAX.
+pub struct Last<T>(PhantomData<T>);
+
+impl<T: Popped> Popper for Counted<T> {
+    type From = T;
+    const FORM: Form<T::End> = Form::Counted;
+}
+
+impl<T: Popped> Popper for CountedAfterTimeout<T> {
+    type From = T;
+    const FORM: Form<T::End> = Form::CountedAfterTimeout;
+}
+
+impl<T: Popped> Popper for First<T> {
+    type From = T;
+    const FORM: Form<T::End> = Form::One(T::FIRST);
+}
+
+impl<T: Popped> Popper for Last<T> {
+    type From = T;
+    const FORM: Form<T::End> = Form::One(T::LAST);
 }
 
 /// How the command of this type runs.

@@ -436,6 +436,8 @@ fn values_are_shown_in_their_normal_form() {
         ("notify-keyspace-events", "KEA", "AKE"),
         ("notify-keyspace-events", "KEg$lshzxetd", "AKE"),
         ("notify-keyspace-events", "nmK", "nKm"),
+        ("notify-keyspace-events", "VISThEm", "hEmSTIV"),
+        ("notify-keyspace-events", "TA", "AT"),
         ("latency-tracking-info-percentiles", "50.123456789 99", "50.123457 99"),
         ("latency-tracking-info-percentiles", "", ""),
         ("shutdown-on-sigterm", "now save", "save now"),

@@ -30,6 +30,7 @@ use super::log::LogGate;
 use super::mail::{Broadcast, ShardWork};
 use super::pubsub::Publishing;
 use super::shared::Shared;
+use super::shrinking::Shrinking;
 use super::sliced::Sliced;
 use super::tracking::Caches;
 use crate::commands::CommandTable;
@@ -76,6 +77,7 @@ pub struct Core {
     pub blocked: Blocked,
     /// Commands that go on in slices.
     pub sliced: Sliced,
+    shrinking: Shrinking,
     pub broadcasts: Vec<Option<Broadcast>>,
 
     pub clients: Clients,
@@ -451,6 +453,7 @@ impl Core {
         self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
+        self.shrinking.look(self.now_ms, self.shard.used_bytes());
         if self.shard.publish_memory() {
             // The process is over its limit: cores that sleep may have what is to be evicted.
             (0..self.shared.shards).for_each(|core| io.wake(core));
@@ -513,6 +516,7 @@ impl Core {
             coordinator,
             blocked: Blocked::default(),
             sliced: Sliced::default(),
+            shrinking: Shrinking::default(),
             broadcasts: Vec::new(),
             clients: Clients::default(),
             subscriptions: Subscriptions::new(shared.presence.clone(), me.index()),

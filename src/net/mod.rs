@@ -27,6 +27,7 @@ pub mod rest;
 pub mod scripts;
 pub mod settings;
 pub mod shared;
+mod shrinking;
 mod sliced;
 pub mod tracking;
 

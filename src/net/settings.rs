@@ -51,6 +51,10 @@ pub fn notice_wants(config: &Config) -> NoticeWants {
     NoticeWants {
         keyspace: has(events::KEYSPACE),
         keyevent: has(events::KEYEVENT),
+        subkeyspace: has(events::SUBKEYSPACE),
+        subkeyevent: has(events::SUBKEYEVENT),
+        subkeyspaceitem: has(events::SUBKEYSPACEITEM),
+        subkeyspaceevent: has(events::SUBKEYSPACEEVENT),
         classes: wanted.fold(0, |set, (_, class)| set | class.bit()),
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! Keys expire and are evicted without a command: `shard/pins.rs` keeps the value for who reads it. A client that is
 //! gone takes its reading commands with it; what writes comes to its end. With a single shard, scripts touch what they
-//! have not declared, so before one begins everything under way is brought to its end.
+//! have not declared, so before one begins everything under way is brought to its end; and so is what has changed values
+//! by half before a snapshot begins, which asks no intents there.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::ConnId;
 use crate::shard::pins::SLICES_ABOVE;
 use crate::sys::clock;
+use crate::sys::memory::DirectPurge;
 use crate::tx::TxId;
 use crate::tx::execute::{finish_slices, with_lent, write_error};
 use crate::tx::log::Repeat;
@@ -160,12 +162,14 @@ impl Core {
 
     /// Goes on with what is under way, for about so long. True when there is more to do at once.
     pub(super) fn run_slices(&mut self, budget_ns: u64) -> bool {
+        // As when what was deleted is dropped (`Core::background`).
+        let _direct = self.sliced.jobs.iter().any(|job| job.slices.changes()).then(DirectPurge::begin);
         let end = clock::cycles() + clock::cycles_of_ns(budget_ns);
         let mut now = clock::cycles();
         while self.sliced.has_work() && now < end {
             let elements = self.sliced.step_elements;
             let Some(mut job) = self.sliced.jobs.pop_front() else { break };
-            let step = job.slices.step(&self.shard, job.client.protocol, elements);
+            let step = job.slices.step(&mut self.shard, job.client.protocol, elements);
             let before = std::mem::replace(&mut now, clock::cycles());
             job.cycles += now - before;
             match step {
@@ -180,16 +184,29 @@ impl Core {
     /// Brings everything under way to its end.
     #[cold]
     pub(super) fn end_all_slices(&mut self) {
-        while let Some(mut job) = self.sliced.jobs.pop_front() {
-            let result = loop {
-                match job.slices.step(&self.shard, job.client.protocol, usize::MAX) {
-                    Ok(Step::More) => {}
-                    Ok(Step::Done) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
-            self.end_job(job, result);
+        while let Some(job) = self.sliced.jobs.pop_front() {
+            self.run_to_end(job);
         }
+    }
+
+    /// Brings to its end what has changed values by half, so that a snapshot sees all of it or nothing. With several
+    /// shards a snapshot is a transaction, and waits.
+    pub(super) fn end_changing_slices(&mut self) {
+        while let Some(at) = self.sliced.jobs.iter().position(|job| job.slices.changes()) {
+            let Some(job) = self.sliced.jobs.remove(at) else { break };
+            self.run_to_end(job);
+        }
+    }
+
+    fn run_to_end(&mut self, mut job: Job) {
+        let result = loop {
+            match job.slices.step(&mut self.shard, job.client.protocol, usize::MAX) {
+                Ok(Step::More) => {}
+                Ok(Step::Done) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end_job(job, result);
     }
 
     fn end_job(&mut self, job: Job, result: Result<(), CommandError>) {

@@ -15,6 +15,7 @@ use std::io::Read;
 
 use super::error::RdbError;
 use super::format::{VERSION_MAX, opcode};
+use super::length::Bytes;
 use super::read::{Limits, Reader};
 use super::stream_of::Source;
 use super::write::Writer;
@@ -125,6 +126,7 @@ impl<R: Read> FileReader<R> {
         Ok(FileReader { source, version, db: 0, ended: false, check })
     }
 
+    /// What the file says it is.
     pub fn version(&self) -> u16 {
         self.version
     }

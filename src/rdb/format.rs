@@ -1,5 +1,7 @@
 //! The numbers of the RDB format.
 
+use crc::{CRC_64_REDIS, Crc, Digest, Table};
+
 /// What payloads of DUMP say they are, so that Redis 7.0 and all later ones read them.
 pub const VERSION_DUMPED: u16 = 10;
 /// What files are unless another version is asked for.
@@ -10,6 +12,11 @@ pub const VERSION_WRITABLE: std::ops::RangeInclusive<u16> = 9..=12;
 pub const VERSION_FIELD_DEADLINES: u16 = 12;
 /// The newest that is read: Redis 8.6 writes 13.
 pub const VERSION_MAX: u16 = 13;
+
+/// The checksum of payloads and files, sixteen bytes at a time.
+pub static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+/// One under way.
+pub type Checksum = Digest<'static, u64, Table<16>>;
 
 /// Two high bits of a length's first byte: the other six are the length.
 pub const LEN_6BIT: u8 = 0;

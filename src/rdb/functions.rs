@@ -2,6 +2,7 @@
 
 use super::error::RdbError;
 use super::format::VERSION_DUMPED;
+use super::length::Bytes;
 use super::payload::{checked, seal};
 use super::read::{Limits, Reader};
 use super::write::Writer;

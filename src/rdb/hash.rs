@@ -14,6 +14,7 @@
 
 use super::error::RdbError;
 use super::format::kind;
+use super::length::Bytes;
 use super::read::Reader;
 use super::target::Target;
 use super::write::Writer;

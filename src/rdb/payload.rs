@@ -4,10 +4,9 @@
 //!  type | value | version, 2 bytes little-endian | CRC-64 of all before, 8 bytes little-endian
 //! ```
 
-use crc::{CRC_64_REDIS, Crc, Table};
-
 use super::error::RdbError;
-use super::format::{VERSION_MAX, version_of};
+use super::format::{CRC64, VERSION_MAX, version_of};
+use super::length::Bytes;
 use super::read::{Limits, Reader};
 use super::value::{kind_of, read_value, write_value};
 use super::write::Writer;
@@ -16,8 +15,6 @@ use crate::types::raw::table::{TakenValue, ValueRef};
 
 const CRC_BYTES: usize = 8;
 const FOOTER_BYTES: usize = 2 + CRC_BYTES;
-
-static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 /// Serialises a value.
 pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {

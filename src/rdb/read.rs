@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::error::RdbError;
-use super::format::{
-    ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_6BIT, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED,
-};
+use super::format::{ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF};
+use super::length::{Bytes, Length};
 use super::lzf;
 use crate::types::Encodings;
 
@@ -16,13 +15,6 @@ pub struct Limits {
     pub string_bytes: usize,
     /// Up to which sizes collections take their small forms.
     pub encodings: Encodings,
-}
-
-/// A length, or the special encoding that stands in its place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Length {
-    Plain(u64),
-    Encoded(u8),
 }
 
 /// A string as it was written.
@@ -42,6 +34,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// At the beginning of these bytes.
     pub fn new(bytes: &'a [u8], limits: Limits) -> Reader<'a> {
         Reader { bytes, at: 0, limits }
     }
@@ -51,11 +44,6 @@ impl<'a> Reader<'a> {
         &self.limits.encodings
     }
 
-    /// How far it has come.
-    pub fn offset(&self) -> usize {
-        self.at
-    }
-
     /// The next `count` bytes.
     pub fn take(&mut self, count: u64) -> Result<&'a [u8], RdbError> {
         let rest = &self.bytes[self.at..];
@@ -63,39 +51,6 @@ impl<'a> Reader<'a> {
         let taken = taken.ok_or(RdbError::Truncated(self.bytes.len()))?;
         self.at += taken.len();
         Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
-        Ok(self.take(N as u64)?.try_into().expect("as many bytes as were asked for"))
-    }
-
-    pub fn byte(&mut self) -> Result<u8, RdbError> {
-        let [byte] = self.array()?;
-        Ok(byte)
-    }
-
-    /// A length or special encoding.
-    pub fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
-        let offset = self.at;
-        let first = self.byte()?;
-        let low = first & 0x3f;
-        Ok(match (first >> 6, first) {
-            (LEN_6BIT, _) => Length::Plain(u64::from(low)),
-            (LEN_14BIT, _) => Length::Plain(u64::from(u16::from_be_bytes([low, self.byte()?]))),
-            (LEN_ENCODED, _) => Length::Encoded(low),
-            (_, LEN_32BIT) => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
-            (_, LEN_64BIT) => Length::Plain(u64::from_be_bytes(self.array()?)),
-            _ => return Err(RdbError::BadLength { encoding: first, offset }),
-        })
-    }
-
-    /// A length.
-    pub fn length(&mut self) -> Result<u64, RdbError> {
-        let offset = self.at;
-        match self.length_or_encoding()? {
-            Length::Plain(length) => Ok(length),
-            Length::Encoded(_) => Err(RdbError::UnexpectedEncoding(offset)),
-        }
     }
 
     /// A string in any encoding. Plain ones are borrowed, so nothing is allocated that is only announced.
@@ -134,5 +89,20 @@ impl<'a> Reader<'a> {
             return Err(RdbError::TooLong { bytes, offset });
         }
         Ok(())
+    }
+}
+
+impl Bytes for Reader<'_> {
+    fn offset(&self) -> usize {
+        self.at
+    }
+
+    fn byte(&mut self) -> Result<u8, RdbError> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+        Ok(self.take(N as u64)?.try_into().expect("as many bytes as were asked for"))
     }
 }

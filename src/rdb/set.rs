@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use super::error::RdbError;
 use super::format::kind;
+use super::length::Bytes;
 use super::read::Reader;
 use super::target::Target;
 use super::write::Writer;

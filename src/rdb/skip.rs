@@ -6,10 +6,8 @@
 use std::io::Read;
 
 use super::error::RdbError;
-use super::format::{
-    ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, LEN_6BIT, LEN_14BIT, LEN_32BIT, LEN_64BIT, LEN_ENCODED, kind,
-};
-use super::read::Length;
+use super::format::{ENC_INT8, ENC_INT16, ENC_INT32, ENC_LZF, kind};
+use super::length::{Bytes, Length};
 use super::stream_of::Source;
 
 /// Values of modules end with this, and consist of what these announce.
@@ -23,29 +21,6 @@ mod module {
 }
 
 impl<R: Read> Source<R> {
-    /// A length or special encoding.
-    pub(super) fn length_or_encoding(&mut self) -> Result<Length, RdbError> {
-        let offset = self.offset();
-        let first = self.byte()?;
-        let low = first & 0x3f;
-        Ok(match (first >> 6, first) {
-            (LEN_6BIT, _) => Length::Plain(u64::from(low)),
-            (LEN_14BIT, _) => Length::Plain(u64::from(u16::from_be_bytes([low, self.byte()?]))),
-            (LEN_ENCODED, _) => Length::Encoded(low),
-            (_, LEN_32BIT) => Length::Plain(u64::from(u32::from_be_bytes(self.array()?))),
-            (_, LEN_64BIT) => Length::Plain(u64::from_be_bytes(self.array()?)),
-            _ => return Err(RdbError::BadLength { encoding: first, offset }),
-        })
-    }
-
-    pub(super) fn length(&mut self) -> Result<u64, RdbError> {
-        let offset = self.offset();
-        match self.length_or_encoding()? {
-            Length::Plain(length) => Ok(length),
-            Length::Encoded(_) => Err(RdbError::UnexpectedEncoding(offset)),
-        }
-    }
-
     /// Walks over a string.
     pub(super) fn skip_string(&mut self) -> Result<(), RdbError> {
         let offset = self.offset();

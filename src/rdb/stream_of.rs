@@ -2,11 +2,9 @@
 
 use std::io::Read;
 
-use crc::{CRC_64_REDIS, Crc, Digest, Table};
-
 use super::error::RdbError;
-
-static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+use super::format::{CRC64, Checksum};
+use super::length::Bytes;
 
 /// Bytes read at a time; nothing larger is allocated for what a file merely announces.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -22,7 +20,7 @@ pub(super) struct Source<R> {
     base: u64,
     /// Up to where the checksum has come in `chunk`.
     summed: usize,
-    digest: Digest<'static, u64, Table<16>>,
+    digest: Checksum,
     copy: Option<Vec<u8>>,
 }
 
@@ -38,11 +36,6 @@ impl<R: Read> Source<R> {
             digest: CRC64.digest(),
             copy: None,
         }
-    }
-
-    /// How many bytes were taken.
-    pub(super) fn offset(&self) -> usize {
-        (self.base as usize).saturating_add(self.at)
     }
 
     /// The checksum of all bytes taken.
@@ -96,8 +89,14 @@ impl<R: Read> Source<R> {
         }
         Ok(())
     }
+}
 
-    pub(super) fn byte(&mut self) -> Result<u8, RdbError> {
+impl<R: Read> Bytes for Source<R> {
+    fn offset(&self) -> usize {
+        (self.base as usize).saturating_add(self.at)
+    }
+
+    fn byte(&mut self) -> Result<u8, RdbError> {
         self.fill()?;
         let byte = self.chunk[self.at];
         self.at += 1;
@@ -107,7 +106,7 @@ impl<R: Read> Source<R> {
         Ok(byte)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RdbError> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
             *byte = self.byte()?;

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
+use super::length::{Bytes, Length};
 use super::lzf::{Compressor, MAX_EXPANSION, decompress};
-use super::read::{Length, Text};
+use super::read::Text;
 use super::*;
 use crate::types::raw::table::{TakenValue, VALUE_INLINE_MAX, ValueRef};
 use crate::types::{Encodings, Value};

@@ -9,6 +9,7 @@
 
 use super::error::RdbError;
 use super::format::kind;
+use super::length::Bytes;
 use super::read::Reader;
 use super::target::Target;
 use super::write::Writer;

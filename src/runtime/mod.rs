@@ -1,6 +1,7 @@
 //! The runtime: the only room that names glommio, io-uring and (beside `sys`) libc.
 
 mod clock;
+mod ending;
 pub mod engine;
 mod epoll;
 pub mod face;

@@ -6,27 +6,14 @@ use super::commands::{
     about, command, config, debug, info, latency, lolwut, memory, monitor, save, shutdown, slowlog,
 };
 use crate::commands::spec::{Row, Run};
-use crate::commands::{
-    CommandTable, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets,
-};
+use crate::commands::{CommandTable, FAMILIES};
 use crate::net::dispatch::Bound;
 use crate::net::pubsub::commands as pubsub;
 use crate::net::{client_commands, connection, functions, multi, scripts};
 use crate::script::rows;
 
-/// Every family, in the order of their row numbers.
-const FAMILIES: &[&[Row]] = &[
-    strings::ROWS,
-    hashes::ROWS,
-    bitmaps::ROWS,
-    streams::ROWS,
-    hll::ROWS,
-    keys::ROWS,
-    zsets::ROWS,
-    geo::ROWS,
-    sets::ROWS,
-    sort::ROWS,
-    lists::ROWS,
+/// The commands of subsystems. Their rows are numbered after those of [`FAMILIES`].
+const SUBSYSTEMS: &[&[Row]] = &[
     multi::ROWS,
     connection::ROWS,
     client_commands::ROWS,
@@ -69,7 +56,8 @@ const BINDINGS: &[&[(&str, Bound)]] = &[
 
 /// The table of commands, which lives as long as the process.
 pub fn table() -> &'static CommandTable {
-    static TABLE: LazyLock<CommandTable> = LazyLock::new(|| CommandTable::new(FAMILIES));
+    static TABLE: LazyLock<CommandTable> =
+        LazyLock::new(|| CommandTable::new(&[FAMILIES, SUBSYSTEMS].concat()));
     &TABLE
 }
 

@@ -7,7 +7,7 @@ use super::shard::Shard;
 
 const DROP_NS: u64 = 25;
 const EXPIRE_NS: u64 = 800;
-const EVICT_NS: u64 = 1_000;
+const EVICT_NS: u64 = 1_800;
 const AGE_NS: u64 = 50;
 const KINDS: u64 = 5;
 /// How long to wait with a snapshot whose sink takes nothing now.

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::effects::Event;
 use super::keyspace::{Edit, Keyspace, NewValue, ValueView};
+use super::subkeys::Subkeys;
 use crate::types::Collection;
 use crate::types::collection::Shortened;
 use crate::types::raw::table::{Ttl, VALUE_INLINE_MAX};
@@ -34,6 +35,10 @@ pub enum Changed<R> {
 pub struct Note {
     events: SmallVec<[Event; 2]>,
     changes: u64,
+    /// Does anybody want to know which fields events are about?
+    wants_subkeys: bool,
+    /// By the order of the event.
+    subkeys: Vec<(usize, Box<Subkeys>)>,
 }
 
 impl Note {
@@ -53,9 +58,30 @@ impl Note {
         self.events.push(event);
     }
 
+    /// Names the fields that the event noted last is about, for who wants to know.
+    pub fn name<'f>(&mut self, fields: impl IntoIterator<Item = &'f [u8]>) {
+        if self.wants_subkeys && !self.events.is_empty() {
+            let subkeys: Subkeys = fields.into_iter().collect();
+            if !subkeys.is_empty() {
+                self.subkeys.push((self.events.len() - 1, Box::new(subkeys)));
+            }
+        }
+    }
+
+    /// Does anybody want to know which fields events are about?
+    pub fn wants_subkeys(&self) -> bool {
+        self.wants_subkeys
+    }
+
     /// Was anything noted?
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// The names that belong to an event, taken out.
+    fn take_subkeys(&mut self, order: usize) -> Option<Box<Subkeys>> {
+        let at = self.subkeys.iter().position(|(of, _)| *of == order)?;
+        Some(self.subkeys.swap_remove(at).1)
     }
 }
 
@@ -90,14 +116,19 @@ impl Keyspace<'_> {
         create: bool,
         change: impl FnOnce(&mut C, &mut Note) -> R,
     ) -> Changed<R> {
-        let mut note = Note::default();
+        let mut note = Note { wants_subkeys: self.effects.wants.subkeys, ..Note::default() };
         let mut change = Some(change);
         let opened = self.edit_with(key, |edit| {
             let change = change.take().expect("an edit runs once");
             let opened = run_on(edit, &mut note, change);
-            if let [first, rest @ ..] = &note.events[..] {
-                edit.commit_many(*first, note.changes);
-                rest.iter().for_each(|event| edit.also(*event));
+            for order in 0..note.events.len() {
+                match order {
+                    0 => edit.commit_many(note.events[0], note.changes),
+                    _ => edit.also(note.events[order]),
+                }
+                if let Some(subkeys) = note.take_subkeys(order) {
+                    edit.name_subkeys(subkeys);
+                }
             }
             opened
         });
@@ -119,19 +150,26 @@ impl Keyspace<'_> {
                 let mut made = C::default();
                 let result = change(&mut made, &mut note);
                 if !note.is_empty() && !made.is_empty() {
-                    self.insert(key, made, &note);
+                    self.insert(key, made, note);
                 }
                 Changed::Ran(result)
             }
         }
     }
 
-    fn insert<C: Collection>(&mut self, key: &[u8], made: C, note: &Note) {
-        let [first, rest @ ..] = &note.events[..] else { return };
+    fn insert<C: Collection>(&mut self, key: &[u8], made: C, mut note: Note) {
+        let Some(first) = note.events.first().copied() else { return };
         let expire_at_ms = made.next_deadline();
-        with_new(made, |value| self.set(key, value, Ttl::Clear, *first));
+        with_new(made, |value| self.set(key, value, Ttl::Clear, first));
         self.effects.dirty += note.changes - 1;
-        rest.iter().for_each(|event| self.also(key, *event));
+        for order in 0..note.events.len() {
+            if order > 0 {
+                self.also(key, note.events[order]);
+            }
+            if let Some(subkeys) = note.take_subkeys(order) {
+                self.effects.name_subkeys(subkeys);
+            }
+        }
         if let Some(at) = expire_at_ms {
             self.fields_expire_at(key, at);
         }

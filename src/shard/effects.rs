@@ -3,6 +3,7 @@
 //! INVARIANT: no command calls a follower. A write yields one effect through the guard that made it (`lookup.rs`),
 //! and `tx/finish.rs` drains them after the command. With no follower an effect costs one branch.
 
+use super::subkeys::Subkeys;
 use crate::types::DbIndex;
 
 /// The class of a keyspace notification, by its letter in `notify-keyspace-events`.
@@ -151,6 +152,8 @@ pub struct Effect {
     pub db: DbIndex,
     pub key: Box<[u8]>,
     pub event: Event,
+    /// The fields it is about; named only while somebody wants to know, and never empty.
+    pub subkeys: Option<Box<Subkeys>>,
 }
 
 /// News that are recorded only while somebody wants them.
@@ -160,6 +163,8 @@ pub struct Wants {
     pub misses: bool,
     pub overwritten: bool,
     pub type_changed: bool,
+    /// Which fields of a hash an event is about.
+    pub subkeys: bool,
 }
 
 /// What a value that was stored as a whole took the place of.
@@ -207,9 +212,9 @@ impl Effects {
     pub fn record_many(&mut self, db: DbIndex, key: &[u8], event: Event, changes: u64) {
         self.dirty += changes;
         #[cfg(test)]
-        self.seen.push(Effect { db, key: key.into(), event });
+        self.seen.push(Effect { db, key: key.into(), event, subkeys: None });
         if self.followers > 0 {
-            self.pending.push(Effect { db, key: key.into(), event });
+            self.pending.push(Effect { db, key: key.into(), event, subkeys: None });
         }
     }
 
@@ -251,7 +256,14 @@ impl Effects {
     #[inline]
     pub fn also(&mut self, db: DbIndex, key: &[u8], event: Event) {
         if self.followers > 0 {
-            self.pending.push(Effect { db, key: key.into(), event });
+            self.pending.push(Effect { db, key: key.into(), event, subkeys: None });
+        }
+    }
+
+    /// Names the fields that the change recorded last is about.
+    pub fn name_subkeys(&mut self, subkeys: Box<Subkeys>) {
+        if let Some(last) = self.pending.last_mut() {
+            last.subkeys = Some(subkeys);
         }
     }
 

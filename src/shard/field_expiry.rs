@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::effects::Event;
 use super::keyspace::{Keyspace, ValueView};
 use super::shard::Shard;
+use super::subkeys::Subkeys;
 use crate::types::raw::table::{Table, TakenValue};
 use crate::types::{Collection, DbIndex, Hash, Kind, Value};
 
@@ -132,9 +133,17 @@ impl Keyspace<'_> {
             return 0;
         }
         let changed = self.change::<Hash, _>(key, false, |hash, note| {
-            let (expired, more) = hash.expire_due(now_ms, budget, gone);
+            let mut names = Subkeys::default();
+            let wants_names = note.wants_subkeys();
+            let (expired, more) = hash.expire_due(now_ms, budget, &mut |field| {
+                gone(field);
+                if wants_names {
+                    names.push(field);
+                }
+            });
             if expired > 0 {
                 note.events_of(Event::HEXPIRED, expired as u64);
+                note.name(names.iter());
             }
             // A bound that was early is corrected by the look just taken.
             let next = hash.next_deadline().filter(|_| !hash.is_empty());

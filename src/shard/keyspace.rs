@@ -10,6 +10,7 @@ use super::field_expiry::next_of_moved;
 use super::graveyard::Graveyard;
 use super::snapshot::{Saving, Snapshot, show_first};
 use super::stats::KeyStats;
+use super::subkeys::Subkeys;
 use crate::types::raw::table::{Access, EntryMut, EntryRef, TakenValue, Ttl, VALUE_INLINE_MAX};
 use crate::types::raw::table::{Probe, Probed, Table};
 use crate::types::raw::table::{Value as TableValue, ValueRef};
@@ -598,6 +599,11 @@ impl Edit<'_, '_> {
     /// Reports a further notification of the change that was committed.
     pub fn also(&mut self, event: Event) {
         self.effects.also(self.index, self.key, event);
+    }
+
+    /// Names the fields that what was committed last is about.
+    pub fn name_subkeys(&mut self, subkeys: Box<Subkeys>) {
+        self.effects.name_subkeys(subkeys);
     }
 
     fn heap_change(&self) -> isize {

@@ -106,6 +106,10 @@ pub struct Account {
     pub(super) shedding: bool,
     /// Others must evict, because this shard cannot.
     pub(super) stuck: bool,
+    /// When a write last had to make room, how many keys writes have evicted at that time, and what was left in use.
+    pub(super) room_made_ms: u64,
+    pub(super) keys_evicted: usize,
+    pub(super) room_left_bytes: u64,
 }
 
 /// What [`Shard::reckon`] found.

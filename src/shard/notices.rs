@@ -12,6 +12,14 @@ pub struct NoticeWants {
     pub keyspace: bool,
     /// Channels of events (`E`).
     pub keyevent: bool,
+    /// Channels of keys that name fields (`S`).
+    pub subkeyspace: bool,
+    /// Channels of events that name keys and fields (`T`).
+    pub subkeyevent: bool,
+    /// Channels of fields (`I`).
+    pub subkeyspaceitem: bool,
+    /// Channels of events of keys, which name fields (`V`).
+    pub subkeyspaceevent: bool,
     /// A bit per [`Class`].
     pub classes: u32,
 }
@@ -19,7 +27,12 @@ pub struct NoticeWants {
 impl NoticeWants {
     /// Is anything to be published at all?
     pub fn any(&self) -> bool {
-        self.classes != 0 && (self.keyspace || self.keyevent)
+        self.classes != 0 && (self.keyspace || self.keyevent || self.any_subkeys())
+    }
+
+    /// Is anything to be published about fields?
+    pub fn any_subkeys(&self) -> bool {
+        self.subkeyspace || self.subkeyevent || self.subkeyspaceitem || self.subkeyspaceevent
     }
 
     /// Is a class asked for?
@@ -36,6 +49,7 @@ impl NoticeWants {
             misses: wants(Class::KeyMiss),
             overwritten: wants(Class::Overwritten),
             type_changed: wants(Class::TypeChanged),
+            subkeys: self.any_subkeys() && self.has(Class::Hash),
         }
     }
 }
@@ -88,7 +102,7 @@ mod tests {
     use crate::types::DbIndex;
 
     fn effect(event: Event) -> Effect {
-        Effect { db: DbIndex(0), key: b"k".as_slice().into(), event }
+        Effect { db: DbIndex(0), key: b"k".as_slice().into(), event, subkeys: None }
     }
 
     #[test]
@@ -96,7 +110,8 @@ mod tests {
         let mut notices = Notices::default();
         notices.take_effect(effect(Event::SET));
         assert!(!notices.has_pending());
-        notices.wants = NoticeWants { keyspace: true, keyevent: false, classes: Class::String.bit() };
+        notices.wants =
+            NoticeWants { keyspace: true, classes: Class::String.bit(), ..NoticeWants::default() };
         notices.take_effect(effect(Event::DEL));
         notices.take_effect(effect(Event::SET));
         assert_eq!(notices.take(), [effect(Event::SET)]);
@@ -104,9 +119,13 @@ mod tests {
 
     #[test]
     fn nothing_is_wanted_without_a_kind_of_channel() {
-        let mut wants = NoticeWants { keyspace: false, keyevent: false, classes: !0 };
+        let mut wants = NoticeWants { classes: !0, ..NoticeWants::default() };
         assert!(!wants.any() && wants.rare() == Wants::default());
         wants.keyevent = true;
-        assert!(wants.any() && wants.rare().new);
+        assert!(wants.any() && wants.rare().new && !wants.rare().subkeys);
+        wants = NoticeWants { subkeyspaceitem: true, classes: Class::Hash.bit(), ..NoticeWants::default() };
+        assert!(wants.any() && wants.rare() == Wants { subkeys: true, ..Wants::default() });
+        wants.classes = Class::Set.bit();
+        assert!(!wants.rare().subkeys);
     }
 }

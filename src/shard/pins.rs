@@ -1,19 +1,21 @@
-//! Big values that are read in slices: kept whole until their reader is done.
+//! Big values that are read or changed in slices: kept until that is done.
 //!
 //! Intents keep commands from such a value (`tx/queue.rs`), but keys also go without a command: they expire, and are
 //! evicted. Then the key is gone for everybody at once, and the value stays here, out of the keyspace, until it is
 //! unpinned; then it goes the way of all that is dropped. What changes values in place without a command (the expiry of
 //! a hash's fields) asks [`Pins::holds`] and leaves a pinned one alone.
 
+use super::db::Db;
 use super::graveyard::Graveyard;
 use super::shard::Shard;
-use crate::types::raw::table::ValueRef;
+use super::snapshot::show_first;
+use crate::types::raw::table::{Probed, ValueRef};
 use crate::types::{DbIndex, Value};
 
 /// A command that touches more elements than this runs in slices: so many take less than a millisecond.
 pub const SLICES_ABOVE: usize = 8192;
 
-/// A value that somebody reads in slices.
+/// A value that somebody reads, or changes, in slices.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Pin {
     db: DbIndex,
@@ -68,6 +70,10 @@ impl Pins {
         self.0.iter().find(|pinned| pinned.address == pin.address)
     }
 
+    fn at_mut(&mut self, pin: &Pin) -> Option<&mut Pinned> {
+        self.0.iter_mut().find(|pinned| pinned.address == pin.address)
+    }
+
     fn add(&mut self, address: usize) {
         match self.0.iter_mut().find(|pinned| pinned.address == address && !pinned.is_lost) {
             Some(pinned) => pinned.readers += 1,
@@ -108,6 +114,27 @@ impl Shard {
             ValueRef::Heap(value) if value.address() == pin.address => Some(value),
             _ => None,
         }
+    }
+
+    /// Changes a pinned value where it is. `None` as in [`Shard::pinned`].
+    ///
+    /// Nobody is told: whoever changes it says so at the end, through the keyspace's door.
+    pub fn change_pinned<R>(&mut self, pin: &Pin, change: impl FnOnce(&mut Value) -> R) -> Option<R> {
+        let Shard { graveyard, dbs, snapshot, hasher, .. } = self;
+        let pinned = graveyard.pins.at_mut(pin).filter(|pinned| !pinned.is_lost)?;
+        if let Some(value) = &mut pinned.kept {
+            return Some(change(value));
+        }
+        let hash = hasher.hash(&pin.key);
+        let Db { table, saving, .. } = &mut dbs[pin.db.index()];
+        show_first(table, saving, snapshot, hash);
+        let Probed::Found(mut entry) = table.find_mut_if(hash, &pin.key, |_| true) else { return None };
+        let value = entry.heap_mut().filter(|value| value.address() == pin.address)?;
+        let before = value.heap_bytes() as isize;
+        let result = change(value);
+        let after = value.heap_bytes() as isize;
+        table.report_heap_bytes(after - before);
+        Some(result)
     }
 
     /// The reader is done, or gives up.

@@ -182,7 +182,7 @@ mod tests {
     const B: Reader = Reader { core: ShardId(1), client: ClientId(2) };
 
     fn change(tracking: &mut Tracking, key: &str, event: Event) {
-        tracking.take_effect(&Effect { db: DbIndex(0), key: key.as_bytes().into(), event });
+        tracking.take_effect(&Effect { db: DbIndex(0), key: key.as_bytes().into(), event, subkeys: None });
     }
 
     /// `key: clients (writer)` of everything that is pending.

@@ -322,12 +322,11 @@ fn run_hops(
     for hop in hops {
         let one;
         let mine = match hop.on {
-            On::Owners => &mine[..],
-            On::EveryIf(applies) if !applies(argv) => {
+            on if on.is_passed_over(argv) => {
                 gathered.hops.push(Vec::new());
                 continue;
             }
-            On::EveryIf(_) => &mine[..],
+            On::Owners | On::OwnersIf(_) | On::EveryIf(_) => &mine[..],
             On::Key(order) => {
                 one = [order];
                 &one[..]
@@ -394,7 +393,7 @@ pub fn run_work(
             let part = (hops[hop].run)(&mut ctx, command.request.argv(), &mine, &mut got);
             finish_command(shard, Repeat::State);
             // What was lent goes back: a later hop, or the finish, may want it too. What was shared stayed there.
-            let was_lent = !got.hops.is_empty() && !matches!(hops[hop].on, On::EveryIf(_));
+            let was_lent = !got.hops.is_empty() && matches!(hops[hop].on, On::Key(_) | On::Chosen(_));
             match part {
                 Ok(part) if was_lent => Ok(Part::Returned(Box::new((part, got)))),
                 part => part,

@@ -224,8 +224,7 @@ impl Single {
         let command = &self.command;
         let run = self.table.entry(command.row).row.run;
         if let Run::Hops { hops, .. } = run {
-            let passed_over =
-                |hop: &Hop| matches!(hop.on, On::EveryIf(applies) if !applies(command.request.argv()));
+            let passed_over = |hop: &Hop| hop.on.is_passed_over(command.request.argv());
             while hops.get(self.gathered.hops.len()).is_some_and(passed_over) {
                 self.gathered.hops.push(Vec::new());
             }
@@ -247,13 +246,11 @@ impl Single {
                 let last = done + 1 == hops.len() && self.waits_for.is_none();
                 let mut works = Vec::new();
                 match hops[done].on {
-                    On::Owners => {
+                    On::Owners | On::OwnersIf(_) => {
                         for (shard, mine) in &self.owners {
-                            let (command, mine) = (command.clone(), mine.clone());
-                            works.push((
-                                *shard,
-                                Work::Hop { command, hop: done, mine, got: Gathered::default() },
-                            ));
+                            let (command, mine, got) =
+                                (command.clone(), mine.clone(), self.gathered.shared());
+                            works.push((*shard, Work::Hop { command, hop: done, mine, got }));
                         }
                     }
                     On::EveryIf(_) => {
@@ -268,7 +265,7 @@ impl Single {
                         let order = match on {
                             On::Chosen(choose) => choose(command.request.argv(), &self.gathered)?,
                             On::Key(order) => order,
-                            On::Owners | On::EveryIf(_) => unreachable!("matched above"),
+                            On::Owners | On::OwnersIf(_) | On::EveryIf(_) => unreachable!("matched above"),
                         };
                         let owner = self.owners.iter().find(|(_, mine)| mine.contains(&order));
                         let shard = owner.expect("the keys of a row's hops exist").0;

@@ -35,6 +35,7 @@ mod scripts;
 mod server;
 mod sets;
 mod slices;
+mod slices_more;
 mod slowlog;
 mod sort;
 mod streams;

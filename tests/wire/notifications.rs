@@ -237,10 +237,6 @@ fn keys_that_expire_in_a_script_that_begins_anew_are_told_once() {
         c.expect("DEBUG SET-ACTIVE-EXPIRE 0", ok());
         c.expect(&["SET", a, "1", "PX", "1"], ok());
         expect(&mut l, [format!("keyspace@0:{a} set"), format!("keyspace@0:{a} expire")]);
-        let now_ms = |c: &mut Client| {
-            let [s, us] = c.call("TIME").elements().try_into().expect("a time has two parts");
-            s.text().parse::<u64>().unwrap() * 1000 + us.text().parse::<u64>().unwrap() / 1000
-        };
         let due_ms = now_ms(&mut c) + 2;
         wait_until("the deadline passes", Duration::from_secs(60), || now_ms(&mut c) > due_ms);
         // The second key may live elsewhere: then the first attempt is undone, but the key is gone.
@@ -287,4 +283,158 @@ fn evicted_keys_are_told() {
             assert!(next(&mut l).starts_with("keyevent@0:evicted key"));
         },
     );
+}
+
+/// A subscriber of everything about fields.
+fn listening_to_fields(s: &Setup, flags: &str) -> Client {
+    s.config("notify-keyspace-events", flags);
+    let mut listener = s.client();
+    let pattern = "__*key*@*__:*";
+    listener.expect(&["PSUBSCRIBE", pattern], push([bulk("psubscribe"), bulk(pattern), int(1)]));
+    listener
+}
+
+#[test]
+fn fields_have_channels_of_their_own() {
+    each_placement(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let [h, other] = s.keys(["h", "other"]);
+        let mut l = listening_to_fields(s, "hKESTIV");
+        let mut c = s.client();
+        c.expect("SELECT 2", ok());
+        c.expect(&["HSET", &h, "a", "1", "b,|:", "2", "a", "3"], 2);
+        let length = h.len();
+        expect(
+            &mut l,
+            [
+                format!("keyspace@2:{h} hset"),
+                format!("keyevent@2:hset {h}"),
+                format!("subkeyspace@2:{h} hset|1:a,4:b,|:,1:a"),
+                format!("subkeyevent@2:hset {length}:{h}|1:a,4:b,|:,1:a"),
+                format!("subkeyspaceitem@2:{h}\na hset"),
+                format!("subkeyspaceitem@2:{h}\nb,|: hset"),
+                format!("subkeyspaceitem@2:{h}\na hset"),
+                format!("subkeyspaceevent@2:hset|{h} 1:a,4:b,|:,1:a"),
+            ],
+        );
+        // Each kind of channel is asked for by itself, and only with the class of hashes.
+        for (flags, line) in [
+            ("hS", format!("subkeyspace@2:{h} hdel|1:a")),
+            ("AT", format!("subkeyevent@2:hdel {length}:{h}|1:a")),
+            ("hI", format!("subkeyspaceitem@2:{h}\na hdel")),
+            ("hV", format!("subkeyspaceevent@2:hdel|{h} 1:a")),
+        ] {
+            s.config("notify-keyspace-events", flags);
+            c.expect(&["HDEL", &h, "a", "nothing", "a"], 1);
+            expect(&mut l, [line]);
+            s.config("notify-keyspace-events", "g$STIV");
+            c.expect(&["HSET", &h, "a", "1"], 1);
+            c.expect(&["SET", &other, "1"], ok());
+        }
+        // What is no hash's event names no field, and an event that names none is told to none of them.
+        s.config("notify-keyspace-events", "ASTIV");
+        c.expect(&["SET", &other, "1"], ok());
+        c.expect(&["DEL", &h], 1);
+        c.expect(&["HDEL", &h, "a"], 0);
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn a_field_s_channel_is_not_told_of_a_key_with_a_line_break() {
+    each_setup(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let mut l = listening_to_fields(s, "hIV");
+        let mut c = s.client();
+        c.expect(&["HSET", "k\nk", "f\nf", "1"], 1);
+        c.expect(&["HSET", "k", "f\nf", "1"], 1);
+        expect(
+            &mut l,
+            [
+                "subkeyspaceevent@0:hset|k\nk 3:f\nf".to_owned(),
+                "subkeyspaceitem@0:k\nf\nf hset".to_owned(),
+                "subkeyspaceevent@0:hset|k 3:f\nf".to_owned(),
+            ],
+        );
+    });
+}
+
+#[test]
+fn every_change_of_a_hash_names_its_fields() {
+    each_placement(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let [h] = s.keys(["h"]);
+        let h = &h[..];
+        let mut l = listening_to_fields(s, "hSg");
+        let mut c = s.client();
+        let told = |text: &str| format!("subkeyspace@0:{h} {text}");
+        c.expect(&["HMSET", h, "a", "1", "b", "2"], ok());
+        c.expect(&["HSETNX", h, "a", "1"], 0);
+        c.expect(&["HSETNX", h, "c", "x"], 1);
+        c.expect(&["HINCRBY", h, "a", "1"], 2);
+        c.expect(&["HINCRBYFLOAT", h, "a", "0.5"], "2.5");
+        expect(&mut l, ["hset|1:a,1:b", "hset|1:c", "hincrby|1:a", "hincrbyfloat|1:a"].map(told));
+        c.expect(&["HEXPIRE", h, "100", "FIELDS", "3", "a", "none", "b"], array([int(1), int(-2), int(1)]));
+        c.expect(&["HPEXPIRE", h, "9", "GT", "FIELDS", "1", "a"], array([int(0)]));
+        c.expect(&["HPERSIST", h, "FIELDS", "2", "b", "c"], array([int(1), int(-1)]));
+        c.expect(&["HEXPIREAT", h, "1", "FIELDS", "2", "b", "none"], array([int(2), int(-2)]));
+        expect(&mut l, ["hexpire|1:a,1:b", "hpersist|1:b", "hdel|1:b"].map(told));
+        c.expect(&["HGETEX", h, "PERSIST", "FIELDS", "2", "a", "c"], array([bulk("2.5"), bulk("x")]));
+        c.expect(&["HGETEX", h, "EX", "100", "FIELDS", "2", "c", "none"], array([bulk("x"), nil()]));
+        c.expect(&["HGETEX", h, "FIELDS", "1", "c"], array([bulk("x")]));
+        c.expect(&["HGETEX", h, "PXAT", "1", "FIELDS", "1", "c"], array([bulk("x")]));
+        expect(&mut l, ["hpersist|1:a", "hexpire|1:c", "hdel|1:c"].map(told));
+        c.expect(&["HSETEX", h, "FIELDS", "2", "d", "1", "e", "2"], 1);
+        c.expect(&["HSETEX", h, "EX", "100", "FIELDS", "1", "f", "1"], 1);
+        c.expect(&["HSETEX", h, "FNX", "FIELDS", "1", "f", "1"], 0);
+        c.expect(&["HGETDEL", h, "FIELDS", "3", "d", "none", "e"], array([bulk("1"), nil(), bulk("2")]));
+        c.expect(&["HDEL", h, "a", "f"], 2);
+        expect(&mut l, ["hset|1:d,1:e", "hset|1:f", "hexpire|1:f", "hdel|1:d,1:e", "hdel|1:a,1:f"].map(told));
+        expect_nothing(s, &mut l);
+    });
+}
+
+#[test]
+fn fields_that_expire_are_named_together() {
+    each_placement(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let [h] = s.keys(["h"]);
+        let h = &h[..];
+        let mut l = listening_to_fields(s, "hT");
+        let mut c = s.client();
+        let told = |event: &str, fields: &str| format!("subkeyevent@0:{event} {}:{h}|{fields}", h.len());
+        // One fewer deadline than fields, so that the hash stays.
+        for active in ["1", "0"] {
+            c.expect(&["DEBUG", "SET-ACTIVE-EXPIRE", active], ok());
+            c.expect(&["HSET", h, "a", "1", "b", "2", "c", "3"], if active == "1" { 3 } else { 2 });
+            c.expect(&["HPEXPIRE", h, "1", "FIELDS", "2", "a", "b"], array([int(1), int(1)]));
+            if active == "0" {
+                let now = || now_ms(&mut s.client());
+                let due_ms = now() + 2;
+                wait_until("the deadline passes", Duration::from_secs(60), || now() > due_ms);
+                c.expect(&["HSET", h, "d", "4"], 1);
+            }
+            expect(&mut l, [told("hset", "1:a,1:b,1:c"), told("hexpire", "1:a,1:b")]);
+            let line = next(&mut l);
+            let either = [told("hexpired", "1:a,1:b"), told("hexpired", "1:b,1:a")];
+            assert!(either.contains(&line), "{line}");
+        }
+        expect(&mut l, [told("hset", "1:d")]);
+        expect_nothing(s, &mut l);
+        c.expect("DEBUG SET-ACTIVE-EXPIRE 1", ok());
+    });
+}
+
+/// The server's clock.
+fn now_ms(c: &mut Client) -> u64 {
+    let [s, us] = c.call("TIME").elements().try_into().expect("a time has two parts");
+    s.text().parse::<u64>().unwrap() * 1000 + us.text().parse::<u64>().unwrap() / 1000
 }

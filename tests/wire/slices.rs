@@ -3,26 +3,26 @@
 use crate::support::*;
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// Everything about more than four elements of a big value goes on in slices of this many; with 0 it stands still.
-fn slices(c: &mut Client, elements: usize) {
+pub fn slices(c: &mut Client, elements: usize) {
     c.expect(&["DEBUG", "SLICES", "4", &elements.to_string()], ok());
 }
 
 /// How many commands and transactions are in the queues of all shards.
-fn queued(c: &mut Client) -> u64 {
+pub fn queued(c: &mut Client) -> u64 {
     let info = c.call("INFO everything").text();
     let fields = info.lines().filter(|line| line.starts_with("shard")).flat_map(|line| line.split(','));
     fields.filter_map(|field| field.strip_prefix("queue=")?.parse::<u64>().ok()).sum()
 }
 
-fn wait_for_queue(c: &mut Client, length: u64) {
+pub fn wait_for_queue(c: &mut Client, length: u64) {
     wait_until(&format!("{length} in the queues"), LONG, || queued(c) == length);
 }
 
 /// A server of its own for each case: DEBUG SLICES is about all of it.
-fn each_server(case: impl Fn(&Setup)) {
+pub fn each_server(case: impl Fn(&Setup)) {
     with_server(Options::threads, |s| {
         if !s.is_redis() {
             case(s);

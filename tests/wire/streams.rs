@@ -342,6 +342,181 @@ fn consumers_wait_for_what_is_new_and_are_told_of_the_end() {
     });
 }
 
+/// Bytes of an entry of [`fill`] with a number of one digit, as a reply shows it.
+const ENTRY_BYTES: usize = 49;
+
+/// Bytes of a reply before a stream's entries.
+fn head_bytes(s: &Setup, key: &str) -> usize {
+    let pair = if s.is_resp3() { 0 } else { "*2\r\n".len() };
+    pair + format!("${}\r\n{key}\r\n", key.len()).len()
+}
+
+#[test]
+fn a_reply_over_streams_has_limits() {
+    each_node_size(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let mut c = s.client();
+        let [a, b, none, text] = &s.keys(["a", "b", "none", "text"]);
+        fill(&mut c, a, 1..=5);
+        fill(&mut c, b, 1..=5);
+        let mut reads = |limits: &str, streams: &[(&str, Value)]| {
+            let mut words: Vec<&str> = vec!["XREAD"];
+            words.extend(limits.split_whitespace());
+            words.extend(["STREAMS", a, none, b, "2", "0", "1"]);
+            c.expect(&words, read(s, streams));
+        };
+        let both: &[(&str, Value)] = &[(a, entries(3..=5)), (b, entries(2..=5))];
+        reads("MAXCOUNT 7", both);
+        reads("MAXCOUNT 9223372036854775807 MAXSIZE 9223372036854775807", both);
+        reads("MAXCOUNT 6", &[(a, entries(3..=5)), (b, entries(2..=4))]);
+        reads("MAXCOUNT 4", &[(a, entries(3..=5)), (b, entries(2..=2))]);
+        reads("MAXCOUNT 3", &[(a, entries(3..=5))]);
+        reads("maxcount 1", &[(a, entries(3..=3))]);
+        reads("COUNT 2 MAXCOUNT 3", &[(a, entries(3..=4)), (b, entries(2..=2))]);
+        reads("MAXCOUNT 2 COUNT 2", &[(a, entries(3..=4))]);
+        reads("MAXCOUNT 2 COUNT 0", &[(a, entries(3..=4))]);
+        // The entry that reaches the size is given, and the first one whatever its size.
+        let head = head_bytes(s, a);
+        for (bytes, last) in
+            [(1, 3), (head + ENTRY_BYTES, 3), (head + ENTRY_BYTES + 1, 4), (head + 2 * ENTRY_BYTES + 1, 5)]
+        {
+            reads(&format!("MAXSIZE {bytes}"), &[(a, entries(3..=last))]);
+            reads(&format!("COUNT 9 MAXSIZE {bytes} MAXCOUNT 9"), &[(a, entries(3..=last))]);
+        }
+        // Of a stream that is complete its header counts too.
+        let whole = head + "*3\r\n".len() + 3 * ENTRY_BYTES;
+        reads(&format!("MAXSIZE {whole}"), &[(a, entries(3..=5))]);
+        reads(&format!("MAXSIZE {}", whole + 1), &[(a, entries(3..=5)), (b, entries(2..=2))]);
+        let more = whole + 1 + head_bytes(s, b) + ENTRY_BYTES;
+        reads(&format!("MAXSIZE {}", more - 1), &[(a, entries(3..=5)), (b, entries(2..=2))]);
+        reads(&format!("MAXSIZE {more}"), &[(a, entries(3..=5)), (b, entries(2..=3))]);
+        reads(&format!("MAXSIZE {more} MAXCOUNT 4"), &[(a, entries(3..=5)), (b, entries(2..=2))]);
+        reads(&format!("MAXSIZE {} MAXCOUNT 5", 9 * more), &[(a, entries(3..=5)), (b, entries(2..=3))]);
+        // Nothing stays nothing, and all keys are looked at whatever the limits.
+        c.expect(&["XREAD", "MAXCOUNT", "1", "MAXSIZE", "1", "STREAMS", a, b, "5", "5"], nil_array());
+        c.expect(&["XREAD", "MAXCOUNT", "1", "STREAMS", a, b, "+", "+"], read(s, &[(a, entries(5..=5))]));
+        c.expect(&["SET", text, "x"], ok());
+        c.expect(&["XREAD", "MAXCOUNT", "1", "STREAMS", a, text, "0", "0"], err(WRONG_TYPE));
+        for (limits, refusal) in [
+            ("MAXCOUNT 0", "ERR MAXCOUNT must be a positive integer"),
+            ("MAXCOUNT -1", "ERR MAXCOUNT must be a positive integer"),
+            ("MAXSIZE 0", "ERR MAXSIZE must be a positive integer"),
+            ("MAXSIZE -5", "ERR MAXSIZE must be a positive integer"),
+            ("MAXSIZE x", WRONG_INT),
+            ("MAXCOUNT 1 COUNT 2", "ERR MAXCOUNT must be greater than or equal to COUNT"),
+            ("MAXCOUNT", SYNTAX),
+        ] {
+            let mut words: Vec<&str> = vec!["XREAD"];
+            words.extend(limits.split_whitespace());
+            words.extend(["STREAMS", a, "0"]);
+            if limits == "MAXCOUNT" {
+                words.truncate(2);
+                words.extend(["1", "2"]);
+            }
+            c.expect(&words, err(refusal));
+        }
+        // In a block every command has limits of its own.
+        c.expect("MULTI", ok());
+        c.expect(&["XREAD", "MAXSIZE", "50", "STREAMS", a, b, "0", "0"], simple("QUEUED"));
+        c.expect(&["XREAD", "MAXCOUNT", "6", "STREAMS", b, a, "0", "0"], simple("QUEUED"));
+        c.expect(
+            "EXEC",
+            array([read(s, &[(a, entries(1..=1))]), read(s, &[(b, entries(1..=5)), (a, entries(1..=1))])]),
+        );
+        let source = "return #redis.call('XREAD', 'MAXCOUNT', 6, 'STREAMS', KEYS[1], KEYS[2], 0, 0)[2][2]";
+        c.expect(&["EVAL", source, "2", a, b], 1);
+    });
+}
+
+#[test]
+fn what_a_limit_leaves_out_is_not_delivered() {
+    each_node_size(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        for key in [a, b] {
+            fill(&mut c, key, 1..=5);
+            c.expect(&["XGROUP", "CREATE", key, "g", "0"], ok());
+        }
+        let reads = |c: &mut Client, options: &str, ids: [&str; 2], reply: Value| {
+            let mut words: Vec<&str> = vec!["XREADGROUP", "GROUP", "g", "al"];
+            words.extend(options.split_whitespace());
+            words.extend(["STREAMS", a, b, ids[0], ids[1]]);
+            c.expect(&words, reply);
+        };
+        let pending = |c: &mut Client, key: &str| c.call(&["XPENDING", key, "g"]).elements()[0].int();
+        reads(&mut c, "MAXCOUNT 2", [">", ">"], read(s, &[(a, entries(1..=2))]));
+        assert_eq!((pending(&mut c, a), pending(&mut c, b)), (2, 0));
+        let size = format!("MAXSIZE {}", head_bytes(s, a) + ENTRY_BYTES + 1);
+        reads(&mut c, &size, [">", ">"], read(s, &[(a, entries(3..=4))]));
+        assert_eq!((pending(&mut c, a), pending(&mut c, b)), (4, 0));
+        reads(&mut c, "COUNT 2 MAXCOUNT 3", [">", ">"], read(s, &[(a, entries(5..=5)), (b, entries(1..=2))]));
+        assert_eq!((pending(&mut c, a), pending(&mut c, b)), (5, 2));
+        // What is pending for the consumer has the same limits, and is told even when it is nothing.
+        reads(&mut c, "MAXCOUNT 3", ["3", "0"], read(s, &[(a, entries(4..=5)), (b, entries(1..=1))]));
+        reads(&mut c, "MAXCOUNT 2", ["3", "0"], read(s, &[(a, entries(4..=5))]));
+        reads(&mut c, "MAXSIZE 1", ["5", "0"], read(s, &[(a, array([] as [Value; 0])), (b, entries(1..=1))]));
+        reads(&mut c, &size, ["1", "0"], read(s, &[(a, entries(2..=3))]));
+        reads(&mut c, "MAXCOUNT 2", ["4", ">"], read(s, &[(a, entries(5..=5)), (b, entries(3..=3))]));
+        // A deleted entry counts where it is shown.
+        c.expect(&["XDEL", a, "4"], 1);
+        let gone = array([Value::from("4-0"), nil_array()]);
+        reads(&mut c, "MAXCOUNT 1", ["3", ">"], read(s, &[(a, array([gone]))]));
+        assert_eq!((pending(&mut c, a), pending(&mut c, b)), (5, 3));
+        // With CLAIM what waits comes first, within the same limits; what is gone is forgotten and does not count.
+        c.call(&["XREADGROUP", "GROUP", "g", "bo", "CLAIM", "0", "MAXCOUNT", "4", "STREAMS", a, b, ">", ">"]);
+        let owners = |c: &mut Client, key: &str| {
+            let all = c.call(&["XPENDING", key, "g", "-", "+", "9"]);
+            let line = |one: &Value| format!("{} {}", one.elements()[0].text(), one.elements()[1].text());
+            all.elements().iter().map(line).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(owners(&mut c, a), "1-0 bo, 2-0 bo, 3-0 bo, 5-0 bo");
+        assert_eq!(owners(&mut c, b), "1-0 al, 2-0 al, 3-0 al");
+        c.call(&["XREADGROUP", "GROUP", "g", "ce", "CLAIM", "0", "MAXSIZE", "1", "STREAMS", b, a, ">", ">"]);
+        assert_eq!(owners(&mut c, b).matches("ce").count(), 1);
+        assert_eq!(owners(&mut c, a).matches("ce").count(), 0);
+        c.call(&["XREADGROUP", "GROUP", "g", "de", "CLAIM", "0", "MAXCOUNT", "5", "STREAMS", b, a, ">", ">"]);
+        assert_eq!(owners(&mut c, b), "1-0 de, 2-0 de, 3-0 de, 4-0 de, 5-0 de");
+        assert_eq!(owners(&mut c, a).matches("de").count(), 0);
+    });
+}
+
+#[test]
+fn who_waited_for_streams_is_served_within_its_limits() {
+    each_placement(|s| {
+        if s.is_redis() {
+            return;
+        }
+        let mut c = s.client();
+        let mut waiting = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        for key in [a, b] {
+            c.expect(&["XGROUP", "CREATE", key, "g", "$", "MKSTREAM"], ok());
+        }
+        let mut next = 1;
+        for (wait, id) in [("XREAD MAXCOUNT 2", "$"), ("XREADGROUP GROUP g al MAXSIZE 50", ">")] {
+            c.expect(&["XGROUP", "SETID", b, "g", "$"], ok());
+            let mut words: Vec<&str> = wait.split_whitespace().collect();
+            words.extend(["BLOCK", "0", "STREAMS", a, b, id, id]);
+            waiting.send(&words);
+            wait_for_blocked(&mut c, 1);
+            c.expect("MULTI", ok());
+            for n in next..next + 3 {
+                let (id, value) = (format!("{n}-0"), format!("w{n}"));
+                c.expect(&["XADD", b, &id, "n", &n.to_string(), "word", &value], simple("QUEUED"));
+            }
+            c.call("EXEC");
+            let served = if wait.contains("MAXSIZE") { 1 } else { 2 };
+            waiting.expect_next(read(s, &[(b, entries(next..next + served))]));
+            next += 3;
+        }
+    });
+}
+
 /// Waits until so many clients wait for keys.
 #[track_caller]
 fn wait_for_blocked(c: &mut Client, count: usize) {

@@ -2,6 +2,7 @@
 
 use super::{reply_distance, reply_point, take_unit};
 use crate::commands::collection::read;
+use crate::commands::zsets::each_score;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::types::ZSet;
@@ -12,17 +13,10 @@ pub fn geopos(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let key = args.take()?;
-    let mut keys = ctx.keys();
-    let zset = read::<ZSet>(&mut keys, key)?;
-    reply.array(args.left());
-    for member in args.rest() {
-        match zset.and_then(|zset| zset.score(member)) {
-            Some(score) => reply_point(Point::of_score(score), reply),
-            None => reply.null_array(),
-        }
-    }
-    Ok(Outcome::Done)
+    each_score(ctx, args, reply, |score, reply| match score {
+        Some(score) => reply_point(Point::of_score(score), reply),
+        None => reply.null_array(),
+    })
 }
 
 pub fn geohash(
@@ -30,17 +24,10 @@ pub fn geohash(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
-    let key = args.take()?;
-    let mut keys = ctx.keys();
-    let zset = read::<ZSet>(&mut keys, key)?;
-    reply.array(args.left());
-    for member in args.rest() {
-        match zset.and_then(|zset| zset.score(member)) {
-            Some(score) => reply.bulk(&Point::of_score(score).text()),
-            None => reply.null(),
-        }
-    }
-    Ok(Outcome::Done)
+    each_score(ctx, args, reply, |score, reply| match score {
+        Some(score) => reply.bulk(&Point::of_score(score).text()),
+        None => reply.null(),
+    })
 }
 
 pub fn geodist(

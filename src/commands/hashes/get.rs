@@ -1,11 +1,11 @@
 //! Reading fields and whole hashes.
 
 use super::{read, reply_optional, reply_text};
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::types::hash::Text;
-use crate::types::{Collection, Hash, Value};
+use crate::types::{Collection, Hash};
 
 pub fn hget(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let (key, field, due_ms) = (args.take()?, args.take()?, ctx.due_ms());
@@ -130,8 +130,13 @@ struct Fields {
 }
 
 impl Sliced for Fields {
-    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
-        let hash = Hash::of(value).ok_or(CommandError::WrongType)?.view();
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let hash = Hash::of(values.first()?).ok_or(CommandError::WrongType)?.view();
         let elements = elements.min(STEP_ELEMENTS);
         if let Some(live) = &mut self.counting {
             self.cursor = hash.scan(self.cursor, elements, self.due_ms, |_, _| *live += 1);

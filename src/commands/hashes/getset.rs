@@ -1,7 +1,7 @@
 //! Reading fields and changing them in one go: HGETEX, HGETDEL; and HSETEX, which sets them with a deadline.
 
 use super::fields::{Clock, NOT_POSITIVE, take_fields};
-use super::{Then, change, exists, read, reply_optional, say_fields};
+use super::{Then, change, exists, names_fields, read, reply_optional, say_fields};
 use crate::commands::rebuild::show_deadlines;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
@@ -41,7 +41,7 @@ pub fn hgetex(
         }
         return Ok(Outcome::Done);
     }
-    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut changed) = (names_fields(ctx), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut changes = Changes::default();
         for field in fields {
@@ -59,11 +59,11 @@ pub fn hgetex(
                     persisted
                 }
             };
-            if is_logged && is_changed {
+            if is_named && is_changed {
                 changed.push(field);
             }
         }
-        changes.note(note);
+        changes.note(note, changed.iter().copied());
         Ok(())
     })?;
     match then {
@@ -96,19 +96,22 @@ impl Changes {
         true
     }
 
-    fn note(&self, note: &mut Note) {
+    /// Notes what was done, all of it to these fields.
+    fn note<'f>(&self, note: &mut Note, fields: impl Iterator<Item = &'f [u8]> + Clone) {
         if self.set > 0 {
             note.events_of(Event::HSET, self.set);
+            note.name(fields.clone());
         }
         for (count, event) in
             [(self.deleted, Event::HDEL), (self.expires, Event::HEXPIRE), (self.persisted, Event::HPERSIST)]
         {
             match count {
-                0 => {}
+                0 => continue,
                 // Fields that were set are changed once, whatever becomes of them.
                 _ if self.set > 0 => note.also(event),
                 _ => note.events_of(event, count),
             }
+            note.name(fields.clone());
         }
     }
 }
@@ -127,18 +130,18 @@ pub fn hgetdel(
         fields.for_each(|_| reply.null());
         return Ok(Outcome::Done);
     }
-    let (is_logged, mut deleted) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut deleted) = (names_fields(ctx), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut changes = Changes::default();
         for field in fields {
             reply_optional(hash.get(field), reply);
             let removed = hash.remove(field);
             changes.deleted += u64::from(removed);
-            if is_logged && removed {
+            if is_named && removed {
                 deleted.push(field);
             }
         }
-        changes.note(note);
+        changes.note(note, deleted.iter().copied());
         Ok(())
     })?;
     say_fields(ctx, key, &deleted, Then::Delete);
@@ -218,17 +221,17 @@ pub fn hsetex(
         let mut changes = Changes { set: pairs.len() as u64, ..Changes::default() };
         match options.ttl {
             None => {
-                hash.set_all(pairs, &limits);
+                hash.set_all(pairs.clone(), &limits);
             }
             Some(_) if is_gone => {
-                for (field, _) in pairs {
+                for (field, _) in pairs.clone() {
                     hash.remove(field);
                     changes.deleted += 1;
                 }
             }
             Some(ttl) => {
                 changes.expires = if matches!(ttl, Ttl::Set(_)) { changes.set } else { 0 };
-                for (field, value) in pairs {
+                for (field, value) in pairs.clone() {
                     hash.set(field, value, ttl, &limits);
                     if is_logged && let Some(at) = hash.deadline(field).flatten() {
                         deadlines.push((at, field.to_vec()));
@@ -236,7 +239,7 @@ pub fn hsetex(
                 }
             }
         }
-        changes.note(note);
+        changes.note(note, pairs.map(|(field, _)| field));
         Ok(true)
     })?;
     if set == Some(true) {

@@ -27,6 +27,7 @@ pub fn hincrby(
         let sum = value.checked_add(increment).ok_or(CommandError::IncrOverflow)?;
         hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), Ttl::Keep, &limits);
         note.event(Event::HINCRBY);
+        note.name([field]);
         Ok(sum)
     })?;
     reply.int(sum.expect("a missing hash is made"));
@@ -58,6 +59,7 @@ pub fn hincrbyfloat(
         let text = sum.to_human();
         hash.set(field, &text, Ttl::Keep, &limits);
         note.event(Event::HINCRBYFLOAT);
+        note.name([field]);
         Ok((text, hash.deadline(field).flatten()))
     })?;
     let (text, deadline) = text.expect("a missing hash is made");

@@ -40,16 +40,17 @@ fn change<R>(
     change: impl FnOnce(&mut Hash, &mut Note) -> Result<R, CommandError>,
 ) -> Result<Option<R>, CommandError> {
     let (due_ms, mut expired) = (ctx.due_ms(), 0);
-    let (is_logged, mut gone) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut gone) = (names_fields(ctx), Vec::new());
     let changed = collection::change::<Hash, R>(&mut ctx.keys(), key, create, |hash, note| {
         let mut name = |field: &[u8]| {
-            if is_logged {
+            if is_named {
                 gone.push(field.to_vec());
             }
         };
         (expired, _) = hash.expire_due(due_ms, usize::MAX, &mut name);
         if expired > 0 {
             note.events_of(Event::HEXPIRED, expired as u64);
+            note.name(gone.iter().map(|field| &field[..]));
         }
         change(hash, note)
     });
@@ -58,6 +59,11 @@ fn change<R>(
         ctx.say(|log, db| log.say_expired_fields(db, key, &gone));
     }
     changed
+}
+
+/// Does anybody want to know which fields a change is about: the log, or who asked for notifications that name them?
+fn names_fields(ctx: &Ctx<'_>) -> bool {
+    ctx.is_logged() || ctx.shard.effects.wants.subkeys
 }
 
 /// What became of fields.

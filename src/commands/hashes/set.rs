@@ -3,7 +3,7 @@
 use super::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
-use crate::shard::Event;
+use crate::shard::{Event, Subkeys};
 use crate::types::raw::table::Ttl;
 
 pub fn hset(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
@@ -29,6 +29,7 @@ fn set_pairs(ctx: &mut Ctx<'_>, args: &mut Args<'_>, command: &'static str) -> R
     let limits = ctx.shard.settings.encodings;
     let created = change(ctx, key, true, |hash, note| {
         note.events_of(Event::HSET, pairs.len() as u64);
+        note.name(pairs.clone().map(|(field, _)| field));
         Ok(hash.set_all(pairs, &limits))
     })?;
     Ok(created.unwrap_or(0))
@@ -46,6 +47,7 @@ pub fn hsetnx(
         if missing {
             hash.set(field, value, Ttl::Clear, &limits);
             note.event(Event::HSET);
+            note.name([field]);
         }
         Ok(missing)
     })?;
@@ -57,9 +59,17 @@ pub fn hdel(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     let key = args.take()?;
     let fields = args.rest();
     let removed = change(ctx, key, false, |hash, note| {
-        let removed = fields.filter(|field| hash.remove(field)).count();
+        let mut names = Subkeys::default();
+        let mut removed = 0;
+        for field in fields.filter(|field| hash.remove(field)) {
+            removed += 1;
+            if note.wants_subkeys() {
+                names.push(field);
+            }
+        }
         if removed > 0 {
             note.events_of(Event::HDEL, removed as u64);
+            note.name(names.iter());
         }
         Ok(removed)
     })?;

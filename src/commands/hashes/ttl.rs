@@ -1,7 +1,7 @@
 //! Deadlines of fields: HEXPIRE and its kin, HTTL and its kin, HPERSIST.
 
 use super::fields::{Clock, NOT_POSITIVE, take_fields};
-use super::{Then, change, exists, read, say_fields};
+use super::{Then, change, exists, names_fields, read, say_fields};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
@@ -104,7 +104,7 @@ fn expire(
         fields.for_each(|_| reply.int(NO_FIELD));
         return Ok(Outcome::Done);
     }
-    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut changed) = (names_fields(ctx), Vec::new());
     change(ctx, key, false, |hash, note| {
         let (mut set, mut deleted) = (0, 0);
         for field in fields {
@@ -122,13 +122,14 @@ fn expire(
                     SET
                 }
             };
-            if is_logged && matches!(answer, SET | DELETED) {
+            if is_named && matches!(answer, SET | DELETED) {
                 changed.push(field);
             }
             reply.int(answer);
         }
         if set + deleted > 0 {
             note.events_of(if deleted > 0 { Event::HDEL } else { Event::HEXPIRE }, set + deleted);
+            note.name(changed.iter().copied());
         }
         Ok(())
     })?;
@@ -198,7 +199,7 @@ pub fn hpersist(
         fields.for_each(|_| reply.int(NO_FIELD));
         return Ok(Outcome::Done);
     }
-    let (is_logged, mut changed) = (ctx.is_logged(), Vec::new());
+    let (is_named, mut changed) = (names_fields(ctx), Vec::new());
     change(ctx, key, false, |hash, note| {
         let mut persisted = 0;
         for field in fields {
@@ -208,7 +209,7 @@ pub fn hpersist(
                 Some(Some(_)) => {
                     hash.persist(field);
                     persisted += 1;
-                    if is_logged {
+                    if is_named {
                         changed.push(field);
                     }
                     SET
@@ -217,6 +218,7 @@ pub fn hpersist(
         }
         if persisted > 0 {
             note.events_of(Event::HPERSIST, persisted);
+            note.name(changed.iter().copied());
         }
         Ok(())
     })?;

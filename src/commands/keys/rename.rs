@@ -5,7 +5,7 @@
 //! source loses it only when nothing can stop the destination from getting it.
 
 use super::options::{c_int, db_index};
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
@@ -207,8 +207,8 @@ impl Copying {
 }
 
 impl Sliced for Copying {
-    fn step(&mut self, value: &Value, elements: usize, _: &mut Reply<'_>) -> Result<Step, CommandError> {
-        let next = value.copy_some(&mut self.copy, self.at, elements.min(STEP_ELEMENTS));
+    fn step(&mut self, values: Values<'_>, elements: usize, _: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let next = values.first()?.copy_some(&mut self.copy, self.at, elements.min(STEP_ELEMENTS));
         self.at = next.unwrap_or(self.at);
         Ok(if next.is_some() { Step::More } else { Step::Done })
     }

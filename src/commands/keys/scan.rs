@@ -1,7 +1,7 @@
 //! KEYS, SCAN, RANDOMKEY: finding keys.
 
 use super::exist::kind;
-use crate::commands::cursor::{matches, parse_cursor};
+use crate::commands::cursor::{matches, parse_cursor, take_count};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Output, Protocol, Reply};
 
@@ -74,9 +74,7 @@ impl<'a> Options<'a> {
         while !args.is_done() {
             let has_value = args.left() >= 2;
             if has_value && args.token("count") {
-                let count = args.int()?;
-                options.count =
-                    usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                options.count = take_count(args)?;
             } else if has_value && args.token("match") {
                 options.pattern = Some(args.take()?);
             } else if has_value && args.token("type") {

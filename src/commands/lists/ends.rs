@@ -1,5 +1,6 @@
 //! The ends of one list: LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP.
 
+use super::sliced::Popping;
 use super::{node_limit, pop_event, push_event, reply_item};
 use crate::commands::collection::change;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
@@ -67,7 +68,14 @@ fn pop(
         return Ok(Outcome::Done);
     };
     let count = parse_i64(count).and_then(|count| usize::try_from(count).ok());
-    if !pop_many(ctx, key, end, count.ok_or(CommandError::NotUnsigned)?, reply)? {
+    let count = count.ok_or(CommandError::NotUnsigned)?;
+    if ctx.is_much(count)
+        && let Some(all) = ctx.of_big(key, |list: &List| list.len().min(count))
+        && ctx.is_much(all)
+    {
+        return ctx.change_in_slices(key, Popping { key: key.into(), end, left: all, all });
+    }
+    if !pop_many(ctx, key, end, count, reply)? {
         reply.null_array();
     }
     Ok(Outcome::Done)

@@ -11,6 +11,7 @@ mod moves;
 mod pops;
 mod read;
 mod rows;
+mod sliced;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 use super::end_of;
 use super::ends::{pop_many, pop_one};
 use super::say_pop;
-use crate::commands::pop_first::{Form, Popped, Popper};
+use crate::commands::pop_first::Popped;
 use crate::commands::{Args, CommandError, Ctx};
 use crate::resp::Reply;
 use crate::types::list::End;
@@ -12,6 +12,8 @@ use crate::types::{Kind, List};
 impl Popped for List {
     const KIND: Kind = Kind::List;
     type End = End;
+    const FIRST: End = End::Front;
+    const LAST: End = End::Back;
 
     fn end_of(args: &mut Args<'_>) -> Result<End, CommandError> {
         end_of(args)
@@ -38,29 +40,4 @@ impl Popped for List {
         ctx.say(|log, db| say_pop(log, db, key, end, count.unwrap_or(1)));
         Ok(true)
     }
-}
-
-pub struct Lmpop;
-pub struct Blmpop;
-pub struct Blpop;
-pub struct Brpop;
-
-impl Popper for Lmpop {
-    type From = List;
-    const FORM: Form<End> = Form::Counted;
-}
-
-impl Popper for Blmpop {
-    type From = List;
-    const FORM: Form<End> = Form::CountedAfterTimeout;
-}
-
-impl Popper for Blpop {
-    type From = List;
-    const FORM: Form<End> = Form::One(End::Front);
-}
-
-impl Popper for Brpop {
-    type From = List;
-    const FORM: Form<End> = Form::One(End::Back);
 }

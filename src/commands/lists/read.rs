@@ -1,13 +1,14 @@
 //! Looking at a list: LLEN, LRANGE, LINDEX, LPOS.
 
+use super::sliced::Looking;
 use super::{range_of, reply_item};
 use crate::commands::collection::read;
-use crate::commands::sliced::{Sliced, Step, is_full};
+use crate::commands::sliced::{Sliced, Step, Values, is_full};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::types::list::{Item, ListView, Place};
 use crate::types::number::parse_i64;
-use crate::types::{Collection, Element, List, Value};
+use crate::types::{Collection, Element, List};
 
 pub fn llen(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let len = read::<List>(&mut ctx.keys(), args.take()?)?.map_or(0, |list| list.len());
@@ -50,8 +51,13 @@ struct Range {
 }
 
 impl Sliced for Range {
-    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
-        let list = List::of(value).ok_or(CommandError::WrongType)?;
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let list = List::of(values.first()?).ok_or(CommandError::WrongType)?;
         if !std::mem::replace(&mut self.begun, true) {
             reply.array(self.left);
         }
@@ -86,20 +92,21 @@ pub fn lindex(
 }
 
 /// The options of LPOS.
-struct Search<'a> {
-    element: Element<'a>,
-    backwards: bool,
+#[derive(Clone, Copy)]
+pub struct Search<E> {
+    pub element: E,
+    pub backwards: bool,
     /// Matches to leave out.
-    skip: u64,
+    pub skip: u64,
     /// How many matches to tell, `usize::MAX` for all; `None`: the first alone, not as an array.
-    count: Option<usize>,
+    pub count: Option<usize>,
     /// How many elements to compare.
-    max_len: usize,
+    pub max_len: usize,
 }
 
-impl<'a> Search<'a> {
-    fn take(args: &mut Args<'a>) -> Result<Search<'a>, CommandError> {
-        let element = Element::of(args.take()?);
+impl<'a> Search<&'a [u8]> {
+    fn take(args: &mut Args<'a>) -> Result<Search<&'a [u8]>, CommandError> {
+        let element = args.take()?;
         let mut search = Search { element, backwards: false, skip: 0, count: None, max_len: usize::MAX };
         while !args.is_done() {
             let has_value = args.left() >= 2;
@@ -124,14 +131,30 @@ impl<'a> Search<'a> {
         Ok(search)
     }
 
+    /// The same, to be kept.
+    fn to_owned(self) -> Search<Box<[u8]>> {
+        let Search { element, backwards, skip, count, max_len } = self;
+        Search { element: element.into(), backwards, skip, count, max_len }
+    }
+
+    /// Are enough matches among the first `near` elements that are compared?
+    fn ends_near(&self, list: &List, near: usize) -> bool {
+        let (wanted, mut found) = (self.count.unwrap_or(1), 0);
+        Search { max_len: near, ..*self }.run(ListView::Heap(list), |_| {
+            found += 1;
+            found < wanted
+        });
+        found >= wanted
+    }
+
     /// Tells the index of each match until `see` has seen enough.
     fn run(&self, list: ListView<'_>, mut see: impl FnMut(usize) -> bool) {
-        let len = list.len();
+        let (len, element) = (list.len(), Element::of(self.element));
         let (mut seen, mut skip) = (0, self.skip);
         let visit = |item: Item<'_>| {
             let step = seen;
             seen += 1;
-            if item.element() != self.element {
+            if item.element() != element {
                 return true;
             }
             if skip > 0 {
@@ -159,8 +182,16 @@ fn all_if_zero(args: &mut Args<'_>, error: &'static str) -> Result<usize, Comman
 pub fn lpos(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let search = Search::take(args)?;
+    let above = ctx.shard.settings.slices_above;
     let mut keys = ctx.keys();
     let list = read::<List>(&mut keys, key)?;
+    if let Some(ListView::Heap(list)) = list
+        && list.len().min(search.max_len) > above
+        && !search.ends_near(list, above)
+    {
+        let place = if search.backwards { list.place_back() } else { list.place(0) };
+        return ctx.in_slices(key, Looking { search: search.to_owned(), place, seen: 0, told: 0 });
+    }
     let Some(count) = search.count else {
         let mut first = None;
         if let Some(list) = list {

@@ -1,10 +1,10 @@
 //! The rows of the list family: its table of contents.
 
 use super::moves::{self, Blmove, Blmovem, Brpoplpush, Hops as _, Lmove, Lmovem, Rpoplpush};
-use super::pops::{Blmpop, Blpop, Brpop, Lmpop};
 use super::{between, ends, read};
-use crate::commands::pop_first;
+use crate::commands::pop_first::{self, Counted, CountedAfterTimeout, First, Last};
 use crate::commands::spec::{Access, Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Row, Run, Shape};
+use crate::types::List;
 
 const LOOK: Access = Access::RO.and(Access::ACCESS);
 const INSERT: Access = Access::RW.and(Access::INSERT);
@@ -302,7 +302,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N+M) with N keys and M elements taken",
         args: &[NUMKEYS, Arg::key("key", 0).multiple(), END, COUNT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<Lmpop>(),
+        run: pop_first::run::<Counted<List>>(),
         ..Row::BLANK
     },
     Row {
@@ -316,7 +316,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[Arg::key("key", 0).multiple(), TIMEOUT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<Blpop>(),
+        run: pop_first::run::<First<List>>(),
         ..Row::BLANK
     },
     Row {
@@ -330,7 +330,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N) with N keys",
         args: &[Arg::key("key", 0).multiple(), TIMEOUT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<Brpop>(),
+        run: pop_first::run::<Last<List>>(),
         ..Row::BLANK
     },
     Row {
@@ -367,7 +367,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(N+M) with N keys and M elements taken",
         args: &[TIMEOUT, NUMKEYS, Arg::key("key", 0).multiple(), END, COUNT],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<Blmpop>(),
+        run: pop_first::run::<CountedAfterTimeout<List>>(),
         ..Row::BLANK
     },
     Row {

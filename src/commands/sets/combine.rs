@@ -2,19 +2,21 @@
 
 use smallvec::SmallVec;
 
+use super::sliced::{Combining, Goal};
 use super::{missing, reply_member};
 use crate::commands::collection::{read, view_of};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
 use crate::types::number::parse_i64;
-use crate::types::set::{self, Element, SetView};
+use crate::types::set::{self, Element, How, SetView};
 use crate::types::{Encodings, Set};
 
 /// One of the three operations.
 pub trait Operation: 'static {
     /// What its STORE form reports.
     const STORED: Event;
+    const HOW: How;
     /// Only SUNIONCARD has APPROX.
     const APPROX: bool = false;
 
@@ -28,6 +30,7 @@ pub struct Diff;
 
 impl Operation for Inter {
     const STORED: Event = Event::SINTERSTORE;
+    const HOW: How = How::Inter;
 
     fn run<'a>(sets: &[SetView<'a>], _: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
         set::intersection(sets, show);
@@ -36,6 +39,7 @@ impl Operation for Inter {
 
 impl Operation for Union {
     const STORED: Event = Event::SUNIONSTORE;
+    const HOW: How = How::Union;
     const APPROX: bool = true;
 
     fn run<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
@@ -45,6 +49,7 @@ impl Operation for Union {
 
 impl Operation for Diff {
     const STORED: Event = Event::SDIFFSTORE;
+    const HOW: How = How::Diff;
 
     fn run<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(Element<'a>) -> bool) {
         if let Some((first, others)) = sets.split_first() {
@@ -79,8 +84,11 @@ pub fn members<O: Operation>(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let limits = ctx.shard.settings.encodings;
-    let names = names(*args);
-    with_sets(ctx, names, |sets| {
+    let (names, most) = (names(*args), most(ctx));
+    let is_done = with_sets(ctx, names.clone(), |sets| {
+        if is_long::<O>(sets, most) {
+            return false;
+        }
         let (header, mut count) = (reply.deferred(), 0);
         O::run(sets, &limits, &mut |member| {
             reply_member(member, reply);
@@ -88,8 +96,20 @@ pub fn members<O: Operation>(
             true
         });
         reply.fill_set(header, count);
+        true
     })?;
-    Ok(Outcome::Done)
+    if is_done { Ok(Outcome::Done) } else { Combining::begin::<O>(ctx, names, Goal::Members) }
+}
+
+/// How many members are looked at at one go: more than of one collection, because nothing else is done with most of
+/// them, and a step costs more here.
+fn most(ctx: &Ctx<'_>) -> usize {
+    ctx.shard.settings.slices_above.saturating_mul(2)
+}
+
+fn is_long<O: Operation>(sets: &[SetView<'_>], most: usize) -> bool {
+    // Integers of a union come in their order, which no step knows.
+    O::HOW.members(sets) > most && !sets.iter().all(|set| matches!(set, SetView::Ints(_)))
 }
 
 fn names<'a>(args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + Clone {
@@ -104,14 +124,22 @@ pub fn store<O: Operation>(
 ) -> Result<Outcome, CommandError> {
     let destination = args.take()?;
     let limits = ctx.shard.settings.encodings;
-    let made = with_sets(ctx, names(*args), |sets| {
+    let (names, most) = (names(*args), most(ctx));
+    let made = with_sets(ctx, names.clone(), |sets| {
+        if is_long::<O>(sets, most) {
+            return None;
+        }
         let (mut made, mut digits) = (Set::default(), itoa::Buffer::new());
         O::run(sets, &limits, &mut |member| {
             made.insert(member.as_bytes(&mut digits), &limits);
             true
         });
-        made
+        Some(made)
     })?;
+    let Some(made) = made else {
+        let goal = Goal::Store { key: destination.into(), made: Set::default(), event: O::STORED };
+        return Combining::begin::<O>(ctx, names, goal);
+    };
     reply.int(made.len() as i64);
     ctx.keys().store(destination, made, O::STORED);
     Ok(Outcome::Done)
@@ -124,14 +152,21 @@ pub fn card<O: Operation>(
 ) -> Result<Outcome, CommandError> {
     let limits = ctx.shard.settings.encodings;
     let card = Card::take(*args, O::APPROX)?;
-    let count = with_sets(ctx, names(*args).skip(1).take(card.keys), |sets| {
+    let (names, most) = (names(*args).skip(1).take(card.keys), most(ctx));
+    let count = with_sets(ctx, names.clone(), |sets| {
+        if is_long::<O>(sets, most) && card.limit > most {
+            return None;
+        }
         let mut count = 0;
         O::run(sets, &limits, &mut |_| {
             count += 1;
             count < card.limit
         });
-        count
+        Some(count)
     })?;
+    let Some(count) = count else {
+        return Combining::begin::<O>(ctx, names, Goal::Card { limit: card.limit });
+    };
     reply.int(count as i64);
     Ok(Outcome::Done)
 }

@@ -13,6 +13,7 @@ mod gathered;
 mod random;
 mod read;
 mod rows;
+mod sliced;
 #[cfg(test)]
 mod tests;
 

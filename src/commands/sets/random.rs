@@ -6,13 +6,15 @@ use super::reply_member;
 use crate::commands::collection::{change, read};
 use crate::commands::draw::{Wanted, check_repeats, repeat};
 use crate::commands::rebuild::Pieces;
+use crate::commands::sliced::{Changing, STEP_ELEMENTS, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
+use crate::shard::log::Log;
 use crate::types::draw::below;
 use crate::types::number::parse_i64;
 use crate::types::set::{Element, SetView};
-use crate::types::{Encodings, Set};
+use crate::types::{Collection, DbIndex, Encodings, Set, Value};
 
 /// Of a set of which more than one in this many members are wanted, all are lined up and shuffled; of others, members
 /// are drawn until enough different ones were.
@@ -52,6 +54,26 @@ fn spop_many(
     args.finish()?;
     let count = count.ok_or(CommandError::NotUnsigned)?;
     let (limits, mut rng) = (ctx.shard.settings.encodings, ctx.shard.rng.fork());
+    if ctx.is_much(count)
+        && let Some(len) = ctx.of_big(key, Set::len)
+        && ctx.is_much(count.min(len))
+    {
+        let all = count.min(len);
+        let popping = Popping {
+            key: key.into(),
+            rng,
+            limits,
+            is_logged: ctx.is_logged() && all < len,
+            left: all,
+            all,
+            members: Vec::new(),
+            stay: (len - all).saturating_mul(KEEP_SHARE).le(&all).then_some(len - all),
+            kept: Set::default(),
+            cursor: 0,
+            begun: false,
+        };
+        return ctx.change_in_slices(key, popping);
+    }
     let (is_logged, mut members) = (ctx.is_logged(), Vec::new());
     let emptied = change(&mut ctx.keys(), key, false, |set: &mut Set, note| {
         let (len, popped) = (set.len(), count.min(set.len()));
@@ -71,14 +93,99 @@ fn spop_many(
     match emptied {
         None => reply.set(0),
         Some(true) => ctx.say(|log, db| log.say(db, &[b"DEL", key])),
-        Some(false) => ctx.say(|log, db| {
-            let mut show = |args: &[&[u8]]| log.say(db, args);
-            let mut pieces = Pieces::new(b"SREM", key, 1, &mut show);
-            members.iter().for_each(|member| pieces.element(&[member]));
-            pieces.end();
-        }),
+        Some(false) => ctx.say(|log, db| say_popped(log, db, key, &members)),
     }
     Ok(Outcome::Done)
+}
+
+fn say_popped(log: &mut Log, db: DbIndex, key: &[u8], members: &[Vec<u8>]) {
+    let mut show = |args: &[&[u8]]| log.say(db, args);
+    let mut pieces = Pieces::new(b"SREM", key, 1, &mut show);
+    members.iter().for_each(|member| pieces.element(&[member]));
+    pieces.end();
+}
+
+/// The same of many members, in slices.
+struct Popping {
+    key: Box<[u8]>,
+    rng: fastrand::Rng,
+    limits: Encodings,
+    is_logged: bool,
+    left: usize,
+    all: usize,
+    /// Those that went, when they are to be said.
+    members: Vec<Vec<u8>>,
+    /// How many are still to be taken out because they stay; nothing when it is those that go which are taken out.
+    stay: Option<usize>,
+    kept: Set,
+    cursor: u64,
+    begun: bool,
+}
+
+impl Popping {
+    fn tell(&mut self, member: Element<'_>, reply: &mut Reply<'_>) {
+        reply_member(member, reply);
+        if self.is_logged {
+            self.members.push(member.to_vec());
+        }
+    }
+}
+
+impl Changing for Popping {
+    fn step(&mut self, value: &mut Value, elements: usize, reply: &mut Reply<'_>) -> Step {
+        let set = Set::of_mut(value).expect("it was a set when it was pinned");
+        let elements = elements.min(STEP_ELEMENTS);
+        if !std::mem::replace(&mut self.begun, true) {
+            reply.set(self.all);
+        }
+        match self.stay {
+            None => {
+                for _ in 0..elements.min(self.left) {
+                    let member = set.pop(&mut || self.rng.u64(..)).expect("there are so many");
+                    self.tell(Element::Bytes(&member), reply);
+                    self.left -= 1;
+                }
+                if self.left == 0 { Step::Done } else { Step::More }
+            }
+            Some(0) if self.left > 0 => {
+                let mut told = 0;
+                self.cursor = set.view().scan(self.cursor, elements, &mut |member| {
+                    self.tell(member, reply);
+                    told += 1;
+                });
+                self.left -= told;
+                Step::More
+            }
+            Some(0) => {
+                if !set.drop_some(elements) {
+                    return Step::More;
+                }
+                *set = std::mem::take(&mut self.kept);
+                Step::Done
+            }
+            Some(stay) => {
+                let count = elements.min(stay);
+                for member in (0..count).map_while(|_| set.pop(&mut || self.rng.u64(..))) {
+                    self.kept.insert(&member, &self.limits);
+                }
+                self.stay = Some(stay - count);
+                Step::More
+            }
+        }
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, _: &mut Reply<'_>) -> Result<(), CommandError> {
+        let left = change(&mut ctx.keys(), &self.key, false, |set: &mut Set, note| {
+            note.events_of(Event::SPOP, self.all as u64);
+            Ok(set.len())
+        })?;
+        match left {
+            None => {}
+            Some(0) => ctx.say(|log, db| log.say(db, &[b"DEL", &self.key])),
+            Some(_) => ctx.say(|log, db| say_popped(log, db, &self.key, &self.members)),
+        }
+        Ok(())
+    }
 }
 
 /// Takes `count` members out, not more than there are, and tells of each.

@@ -3,11 +3,11 @@
 use super::{missing, reply_member};
 use crate::commands::collection::read;
 use crate::commands::cursor::{ElementScan, parse_cursor};
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Output, Reply};
 use crate::types::set::{Needle, SetView};
-use crate::types::{Collection, Set, Value};
+use crate::types::{Collection, Set};
 
 pub fn sismember(
     ctx: &mut Ctx<'_>,
@@ -69,8 +69,13 @@ struct Members {
 }
 
 impl Sliced for Members {
-    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
-        let set = Set::of(value).ok_or(CommandError::WrongType)?.view();
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let set = Set::of(values.first()?).ok_or(CommandError::WrongType)?.view();
         if !std::mem::replace(&mut self.begun, true) {
             reply.set(set.len());
         }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use super::elements::Elements;
 use super::options::Options;
 use super::order::{NOT_A_NUMBER, score};
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, is_full};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values, is_full};
 use crate::commands::{CommandError, Ctx, Part};
 use crate::resp::{Argv, Reply};
 use crate::shard::{Event, ValueView};
@@ -245,10 +245,15 @@ impl Sorting {
 }
 
 impl Sliced for Sorting {
-    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
         let elements = elements.min(STEP_ELEMENTS);
         if self.from.is_some() {
-            return self.read(value, elements).map(|()| Step::More);
+            return self.read(values.first()?, elements).map(|()| Step::More);
         }
         if !std::mem::replace(&mut self.begun, true) && self.store.is_none() {
             reply.array(self.wanted.len());

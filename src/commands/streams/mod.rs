@@ -10,6 +10,8 @@ mod group;
 mod idmp;
 mod ids;
 mod info;
+mod limits;
+mod offer;
 mod pending;
 mod range;
 mod read;

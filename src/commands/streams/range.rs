@@ -3,10 +3,12 @@
 use super::ids::{interval_end, interval_start, rest_of_ids};
 use super::reply_entry;
 use crate::commands::collection::{change, read};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values, is_full};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
-use crate::types::stream::{Entry, Stream};
+use crate::types::Collection;
+use crate::types::stream::{Entry, Stream, StreamId};
 
 pub fn xlen(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let len = read::<Stream>(&mut ctx.keys(), args.take()?)?.map_or(0, Stream::entry_count);
@@ -47,6 +49,7 @@ fn ranged(
         }
         count = Some(args.int()?.max(0) as usize);
     }
+    let above = ctx.shard.settings.slices_above;
     let mut keys = ctx.keys();
     let Some(stream) = read::<Stream>(&mut keys, key)? else {
         reply.array(0);
@@ -55,17 +58,24 @@ fn ranged(
     let most = count.unwrap_or(usize::MAX);
     if most == 0 {
         reply.null_array();
-    } else if backwards {
-        reply_entries(reply, stream.log().range_rev(start, end).take(most));
-    } else {
-        reply_entries(reply, stream.log().range(start, end).take(most));
+        return Ok(Outcome::Done);
     }
-    Ok(Outcome::Done)
+    // One more than are shown at one go tells that it is much.
+    let now = most.min(above.saturating_add(1));
+    let shown = if backwards {
+        reply_entries(reply, stream.log().range_rev(start, end).take(now))
+    } else {
+        reply_entries(reply, stream.log().range(start, end).take(now))
+    };
+    if shown <= above {
+        return Ok(Outcome::Done);
+    }
+    ctx.in_slices(key, Range { rest: Some((start, end)), backwards, left: most, shown: 0 })
 }
 
-/// An array of entries.
+/// An array of entries; how many.
 #[inline]
-pub fn reply_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) {
+pub fn reply_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = Entry<'a>>) -> usize {
     let header = reply.deferred();
     let mut count = 0;
     for entry in entries {
@@ -73,6 +83,53 @@ pub fn reply_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = En
         count += 1;
     }
     reply.fill_array(header, count);
+    count
+}
+
+/// A long range, in slices.
+struct Range {
+    /// Nothing at the end.
+    rest: Option<(StreamId, StreamId)>,
+    backwards: bool,
+    left: usize,
+    shown: usize,
+}
+
+impl Sliced for Range {
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let log = Stream::of(values.first()?).ok_or(CommandError::WrongType)?.log();
+        let Some((start, end)) = self.rest else { return Ok(Step::Done) };
+        let count = elements.min(STEP_ELEMENTS).min(self.left);
+        let (mut shown, mut last) = (0, None);
+        let mut show = |entry: &Entry<'_>| {
+            reply_entry(reply, entry);
+            (shown, last) = (shown + 1, Some(entry.id));
+            shown < count && !is_full(reply)
+        };
+        if self.backwards {
+            log.range_rev(start, end).all(|entry| show(&entry));
+        } else {
+            log.range(start, end).all(|entry| show(&entry));
+        }
+        self.shown += shown;
+        self.left -= shown;
+        self.rest = match (last, self.backwards) {
+            _ if self.left == 0 => None,
+            (None, _) => None,
+            (Some(last), false) => last.next().map(|next| (next, end)),
+            (Some(last), true) => last.previous().map(|previous| (start, previous)),
+        };
+        Ok(if self.rest.is_none() { Step::Done } else { Step::More })
+    }
+
+    fn head(&self, reply: &mut Reply<'_>) {
+        reply.array(self.shown);
+    }
 }
 
 pub fn xdel(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {

@@ -2,12 +2,15 @@
 //!
 //! With all keys on one shard the reply is written straight from the streams. Over several shards XREADGROUP looks on
 //! all of them first, because reading changes its group and nothing may fail after that; then every owner answers for
-//! its keys, and the answers are put in the order of the request.
+//! its keys, and the answers are put in the order of the request. A limit of the whole reply ([`limits`](super::limits))
+//! is shared out in the same way: first it is seen what every stream would give.
 
 use smallvec::SmallVec;
 
 use super::group::consumer_of;
 use super::ids::strict_id;
+use super::limits::{Budget, Limits};
+use super::offer::{offers, shares};
 use super::range::reply_entries;
 use super::say::Delivery;
 use super::{no_group, reply_entry, reply_fields, reply_id};
@@ -20,34 +23,38 @@ use crate::shard::{Event, Note};
 use crate::types::Kind;
 use crate::types::stream::{Entry, Group, Nack, Stream, StreamId};
 
-pub const XREAD: &[Hop] = &[Hop { on: On::Owners, run: xread_each }];
+pub const XREAD: &[Hop] =
+    &[Hop { on: On::OwnersIf(is_limited), run: xread_look }, Hop { on: On::Owners, run: xread_each }];
 pub const XREADGROUP: &[Hop] =
     &[Hop { on: On::Owners, run: xreadgroup_look }, Hop { on: On::Owners, run: xreadgroup_each }];
 
 /// A request, its options read.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     argv: Argv<'a>,
     /// Where the keys begin.
     keys_at: usize,
     streams: usize,
-    count: usize,
+    /// Entries per stream.
+    pub(super) count: usize,
+    /// Limits of the reply over all streams.
+    pub(super) limits: Limits,
     block_ms: Option<u64>,
-    group: Option<Reader<'a>>,
+    pub(super) group: Option<Reader<'a>>,
 }
 
 /// Who reads a group, and how.
 #[derive(Clone, Copy)]
-struct Reader<'a> {
-    group: &'a [u8],
-    consumer: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) group: &'a [u8],
+    pub(super) consumer: &'a [u8],
     no_ack: bool,
     /// Pending entries that waited so long are read before new ones.
-    claim_idle_ms: Option<u64>,
+    pub(super) claim_idle_ms: Option<u64>,
 }
 
 /// Where reading begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum From {
+pub(super) enum From {
     After(StreamId),
     /// `$`: nothing that is there now.
     Latest,
@@ -60,8 +67,15 @@ enum From {
 impl<'a> Wanted<'a> {
     fn take(argv: Argv<'a>, is_group: bool) -> Result<Wanted<'a>, CommandError> {
         let mut args = Args::new(argv, 1);
-        let mut wanted =
-            Wanted { argv, keys_at: 0, streams: 0, count: usize::MAX, block_ms: None, group: None };
+        let mut wanted = Wanted {
+            argv,
+            keys_at: 0,
+            streams: 0,
+            count: usize::MAX,
+            limits: Limits::default(),
+            block_ms: None,
+            group: None,
+        };
         let (mut no_ack, mut claim_idle_ms, mut group) = (false, None, None);
         while !args.is_done() {
             let more = args.left() - 1;
@@ -73,6 +87,10 @@ impl<'a> Wanted<'a> {
                     ..=0 => usize::MAX,
                     count => count as usize,
                 };
+            } else if more > 0 && args.token("MAXCOUNT") {
+                wanted.limits.count = Some(positive(&mut args, MAXCOUNT_NOT_POSITIVE)?);
+            } else if more > 0 && args.token("MAXSIZE") {
+                wanted.limits.bytes = Some(positive(&mut args, MAXSIZE_NOT_POSITIVE)?);
             } else if more > 0 && args.token("STREAMS") {
                 if !args.left().is_multiple_of(2) {
                     return Err(CommandError::Line(
@@ -111,14 +129,17 @@ impl<'a> Wanted<'a> {
                 group.ok_or(CommandError::Line("ERR Missing GROUP option for XREADGROUP"))?;
             wanted.group = Some(Reader { group, consumer, no_ack, claim_idle_ms });
         }
+        if wanted.count != usize::MAX && wanted.limits.count.is_some_and(|most| most < wanted.count) {
+            return Err(CommandError::Line("ERR MAXCOUNT must be greater than or equal to COUNT"));
+        }
         Ok(wanted)
     }
 
-    fn key(&self, order: usize) -> &'a [u8] {
+    pub(super) fn key(&self, order: usize) -> &'a [u8] {
         self.argv.get(self.keys_at + order)
     }
 
-    fn from(&self, order: usize) -> Result<From, CommandError> {
+    pub(super) fn from(&self, order: usize) -> Result<From, CommandError> {
         match (self.argv.get(self.keys_at + self.streams + order), self.group.is_some()) {
             (b"$", true) => Err(CommandError::Line(
                 "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this \
@@ -195,7 +216,13 @@ fn told_of_loss(ctx: &mut Ctx<'_>, argv: Argv<'_>, order: usize) -> Option<Comma
 }
 
 const CLAIM_NOT_INTEGER: CommandError = CommandError::Line("ERR min-idle-time is not an integer");
+const MAXCOUNT_NOT_POSITIVE: CommandError = CommandError::Line("ERR MAXCOUNT must be a positive integer");
+const MAXSIZE_NOT_POSITIVE: CommandError = CommandError::Line("ERR MAXSIZE must be a positive integer");
 const CLAIM_NEGATIVE: CommandError = CommandError::Line("ERR min-idle-time must be a positive integer");
+
+fn positive(args: &mut Args<'_>, refusal: CommandError) -> Result<usize, CommandError> {
+    usize::try_from(args.int()?).ok().filter(|number| *number > 0).ok_or(refusal)
+}
 
 /// The reply over all streams while it is written: its header comes with the first stream that has something.
 #[derive(Default)]
@@ -222,7 +249,7 @@ impl Streams {
 }
 
 /// What comes before a stream's entries. Redis: in RESP3 the streams are a map, else pairs.
-fn begin_stream(key: &[u8], reply: &mut Reply<'_>) {
+pub(super) fn begin_stream(key: &[u8], reply: &mut Reply<'_>) {
     if reply.protocol == Protocol::Resp2 {
         reply.array(2);
     }
@@ -236,8 +263,12 @@ pub fn xread(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     if wanted.streams > 1 {
         (0..wanted.streams).try_for_each(|order| check(ctx, &wanted, order))?;
     }
+    let mut budget = Budget::new(wanted.limits);
     for order in 0..wanted.streams {
-        latest.push(read_one(ctx, &wanted, order, |reply| streams.begin(reply), reply)?);
+        if budget.is_spent() {
+            break;
+        }
+        latest.push(read_one(ctx, &wanted, order, &mut budget, |reply| streams.begin(reply), reply)?);
     }
     if streams.end(reply) {
         return Ok(Outcome::Done);
@@ -250,6 +281,7 @@ fn read_one(
     ctx: &mut Ctx<'_>,
     wanted: &Wanted<'_>,
     order: usize,
+    budget: &mut Budget,
     begin: impl FnOnce(&mut Reply<'_>),
     reply: &mut Reply<'_>,
 ) -> Result<StreamId, CommandError> {
@@ -268,8 +300,22 @@ fn read_one(
         let mut entries = stream.log().range(start, StreamId::MAX).peekable();
         if entries.peek().is_some() {
             begin(reply);
-            begin_stream(key, reply);
-            reply_entries(reply, entries.take(wanted.count));
+            budget.begin_stream(reply, |reply| begin_stream(key, reply));
+            if budget.is_unlimited() {
+                reply_entries(reply, entries.take(wanted.count));
+            } else {
+                let header = reply.deferred();
+                let mut count = 0;
+                for entry in entries.take(wanted.count) {
+                    if budget.is_spent() {
+                        break;
+                    }
+                    budget.entry(reply, |reply| reply_entry(reply, &entry));
+                    count += 1;
+                }
+                budget.end_stream(count);
+                reply.fill_array(header, count);
+            }
         }
     }
     Ok(stream.last_id)
@@ -307,8 +353,12 @@ pub fn xreadgroup(
     if wanted.streams > 1 {
         (0..wanted.streams).try_for_each(|order| check(ctx, &wanted, order))?;
     }
+    let mut budget = Budget::new(wanted.limits);
     for order in 0..wanted.streams {
-        read_group(ctx, &wanted, order, |reply| streams.begin(reply), reply)?;
+        if budget.is_spent() {
+            break;
+        }
+        read_group(ctx, &wanted, order, &mut budget, |reply| streams.begin(reply), reply)?;
     }
     if streams.end(reply) {
         return Ok(Outcome::Done);
@@ -321,6 +371,7 @@ fn read_group(
     ctx: &mut Ctx<'_>,
     wanted: &Wanted<'_>,
     order: usize,
+    budget: &mut Budget,
     begin: impl FnOnce(&mut Reply<'_>),
     reply: &mut Reply<'_>,
 ) -> Result<(), CommandError> {
@@ -333,26 +384,30 @@ fn read_group(
         let edit = stream.edit_group(reader.group).ok_or_else(|| no_group_to_read(key, reader.group))?;
         let from = wanted.from(order)?;
         let (group, log) = (&mut *edit.group, edit.log);
-        let begin = |reply: &mut Reply<'_>| {
+        let begin = |reply: &mut Reply<'_>, budget: &mut Budget| {
             begin(reply);
-            begin_stream(key, reply);
+            budget.begin_stream(reply, |reply| begin_stream(key, reply));
         };
+        let count_most = wanted.count.min(budget.entries_left());
         did.is_new = is_logged && group.consumer_index(reader.consumer).is_none();
         if let From::After(id) = from {
             has_read = true;
             let consumer = consumer_of(group, reader.consumer, now_ms, note);
-            begin(reply);
+            begin(reply, budget);
             let pending = group.consumer(consumer).pending.range(id.next().unwrap_or(StreamId::MAX)..);
-            let ids: SmallVec<[StreamId; 16]> = pending.take(wanted.count).copied().collect();
-            reply.array(ids.len());
+            let ids: SmallVec<[StreamId; 16]> = pending.take(count_most).copied().collect();
+            let header = reply.deferred();
+            let mut count = 0;
             for id in ids {
-                let Some(entry) = log.get(id) else {
-                    reply.array(2);
-                    reply_id(reply, id);
-                    reply.null_array();
+                if budget.is_spent() {
+                    break;
+                }
+                count += 1;
+                let entry = log.get(id);
+                budget.entry(reply, |reply| reply_pending(reply, id, entry.as_ref()));
+                if entry.is_none() {
                     continue;
-                };
-                reply_entry(reply, &entry);
+                }
                 let before = group.nack_mut(id).expect("what is a consumer's is its group's");
                 before.delivered_at_ms = now_ms as i64;
                 before.delivery_count = before.delivery_count.wrapping_add(1);
@@ -360,6 +415,8 @@ fn read_group(
                     did.claimed.push((id, *before));
                 }
             }
+            budget.end_stream(count);
+            reply.fill_array(header, count);
             note.event(Event::XREADGROUP);
             return Ok(());
         }
@@ -379,23 +436,20 @@ fn read_group(
         let consumer = consumer_of(group, reader.consumer, now_ms, note);
         let nack = Nack { consumer, delivered_at_ms: now_ms as i64, delivery_count: 1 };
         let with_history = reader.claim_idle_ms.is_some();
-        let write = |reply: &mut Reply<'_>, entry: &Entry<'_>, before: Option<Nack>| {
-            if !with_history {
-                return reply_entry(reply, entry);
-            }
-            reply.array(4);
-            reply_id(reply, entry.id);
-            reply_fields(reply, entry);
-            reply.int(before.map_or(0, |before| before.idle_ms(now_ms) as i64));
-            reply.int(before.map_or(0, |before| before.delivery_count as i64));
+        let write = |reply: &mut Reply<'_>, entry: &Entry<'_>, before: Option<Nack>| match with_history {
+            true => reply_with_history(reply, entry, before, now_ms),
+            false => reply_entry(reply, entry),
         };
-        begin(reply);
+        begin(reply, budget);
         let header = reply.deferred();
         let mut count = 0;
         for (id, before) in claimed {
+            if budget.is_spent() {
+                break;
+            }
             match log.get(id) {
                 Some(entry) => {
-                    write(reply, &entry, Some(before));
+                    budget.entry(reply, |reply| write(reply, &entry, Some(before)));
                     let nack = Nack { delivery_count: before.delivery_count.wrapping_add(1), ..nack };
                     group.deliver(id, nack);
                     if is_logged {
@@ -411,8 +465,11 @@ fn read_group(
                 }
             }
         }
-        for entry in fresh.take(wanted.count - count) {
-            write(reply, &entry, None);
+        for entry in fresh.take(count_most - count) {
+            if budget.is_spent() {
+                break;
+            }
+            budget.entry(reply, |reply| write(reply, &entry, None));
             counters.advance(group, entry.id);
             if !reader.no_ack {
                 group.deliver(entry.id, nack);
@@ -423,6 +480,7 @@ fn read_group(
             did.group_at = Some((group.last_id, group.entries_read));
             count += 1;
         }
+        budget.end_stream(count);
         reply.fill_array(header, count);
         if count > 0 {
             group.consumer_mut(consumer).active_at_ms = Some(now_ms as i64);
@@ -437,8 +495,34 @@ fn read_group(
     Ok(())
 }
 
+/// A pending entry. Redis: what is not in the stream any more has null for its fields.
+pub(super) fn reply_pending(reply: &mut Reply<'_>, id: StreamId, entry: Option<&Entry<'_>>) {
+    match entry {
+        Some(entry) => reply_entry(reply, entry),
+        None => {
+            reply.array(2);
+            reply_id(reply, id);
+            reply.null_array();
+        }
+    }
+}
+
+/// Redis: with CLAIM an entry comes with its idle time and how often it was delivered.
+pub(super) fn reply_with_history(
+    reply: &mut Reply<'_>,
+    entry: &Entry<'_>,
+    before: Option<Nack>,
+    now_ms: u64,
+) {
+    reply.array(4);
+    reply_id(reply, entry.id);
+    reply_fields(reply, entry);
+    reply.int(before.map_or(0, |before| before.idle_ms(now_ms) as i64));
+    reply.int(before.map_or(0, |before| before.delivery_count as i64));
+}
+
 /// Pending entries that have waited long enough, those first that were given back or have waited longest.
-fn idle_entries(group: &Group, idle_ms: u64, now_ms: u64, count: usize) -> Vec<(StreamId, Nack)> {
+pub(super) fn idle_entries(group: &Group, idle_ms: u64, now_ms: u64, count: usize) -> Vec<(StreamId, Nack)> {
     let idle = group.pending().iter().filter(|(_, nack)| nack.idle_ms(now_ms) >= idle_ms);
     let mut idle: Vec<(StreamId, Nack)> = idle.map(|(id, nack)| (*id, *nack)).collect();
     idle.sort_by_key(|(id, nack)| (nack.delivered_at_ms, *id));
@@ -454,18 +538,36 @@ struct Answer {
     last_id: StreamId,
 }
 
-fn xread_each(
+/// Does XREAD limit its reply over all streams?
+fn is_limited(argv: Argv<'_>) -> bool {
+    Wanted::take(argv, false).is_ok_and(|wanted| wanted.limits.any())
+}
+
+fn xread_look(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     mine: &[usize],
     _: &mut Gathered,
 ) -> Result<Part, CommandError> {
     let wanted = Wanted::take(argv, false)?;
+    mine.iter().try_for_each(|&order| check(ctx, &wanted, order))?;
+    Ok(offers(ctx, &wanted, mine))
+}
+
+fn xread_each(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    mine: &[usize],
+    got: &mut Gathered,
+) -> Result<Part, CommandError> {
+    let wanted = Wanted::take(argv, false)?;
+    let shares = shares(&wanted, got);
     let mut answers = Vec::with_capacity(mine.len());
     for &order in mine {
+        let Some(mut budget) = shares.of(order) else { continue };
         let mut part = Output::new();
         let mut reply = Reply::new(&mut part, ctx.client.protocol);
-        let last_id = read_one(ctx, &wanted, order, |_| {}, &mut reply)?;
+        let last_id = read_one(ctx, &wanted, order, &mut budget, |_| {}, &mut reply)?;
         answers.push(Answer { order, part, last_id });
     }
     Ok(Part::Gathered(Box::new(answers)))
@@ -479,22 +581,24 @@ fn xreadgroup_look(
 ) -> Result<Part, CommandError> {
     let wanted = Wanted::take(argv, true)?;
     mine.iter().try_for_each(|&order| check(ctx, &wanted, order))?;
-    Ok(Part::Nothing)
+    Ok(if wanted.limits.any() { offers(ctx, &wanted, mine) } else { Part::Nothing })
 }
 
 fn xreadgroup_each(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     mine: &[usize],
-    _: &mut Gathered,
+    got: &mut Gathered,
 ) -> Result<Part, CommandError> {
     let wanted = Wanted::take(argv, true)?;
+    let shares = shares(&wanted, got);
     let mut answers = Vec::with_capacity(mine.len());
     for &order in mine {
+        let Some(mut budget) = shares.of(order) else { continue };
         let mut part = Output::new();
         let mut reply = Reply::new(&mut part, ctx.client.protocol);
         // Since it was looked at, the key may have expired or been evicted: then there is nothing.
-        match read_group(ctx, &wanted, order, |_| {}, &mut reply) {
+        match read_group(ctx, &wanted, order, &mut budget, |_| {}, &mut reply) {
             Ok(()) => {}
             Err(_) => part.clear(),
         }

@@ -25,6 +25,8 @@ const CONSUMER_ARG: Arg = Arg::new("consumer", ArgKind::String);
 const IDS_ARG: Arg = Arg::new("id", ArgKind::String).multiple();
 const COUNT_ARG: Arg = Arg::new("count", ArgKind::Integer).token("COUNT").optional();
 const JUSTID_ARG: Arg = Arg::word("justid", "JUSTID").optional();
+const MAXCOUNT_ARG: Arg = Arg::new("maxcount", ArgKind::Integer).token("MAXCOUNT").optional().since("8.10.0");
+const MAXSIZE_ARG: Arg = Arg::new("maxsize", ArgKind::Integer).token("MAXSIZE").optional().since("8.10.0");
 const BLOCK_ARG: Arg = Arg::new("milliseconds", ArgKind::Integer).token("BLOCK").optional();
 const STREAMS_ARG: Arg = Arg::new(
     "streams",
@@ -335,7 +337,7 @@ pub const ROWS: &[Row] = &[
         keys: &[streams_from(1)],
         summary: "Lists what is new in streams, and may wait for it.",
         complexity: "O(N) with N entries listed",
-        args: &[COUNT_ARG, BLOCK_ARG, STREAMS_ARG],
+        args: &[COUNT_ARG, MAXCOUNT_ARG, MAXSIZE_ARG, BLOCK_ARG, STREAMS_ARG],
         reply: Shape::Any(&[Shape::Map, Shape::Array, Shape::Null]),
         run: Run::Hops { here: Some(xread), hops: XREAD, finish: xread_finish },
         ..BASE
@@ -350,6 +352,8 @@ pub const ROWS: &[Row] = &[
         args: &[
             Arg::new("group_consumer", ArgKind::Block(&[GROUP_ARG, CONSUMER_ARG])).token("GROUP"),
             COUNT_ARG,
+            MAXCOUNT_ARG,
+            MAXSIZE_ARG,
             BLOCK_ARG,
             Arg::new("min-idle-time", ArgKind::Integer).token("CLAIM").optional().since("8.4.0"),
             Arg::word("noack", "NOACK").optional(),

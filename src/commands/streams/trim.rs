@@ -3,13 +3,14 @@
 use super::ids::strict_id;
 use super::say::{Forgotten, say_ids};
 use crate::commands::collection::change;
+use crate::commands::sliced::{Changing, STEP_ELEMENTS, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::log::Log;
 use crate::shard::{Event, Settings};
-use crate::types::DbIndex;
 use crate::types::number::parse_i64;
 use crate::types::stream::{Stream, StreamId, Threshold, Trim};
+use crate::types::{Collection, DbIndex, Value};
 
 /// The most entries that trimming by whole nodes removes in one command, unless LIMIT says otherwise.
 const LIMIT_MAX: u64 = 1_000_000;
@@ -200,6 +201,49 @@ fn trim_acked(stream: &mut Stream, trim: Trim) -> Vec<StreamId> {
     done
 }
 
+/// XTRIM of many entries, in slices.
+struct Trimming {
+    key: Box<[u8]>,
+    how: Trim,
+    removed: u64,
+    left: u64,
+}
+
+/// Entries are dropped by whole nodes, so a step may drop as many as this for each element that it should touch.
+const DROPPED_PER_ELEMENT: u64 = 16;
+
+impl Changing for Trimming {
+    fn step(&mut self, value: &mut Value, elements: usize, _: &mut Reply<'_>) -> Step {
+        let stream = Stream::of_mut(value).expect("it was a stream when it was pinned");
+        let limit = elements.min(STEP_ELEMENTS) as u64 * DROPPED_PER_ELEMENT;
+        let mut removed = stream.trim(Trim { approximate: true, limit, ..self.how });
+        let is_last = removed == 0;
+        if is_last {
+            // What is left of it is within a node.
+            removed = stream.trim(self.how);
+            self.left = stream.entry_count();
+        }
+        self.removed += removed;
+        if is_last { Step::Done } else { Step::More }
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+        let Trimming { key, how, removed, left } = self;
+        let is_there = change(&mut ctx.keys(), key, false, |_: &mut Stream, note| {
+            if *removed > 0 {
+                note.events_of(Event::XTRIM, *removed);
+            }
+            Ok(())
+        })?;
+        if is_there.is_some() && *removed > 0 && how.approximate {
+            let trimmed = Trimmed { removed: *removed, left: *left, ..Trimmed::default() };
+            ctx.say(|log, db| trimmed.say(log, db, key, true));
+        }
+        reply.int(*removed as i64);
+        Ok(())
+    }
+}
+
 pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let mut options = TrimOptions::default();
@@ -212,6 +256,13 @@ pub fn xtrim(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         .finish(&ctx.shard.settings, false)?
         .ok_or(CommandError::Line("ERR syntax error, XTRIM must be called with a trimming strategy"))?;
     let is_logged = ctx.is_logged();
+    let above = ctx.shard.settings.slices_above as u64;
+    if refs == Refs::Keep
+        && how.limit == 0
+        && ctx.of_big(key, |stream: &Stream| stream.would_trim_more_than(how, above)) == Some(true)
+    {
+        return ctx.change_in_slices(key, Trimming { key: key.into(), how, removed: 0, left: 0 });
+    }
     let trimmed = change(&mut ctx.keys(), key, false, |stream: &mut Stream, note| {
         let trimmed = trim(stream, how, refs, is_logged);
         if trimmed.removed > 0 {

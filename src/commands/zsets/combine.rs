@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::inputs::{self, Input, Inputs, Sent};
+use super::sliced::Combining;
 use super::{full, reply_list, reply_pair};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
@@ -27,7 +28,7 @@ pub enum Operation {
 
 /// Which form of a command it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Form {
+pub enum Form {
     Members,
     Store,
     Count,
@@ -67,7 +68,7 @@ combine! {
 
 /// How scores of the same member come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Aggregate {
+pub enum Aggregate {
     Sum,
     Min,
     Max,
@@ -77,13 +78,19 @@ enum Aggregate {
 
 impl Aggregate {
     /// What a member counts that has this score in an input of this weight. Redis: infinity times nothing is nothing.
-    fn weighted(self, score: f64, weight: f64) -> f64 {
+    pub fn weighted(self, score: f64, weight: f64) -> f64 {
         let weighted = if self == Aggregate::Count { weight } else { score * weight };
         if weighted.is_nan() { 0.0 } else { weighted }
     }
 
+    /// The same of the other inputs of an intersection. Redis: there a product that is no number is not looked at before
+    /// it is joined.
+    pub fn of_other(self, score: f64, weight: f64) -> f64 {
+        if self == Aggregate::Count { weight } else { score * weight }
+    }
+
     /// Redis: infinities that cancel each other are nothing.
-    fn join(self, one: f64, other: f64) -> f64 {
+    pub fn join(self, one: f64, other: f64) -> f64 {
         match self {
             Aggregate::Sum | Aggregate::Count => {
                 let sum = one + other;
@@ -135,12 +142,12 @@ impl Keys {
     }
 }
 
-struct Options {
-    weights: SmallVec<[f64; 8]>,
-    aggregate: Aggregate,
-    with_scores: bool,
+pub struct Options {
+    pub weights: SmallVec<[f64; 8]>,
+    pub aggregate: Aggregate,
+    pub with_scores: bool,
     /// Of ZINTERCARD.
-    limit: usize,
+    pub limit: usize,
 }
 
 impl Options {
@@ -239,9 +246,7 @@ fn inter<'a>(inputs: &[(Input<'a>, f64)], aggregate: Aggregate, limit: usize) ->
         let mut total = aggregate.weighted(score, *weight);
         for (other, weight) in others {
             let Some(score) = other.score(text) else { return true };
-            // Redis: here a product that is no number is not looked at before it is joined.
-            let other = if aggregate == Aggregate::Count { *weight } else { score * weight };
-            total = aggregate.join(total, other);
+            total = aggregate.join(total, aggregate.of_other(score, *weight));
         }
         members.push((member, total));
         members.len() < limit
@@ -292,6 +297,16 @@ fn answer<C: Combine>(inputs: &[Input<'_>], options: &Options, reply: &mut Reply
     }
 }
 
+/// About how many members an operation looks at.
+fn looked_at(operation: Operation, inputs: &[Input<'_>]) -> usize {
+    let lens = inputs.iter().map(Input::len);
+    match operation {
+        Operation::Union => lens.sum(),
+        Operation::Inter => lens.min().unwrap_or(0),
+        Operation::Diff => lens.take(1).sum(),
+    }
+}
+
 /// All keys are here.
 #[allow(private_bounds)]
 pub fn here<C: Combine>(
@@ -302,11 +317,18 @@ pub fn here<C: Combine>(
     let argv = args.argv();
     let keys = Keys::of::<C>(argv)?;
     let limits = ctx.shard.settings.encodings;
+    let most = ctx.shard.settings.slices_above.saturating_mul(2);
     let mut keyspace = ctx.keys();
     // Redis: types are checked before options.
     inputs::check(&mut keyspace, keys.names(argv))?;
     let options = Options::of::<C>(argv, &keys)?;
     let inputs = inputs::of_keys(&keyspace, keys.names(argv))?;
+    if looked_at(C::OPERATION, &inputs) > most {
+        drop(inputs);
+        let names: Vec<&[u8]> = keys.names(argv).collect();
+        let to = (C::FORM == Form::Store).then(|| (argv.get(1).into(), C::STORED));
+        return Combining::begin(ctx, &names, (C::OPERATION, C::FORM), &options, to);
+    }
     if C::FORM != Form::Store {
         answer::<C>(&inputs, &options, reply);
         return Ok(Outcome::Done);

@@ -30,7 +30,7 @@ pub enum Sent {
 pub type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
 
 impl<'a> Input<'a> {
-    fn of(value: ValueView<'a>) -> Result<Input<'a>, CommandError> {
+    pub fn of(value: ValueView<'a>) -> Result<Input<'a>, CommandError> {
         match kind(value) {
             Kind::Set => view_of::<Set>(value).map(Input::Set),
             _ => view_of::<ZSet>(value).map(Input::ZSet),
@@ -53,6 +53,19 @@ impl<'a> Input<'a> {
         }
     }
 
+    /// Visits about so many members from a place on, 0 the first; the place to go on from, 0 at the end.
+    pub fn each_from(&self, place: u64, count: usize, visit: &mut dyn FnMut(Element<'a>, f64)) -> u64 {
+        match self {
+            Input::Missing => 0,
+            Input::ZSet(zset) => {
+                let end = (place as usize).saturating_add(count);
+                zset.iter(place as usize..end, false).for_each(|(member, score)| visit(member, score));
+                if end < zset.len() { end as u64 } else { 0 }
+            }
+            Input::Set(set) => set.scan(place, count, &mut |member| visit(member, 1.0)),
+        }
+    }
+
     /// Visits all members until `visit` returns false.
     pub fn each(&self, visit: &mut dyn FnMut(Element<'a>, f64) -> bool) {
         match self {
@@ -68,6 +81,15 @@ impl<'a> Input<'a> {
 }
 
 impl Sent {
+    /// A copy of what is small enough to live in its key's entry; `None` for the rest.
+    pub fn small(value: ValueView<'_>) -> Option<Sent> {
+        match value {
+            ValueView::Packed(form @ Packed::ZSet, bytes) => Some(Sent::ZSet(ZSet::unpack(form, bytes))),
+            ValueView::Packed(form, bytes) => Some(Sent::Set(Set::unpack(form, bytes))),
+            _ => None,
+        }
+    }
+
     /// A copy of what is under a key.
     pub fn of(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Sent, CommandError> {
         let mut keys = ctx.keys();

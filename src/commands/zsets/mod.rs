@@ -13,6 +13,7 @@ mod read;
 mod remove;
 mod rows;
 mod scan;
+mod sliced;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::types::zset::{Full, LexBound, LexRange, ScoreBound, ScoreRange};
 
 pub use add::{Flags, add_scores};
 pub use combine::made_of;
+pub use read::each_score;
 pub use rows::ROWS;
 
 /// What is answered when a sorted set has as many members as one can have.

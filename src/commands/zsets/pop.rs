@@ -4,12 +4,13 @@
 
 use super::reply_member;
 use crate::commands::collection::change;
-use crate::commands::pop_first::{Form, Popped, Popper};
+use crate::commands::pop_first::Popped;
+use crate::commands::sliced::{Changing, STEP_ELEMENTS, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Protocol, Reply};
 use crate::shard::Event;
 use crate::types::number::parse_i64;
-use crate::types::{Kind, ZSet};
+use crate::types::{Collection, Kind, Value, ZSet};
 
 /// How what was taken is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,15 +111,61 @@ fn pop_one_key(
             return Err(CommandError::WrongType);
         }
         reply.array(0);
+    } else if ctx.is_much(count)
+        && let Some(all) = ctx.of_big(key, |zset: &ZSet| zset.len().min(count))
+        && ctx.is_much(all)
+    {
+        let popping = Popping { key: key.into(), max: end == End::Highest, pairs, left: all, all };
+        return ctx.change_in_slices(key, popping);
     } else if !(Pop { end, count, shown }).run(ctx, key, reply)? {
         reply.array(0);
     }
     Ok(Outcome::Done)
 }
 
+/// The same of many members, in slices.
+struct Popping {
+    key: Box<[u8]>,
+    max: bool,
+    pairs: bool,
+    left: usize,
+    all: usize,
+}
+
+impl Changing for Popping {
+    fn step(&mut self, value: &mut Value, elements: usize, reply: &mut Reply<'_>) -> Step {
+        let zset = ZSet::of_mut(value).expect("it was a sorted set when it was pinned");
+        if self.left == self.all {
+            reply.array(if self.pairs { self.all } else { 2 * self.all });
+        }
+        let (len, count) = (zset.len(), self.left.min(elements).min(STEP_ELEMENTS));
+        let ranks = if self.max { len - count..len } else { 0..count };
+        zset.remove_ranks(ranks, self.max, &mut |member, score| {
+            if self.pairs {
+                reply.array(2);
+            }
+            reply_member(member, reply);
+            reply.double(score);
+        });
+        self.left -= count;
+        if self.left == 0 { Step::Done } else { Step::More }
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, _: &mut Reply<'_>) -> Result<(), CommandError> {
+        let event = if self.max { Event::ZPOPMAX } else { Event::ZPOPMIN };
+        change(&mut ctx.keys(), &self.key, false, |_: &mut ZSet, note| {
+            note.events_of(event, self.all as u64);
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
 impl Popped for ZSet {
     const KIND: Kind = Kind::ZSet;
     type End = End;
+    const FIRST: End = End::Lowest;
+    const LAST: End = End::Highest;
 
     fn end_of(args: &mut Args<'_>) -> Result<End, CommandError> {
         if args.token("min") {
@@ -148,29 +195,4 @@ impl Popped for ZSet {
         }
         Ok(popped)
     }
-}
-
-pub struct Zmpop;
-pub struct Bzmpop;
-pub struct Bzpopmin;
-pub struct Bzpopmax;
-
-impl Popper for Zmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::Counted;
-}
-
-impl Popper for Bzmpop {
-    type From = ZSet;
-    const FORM: Form<End> = Form::CountedAfterTimeout;
-}
-
-impl Popper for Bzpopmin {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Lowest);
-}
-
-impl Popper for Bzpopmax {
-    type From = ZSet;
-    const FORM: Form<End> = Form::One(End::Highest);
 }

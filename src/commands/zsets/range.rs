@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::{clamp_ranks, full, lex_range, reply_list, reply_pair, score_range};
 use crate::commands::collection::read;
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Reply};
 use crate::shard::Event;
 use crate::types::zset::{LexRange, ScoreRange, ZView};
-use crate::types::{Collection, Encodings, Value, ZSet};
+use crate::types::{Collection, Encodings, ZSet};
 
 /// What a range is given by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,8 +149,13 @@ struct Members {
 }
 
 impl Sliced for Members {
-    fn step(&mut self, value: &Value, elements: usize, reply: &mut Reply<'_>) -> Result<Step, CommandError> {
-        let zset = ZSet::of(value).ok_or(CommandError::WrongType)?.view();
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let zset = ZSet::of(values.first()?).ok_or(CommandError::WrongType)?.view();
         if !std::mem::replace(&mut self.begun, true) {
             reply_list(self.ranks.len(), self.with_scores, reply);
         }

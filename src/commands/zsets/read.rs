@@ -30,16 +30,24 @@ pub fn zmscore(
     args: &mut Args<'_>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
+    each_score(ctx, args, reply, |score, reply| match score {
+        Some(score) => reply.double(score),
+        None => reply.null(),
+    })
+}
+
+/// `key member [member ...]`: a list of what `write` makes of the members' scores, `None` where there is none.
+pub fn each_score(
+    ctx: &mut Ctx<'_>,
+    args: &mut Args<'_>,
+    reply: &mut Reply<'_>,
+    write: impl Fn(Option<f64>, &mut Reply<'_>),
+) -> Result<Outcome, CommandError> {
     let key = args.take()?;
     let mut keys = ctx.keys();
     let zset = read::<ZSet>(&mut keys, key)?;
     reply.array(args.left());
-    for member in args.rest() {
-        match zset.and_then(|zset| zset.score(member)) {
-            Some(score) => reply.double(score),
-            None => reply.null(),
-        }
-    }
+    args.rest().for_each(|member| write(zset.and_then(|zset| zset.score(member)), reply));
     Ok(Outcome::Done)
 }
 

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::{clamp_ranks, lex_range, score_range};
 use crate::commands::collection::change;
+use crate::commands::sliced::{Changing, STEP_ELEMENTS, Step};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::Event;
 use crate::types::zset::ZView;
-use crate::types::{Collection, ZSet};
+use crate::types::{Collection, Value, ZSet};
 
 pub fn zrem(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
     let key = args.take()?;
@@ -27,9 +28,14 @@ fn remove_range(
     ctx: &mut Ctx<'_>,
     key: &[u8],
     event: Event,
-    ranks: impl FnOnce(ZView<'_>) -> Range<usize>,
+    ranks: impl Fn(ZView<'_>) -> Range<usize>,
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
+    if let Some(ranks) = ctx.of_big(key, |zset: &ZSet| ranks(zset.view()))
+        && ctx.is_much(ranks.len())
+    {
+        return ctx.change_in_slices(key, Removing { key: key.into(), ranks, event, removed: 0 });
+    }
     let removed = change::<ZSet, _>(&mut ctx.keys(), key, false, |zset, note| {
         let ranks = ranks(zset.view());
         if !ranks.is_empty() {
@@ -40,6 +46,35 @@ fn remove_range(
     })?;
     reply.int(removed.unwrap_or(0) as i64);
     Ok(Outcome::Done)
+}
+
+/// The same of many members, in slices.
+struct Removing {
+    key: Box<[u8]>,
+    /// What is still to go: from the first on.
+    ranks: Range<usize>,
+    event: Event,
+    removed: usize,
+}
+
+impl Changing for Removing {
+    fn step(&mut self, value: &mut Value, elements: usize, _: &mut Reply<'_>) -> Step {
+        let zset = ZSet::of_mut(value).expect("it was a sorted set when it was pinned");
+        let count = self.ranks.len().min(elements).min(STEP_ELEMENTS);
+        zset.remove_ranks(self.ranks.start..self.ranks.start + count, false, &mut |_, _| ());
+        self.ranks.end -= count;
+        self.removed += count;
+        if self.ranks.is_empty() { Step::Done } else { Step::More }
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+        change(&mut ctx.keys(), &self.key, false, |_: &mut ZSet, note| {
+            note.events_of(self.event, self.removed as u64);
+            Ok(())
+        })?;
+        reply.int(self.removed as i64);
+        Ok(())
+    }
 }
 
 pub fn zremrangebyrank(

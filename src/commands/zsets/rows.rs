@@ -1,8 +1,9 @@
 //! The rows of the sorted set family: its table of contents.
 
 use super::{add, combine, pop, random, range, read, remove, scan};
-use crate::commands::pop_first;
+use crate::commands::pop_first::{self, Counted, CountedAfterTimeout, First, Last};
 use crate::commands::spec::{Access, Arg, ArgKind, Begin, Find, Flags, Group, KeySpec, Row, Run, Shape};
+use crate::types::ZSet;
 
 const READ: Access = Access::RO.and(Access::ACCESS);
 const POP: Access = Access::RW.and(Access::ACCESS).and(Access::DELETE);
@@ -623,7 +624,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + M log N) with K keys and M members taken out of N",
         args: &[NUMKEYS, Arg::key("key", 0).multiple(), WHERE, COUNT_OPTION],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<pop::Zmpop>(),
+        run: pop_first::run::<Counted<ZSet>>(),
         ..Row::BLANK
     },
     Row {
@@ -642,7 +643,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + log N) with K keys and N members",
         args: &[Arg::key("key", 0).multiple(), Arg::new("timeout", ArgKind::Double)],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<pop::Bzpopmin>(),
+        run: pop_first::run::<First<ZSet>>(),
         ..Row::BLANK
     },
     Row {
@@ -661,7 +662,7 @@ pub const ROWS: &[Row] = &[
         complexity: "O(K + log N) with K keys and N members",
         args: &[Arg::key("key", 0).multiple(), Arg::new("timeout", ArgKind::Double)],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<pop::Bzpopmax>(),
+        run: pop_first::run::<Last<ZSet>>(),
         ..Row::BLANK
     },
     Row {
@@ -686,7 +687,7 @@ pub const ROWS: &[Row] = &[
             COUNT_OPTION,
         ],
         reply: Shape::Any(&[Shape::Array, Shape::Null]),
-        run: pop_first::run::<pop::Bzmpop>(),
+        run: pop_first::run::<CountedAfterTimeout<ZSet>>(),
         ..Row::BLANK
     },
     Row {

@@ -24,6 +24,7 @@ mod tests;
 
 use crate::rdb::error::RdbError;
 use crate::rdb::format::kind;
+use crate::rdb::length::Bytes;
 use crate::rdb::read::Reader;
 use crate::rdb::target::Target;
 use crate::rdb::write::Writer;

@@ -13,8 +13,9 @@ use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
-use super::net::{BELL, Ending, LISTENER, Net};
+use super::net::{BELL, LISTENER, Net};
 use crate::runtime::clock::monotonic_ns;
+use crate::runtime::ending::Ending;
 use crate::runtime::face::{Closed, ConnId, Handler};
 use crate::runtime::outbox::{FLIGHT_BYTES, Outbox};
 use crate::runtime::slices::{self, Slices};

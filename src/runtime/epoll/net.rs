@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::runtime::clock::monotonic_ns;
+use crate::runtime::ending::Ending;
 use crate::runtime::face::{Chunk, ConnId, Listener, ListenerKind, NetIo, Socket};
 use crate::runtime::outbox::Outbox;
 use crate::runtime::pool::Pool;
@@ -15,19 +16,6 @@ use crate::runtime::wake::Waker;
 pub const BELL: u64 = u64::MAX;
 /// Set in the event tags of listeners.
 pub const LISTENER: u64 = 1 << 63;
-
-/// What the end of the peer's stream led to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It has not ended.
-    No,
-    /// It ended in this turn; what it asked for before is still being answered.
-    Seen,
-    /// It ended; replies that are still queued leave first.
-    Draining,
-    /// The handler knows and closes when it has answered everything.
-    Kept,
-}
 
 /// One connection.
 pub struct Conn {

@@ -9,6 +9,7 @@
 use std::os::fd::OwnedFd;
 
 use super::send::Message;
+use crate::runtime::ending::Ending;
 use crate::runtime::face::ConnId;
 use crate::runtime::outbox::Outbox;
 
@@ -24,19 +25,6 @@ pub enum Flight {
     Quiet,
     /// A send that posts a completion when it is done.
     Awaited,
-}
-
-/// What the end of the peer's stream led to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// It has not ended.
-    No,
-    /// It ended in this turn; what it asked for before is still being answered.
-    Seen,
-    /// It ended; replies that are still queued leave first.
-    Draining,
-    /// The handler knows and closes when it has answered everything.
-    Kept,
 }
 
 /// One connection.

@@ -14,12 +14,13 @@ use std::time::Duration;
 use io_uring::{cqueue, opcode, squeue, types};
 
 use super::buffers::{Buffers, GROUP};
-use super::conns::{Ending, Flight};
+use super::conns::Flight;
 use super::net::Net;
 use super::probe::Features;
 use super::ring::Ring;
 use super::send;
 use crate::runtime::clock::monotonic_ns;
+use crate::runtime::ending::Ending;
 use crate::runtime::face::{Closed, ConnId, Handler, ListenerKind, NetIo};
 use crate::runtime::slices::{self, Slices};
 use crate::runtime::socket;

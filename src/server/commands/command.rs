@@ -224,7 +224,7 @@ fn write_keys(table: &CommandTable, args: &Args<'_>, flags: bool, reply: &mut Re
 }
 
 fn help(_: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
-    super::write_help(
+    super::help::write(
         "COMMAND",
         &[
             "(no subcommand)",

@@ -163,7 +163,7 @@ fn reset_each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, _: Argv<'_>) -> 
 }
 
 fn help(_: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
-    super::write_help(
+    super::help::write(
         "CONFIG",
         &[
             "GET <pattern>",

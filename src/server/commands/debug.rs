@@ -465,7 +465,7 @@ fn populate(core: &mut Core, asker: Asker, argv: Argv<'_>) -> Result<(), Command
 }
 
 fn help(_: &mut Core, _: Asker, _: Argv<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
-    super::write_help(
+    super::help::write(
         "DEBUG",
         &[
             "ASSERT",

@@ -1,6 +1,7 @@
 //! MEMORY: what a key takes and what the process takes.
 
 use super::info::reports;
+use super::merge_ok;
 use crate::commands::context::Ctx;
 use crate::commands::spec::{Access, Arg, ArgKind, Flags, Group, KeySpec, Outcome, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part};
@@ -86,7 +87,7 @@ pub const ROWS: &[Row] = &[Row {
 pub const BINDINGS: &[(&str, Bound)] = &[
     ("memory|doctor", Bound::Broadcast { each: each_report, merge: merge_doctor }),
     ("memory|malloc-stats", Bound::Broadcast { each: each_report, merge: merge_malloc_stats }),
-    ("memory|purge", Bound::Broadcast { each: each_purge, merge: merge_purge }),
+    ("memory|purge", Bound::Broadcast { each: each_purge, merge: merge_ok }),
     ("memory|stats", Bound::Broadcast { each: each_report, merge: merge_stats }),
 ];
 
@@ -149,18 +150,6 @@ fn each_purge(_: &mut Core, _: &mut dyn NetIo, _: Asker, _: Argv<'_>) -> Result<
     // A thread can give back only its own heap's pages: hence every core.
     crate::sys::memory::purge();
     Ok(Part::Nothing)
-}
-
-fn merge_purge(
-    _: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    _: Argv<'_>,
-    _: Vec<Part>,
-    reply: &mut Reply<'_>,
-) -> Result<After, CommandError> {
-    reply.ok();
-    Ok(After::Done)
 }
 
 /// One value of MEMORY STATS.

@@ -1,6 +1,7 @@
 //! SLOWLOG and COMMANDLOG: the commands that were slow or large, over all cores.
 
 use super::info::gathered;
+use super::merge_ok;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Outcome, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part};
 use crate::config::id;
@@ -238,18 +239,6 @@ fn each_reset(core: &mut Core, _: &mut dyn NetIo, _: Asker, argv: Argv<'_>) -> R
     let (which, _) = asked(argv)?;
     log(core, which).clear();
     Ok(Part::Nothing)
-}
-
-fn merge_ok(
-    _: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    _: Argv<'_>,
-    _: Vec<Part>,
-    reply: &mut Reply<'_>,
-) -> Result<After, CommandError> {
-    reply.ok();
-    Ok(After::Done)
 }
 
 fn slowlog_help(_: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {

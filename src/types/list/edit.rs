@@ -7,6 +7,13 @@ use super::nodes::{Node, Nodes};
 use super::quicklist::{End, List, new_node};
 use crate::types::{Element, Listpack};
 
+/// Where an element is, until the list changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    at: usize,
+    within: usize,
+}
+
 /// On which side of an element another goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
@@ -45,20 +52,43 @@ impl List {
 
     /// Inserts a value beside the first element equal to `pivot`; false when there is none.
     pub fn insert(&mut self, side: Side, pivot: &[u8], value: &[u8], limit: NodeLimit) -> bool {
-        let pivot = Element::of(pivot);
-        let found = (0..self.nodes.len()).find_map(|at| match self.nodes.get(at)? {
-            Node::Pack(pack) => {
-                pack.iter().position(|(_, element)| element == pivot).map(|within| (at, within))
-            }
-            Node::Large(bytes) => (Element::Bytes(bytes) == pivot).then_some((at, 0)),
-        });
-        match found {
+        match self.find_some(pivot, &mut 0, usize::MAX) {
             None => false,
-            Some((at, within)) => {
-                self.insert_in(at, within, side, value, limit);
+            Some(spot) => {
+                self.insert_at(spot, side, value, limit);
                 true
             }
         }
+    }
+
+    /// Looks for the first element equal to `pivot` in nodes of about `count` elements, from the node `at` on, which moves
+    /// behind those that do not have it.
+    pub fn find_some(&self, pivot: &[u8], at: &mut usize, count: usize) -> Option<Spot> {
+        let (pivot, mut seen) = (Element::of(pivot), 0);
+        while seen < count
+            && let Some(node) = self.nodes.get(*at)
+        {
+            let within = match node {
+                Node::Pack(pack) => pack.iter().position(|(_, element)| element == pivot),
+                Node::Large(bytes) => (Element::Bytes(bytes) == pivot).then_some(0),
+            };
+            if let Some(within) = within {
+                return Some(Spot { at: *at, within });
+            }
+            seen += node.len();
+            *at += 1;
+        }
+        None
+    }
+
+    /// Inserts a value beside an element that was found; nothing was changed since.
+    pub fn insert_at(&mut self, spot: Spot, side: Side, value: &[u8], limit: NodeLimit) {
+        self.insert_in(spot.at, spot.within, side, value, limit);
+    }
+
+    /// How many nodes there are: what [`List::find_some`] and [`List::remove_some`] count their places in.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Inserts beside an element of a node, as Redis does: into the node, into the neighbour on that side, into a new
@@ -180,23 +210,32 @@ impl List {
 
     /// Removes up to `most` elements equal to `value`, the first ones seen from an end; how many they were.
     pub fn remove(&mut self, value: &[u8], end: End, most: usize) -> usize {
-        let value = Element::of(value);
-        let (mut removed, mut emptied) = (0, false);
-        let nodes = self.nodes.len();
-        for step in 0..nodes {
-            if removed == most {
-                break;
-            }
+        let removed = self.remove_some(value, end, most, &mut 0, usize::MAX);
+        self.forget_empty_nodes();
+        removed
+    }
+
+    /// The same in nodes of about `count` elements, beginning with the node `step` from that end, which moves on. Leaves
+    /// nodes without elements: afterwards the list is good for nothing but more of the same and
+    /// [`List::forget_empty_nodes`].
+    pub fn remove_some(
+        &mut self,
+        value: &[u8],
+        end: End,
+        most: usize,
+        step: &mut usize,
+        count: usize,
+    ) -> usize {
+        let (value, nodes) = (Element::of(value), self.nodes.len());
+        let (mut removed, mut seen) = (0, 0);
+        while *step < nodes && removed < most && seen < count {
             let at = match end {
-                End::Front => step,
-                End::Back => nodes - 1 - step,
+                End::Front => *step,
+                End::Back => nodes - 1 - *step,
             };
-            let here = self.remove_in(at, value, end, most - removed);
-            removed += here;
-            emptied |= here > 0 && self.nodes.get(at).is_some_and(Node::is_empty);
-        }
-        if emptied {
-            self.forget_empty_nodes();
+            seen += self.nodes.get(at).map_or(0, Node::len);
+            removed += self.remove_in(at, value, end, most - removed);
+            *step += 1;
         }
         removed
     }
@@ -216,7 +255,10 @@ impl List {
     }
 
     /// Takes empty nodes out. They have no memory left.
-    fn forget_empty_nodes(&mut self) {
+    pub fn forget_empty_nodes(&mut self) {
+        if self.nodes.iter().all(|node| !node.is_empty()) {
+            return;
+        }
         if self.is_empty() {
             self.nodes = Nodes::One(Node::Pack(Listpack::new()));
         } else if let Nodes::Many(nodes) = &mut self.nodes {

@@ -30,7 +30,7 @@ mod quicklist;
 mod tests;
 mod view;
 
-pub use edit::Side;
+pub use edit::{Side, Spot};
 pub use limit::NodeLimit;
 pub use nodes::Node;
 pub use quicklist::{End, List};

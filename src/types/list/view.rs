@@ -24,6 +24,7 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Its bytes, copied.
     pub fn to_vec(self) -> Vec<u8> {
         self.element().to_vec()
     }
@@ -37,6 +38,7 @@ pub enum ListView<'a> {
 }
 
 impl<'a> ListView<'a> {
+    /// Number of elements. Walks a listpack.
     pub fn len(&self) -> usize {
         match self {
             ListView::Packed(pack) => pack.len(),
@@ -161,6 +163,55 @@ impl List {
             left -= place.within - before;
             if place.within >= node.len() {
                 *place = Place { node: place.node + 1, within: 0 };
+            }
+        }
+    }
+
+    /// The place of the last element, to go backwards from.
+    pub fn place_back(&self) -> Place {
+        self.place(self.len().saturating_sub(1))
+    }
+
+    /// As [`List::visit_from`], backwards: the place is that of the next element to show, and moves before those shown.
+    /// The caller asks for no more than there are.
+    pub fn visit_back_from<'a>(
+        &'a self,
+        place: &mut Place,
+        count: usize,
+        mut visit: impl FnMut(Item<'a>) -> bool,
+    ) {
+        let (mut left, mut goes_on) = (count, true);
+        while left > 0
+            && goes_on
+            && let Some(node) = self.nodes.get(place.node)
+        {
+            let mut shown = 0;
+            match node {
+                Node::Pack(pack) => {
+                    if let Some(at) = pack.seek(place.within) {
+                        let end = pack.as_ref().after(at);
+                        for (_, element) in pack.as_ref().iter_rev_from(end).take(left) {
+                            shown += 1;
+                            goes_on = visit(Item::Element(element));
+                            if !goes_on {
+                                break;
+                            }
+                        }
+                    }
+                }
+                Node::Large(bytes) => {
+                    shown = 1;
+                    goes_on = visit(Item::Large(bytes));
+                }
+            }
+            left -= shown;
+            if shown <= place.within {
+                place.within -= shown;
+            } else if let Some(before) = place.node.checked_sub(1) {
+                let len = self.nodes.get(before).map_or(0, Node::len);
+                *place = Place { node: before, within: len.saturating_sub(1) };
+            } else {
+                return;
             }
         }
     }

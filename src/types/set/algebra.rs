@@ -90,6 +90,69 @@ pub fn union<'a>(sets: &[SetView<'a>], limits: &Encodings, show: &mut dyn FnMut(
     }
 }
 
+/// One of the three operations, to be run step by step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum How {
+    Inter,
+    Union,
+    Diff,
+}
+
+impl How {
+    /// About how many members are looked at.
+    pub fn members(self, sets: &[SetView<'_>]) -> usize {
+        let lens = sets.iter().map(|set| set.len());
+        match self {
+            How::Inter => lens.min().unwrap_or(0),
+            How::Union => lens.sum(),
+            How::Diff => lens.take(1).sum(),
+        }
+    }
+}
+
+/// How far an operation has come, over sets that stay as they are.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Walk {
+    /// The set whose members are looked at, of a union.
+    from: usize,
+    cursor: u64,
+}
+
+impl Walk {
+    /// Shows members of the result, having looked at about `count` members, until `show` returns false. False at the end.
+    pub fn step<'a>(
+        &mut self,
+        how: How,
+        sets: &[SetView<'a>],
+        count: usize,
+        show: &mut dyn FnMut(Element<'a>) -> bool,
+    ) -> bool {
+        let from = match how {
+            How::Inter => (0..sets.len()).min_by_key(|&index| sets[index].len()).unwrap_or(0),
+            How::Union => self.from,
+            How::Diff => 0,
+        };
+        let Some(set) = sets.get(from) else { return false };
+        let others: SmallVec<[SetView<'a>; 8]> = match how {
+            How::Union => sets[..from].into(),
+            _ => (0..sets.len()).filter(|&index| index != from).map(|index| sets[index]).collect(),
+        };
+        let mut members = Vec::new();
+        self.cursor = set.scan(self.cursor, count, &mut |member| members.push(member));
+        let has = |others: &[SetView<'a>], needle: &mut Needle<'_>| match how {
+            How::Inter => others.iter().all(|other| other.contains(needle)),
+            _ => !others.iter().any(|other| other.contains(needle)),
+        };
+        if !probe_members(members.into_iter(), &others, show, has) {
+            return false;
+        }
+        if self.cursor == 0 {
+            self.from += 1;
+        }
+        self.cursor != 0 || (how == How::Union && self.from < sets.len())
+    }
+}
+
 fn gathered(sets: &[SetView<'_>], limits: &Encodings) -> Set {
     let mut all = Set::default();
     let mut digits = itoa::Buffer::new();
@@ -107,15 +170,22 @@ fn probe<'a>(
     show: &mut dyn FnMut(Element<'a>) -> bool,
     wanted: impl Fn(&[SetView<'a>], &mut Needle<'_>) -> bool,
 ) {
-    let Some(next) = others.first() else {
-        from.iter().all(show);
-        return;
-    };
-    let mut members = from.iter();
+    probe_members(from.iter(), others, show, wanted);
+}
+
+/// The same of some members. False when `show` has ended it.
+#[inline]
+fn probe_members<'a>(
+    mut members: impl Iterator<Item = Element<'a>>,
+    others: &[SetView<'a>],
+    show: &mut dyn FnMut(Element<'a>) -> bool,
+    wanted: impl Fn(&[SetView<'a>], &mut Needle<'_>) -> bool,
+) -> bool {
+    let Some(next) = others.first() else { return members.all(show) };
     loop {
         let handful: SmallVec<[Element<'a>; HANDFUL]> = members.by_ref().take(HANDFUL).collect();
         if handful.is_empty() {
-            return;
+            return true;
         }
         let mut digits = [const { None::<itoa::Buffer> }; HANDFUL];
         let mut needles: SmallVec<[Needle<'_>; HANDFUL]> = SmallVec::new();
@@ -130,7 +200,7 @@ fn probe<'a>(
         needles.iter_mut().for_each(|needle| next.prefetch_entry(needle));
         for (member, needle) in handful.iter().zip(&mut needles) {
             if wanted(others, needle) && !show(*member) {
-                return;
+                return false;
             }
         }
     }

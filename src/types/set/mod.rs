@@ -21,7 +21,7 @@ mod tests;
 mod view;
 
 pub use crate::types::listpack::Element;
-pub use algebra::{difference, intersection, union};
+pub use algebra::{How, Walk, difference, intersection, union};
 pub use view::{Iter, Needle, SetView};
 
 use smallvec::SmallVec;

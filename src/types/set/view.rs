@@ -25,6 +25,7 @@ pub struct Needle<'n> {
 }
 
 impl<'n> Needle<'n> {
+    /// Of any bytes; what a form needs of it is found when it is needed.
     #[inline]
     pub fn new(bytes: &'n [u8]) -> Needle<'n> {
         Needle { bytes, int: None, hash: None }
@@ -41,6 +42,7 @@ impl<'n> Needle<'n> {
         }
     }
 
+    /// The member that is looked for.
     #[inline]
     pub fn bytes(&self) -> &'n [u8] {
         self.bytes
@@ -72,6 +74,7 @@ impl<'a> SetView<'a> {
         self.len() == 0
     }
 
+    /// Is it a member? O(1) in a table, O(log n) among integers, O(n) in a listpack.
     #[inline]
     pub fn contains(self, needle: &mut Needle<'_>) -> bool {
         match self {
@@ -111,7 +114,7 @@ impl<'a> SetView<'a> {
     }
 
     /// Visits a slice of the members and returns the cursor to go on from; 0 starts and ends. A small set is one slice.
-    pub fn scan(self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'_>)) -> u64 {
+    pub fn scan(self, cursor: u64, count: usize, visit: &mut dyn FnMut(Element<'a>)) -> u64 {
         match self {
             SetView::Table(table) => {
                 table.scan(cursor, count, &mut |entry| visit(Element::Bytes(entry.key())))

@@ -239,6 +239,21 @@ impl Stream {
         Some(StreamId::MAX)
     }
 
+    /// Does trimming remove more than so many entries? Looks at as many nodes as have them.
+    pub fn would_trim_more_than(&self, trim: Trim, count: u64) -> bool {
+        match trim.threshold {
+            Threshold::MaxLen(most) => self.entry_count().saturating_sub(most) > count,
+            Threshold::MinId(least) => {
+                let mut entries = 0;
+                self.entry_count() > count
+                    && self.log.nodes().take_while(|node| node::last_id(node) < least).any(|node| {
+                        entries += node::live(node) as u64;
+                        entries > count
+                    })
+            }
+        }
+    }
+
     /// Deletes entries as trimming does, without a trace; how many there were.
     pub fn remove(&mut self, ids: &[StreamId]) -> u64 {
         let removed = ids.iter().filter(|id| self.log.delete(**id)).count() as u64;

@@ -7,26 +7,12 @@ mod lines;
 use lines::{HASHES, KEYS, LISTS, SETS, STREAMS, STRINGS, WHOLE, ZSETS};
 
 use super::node::Node;
+use crate::commands::FAMILIES;
 use crate::commands::rebuild::{Over, rebuild};
-use crate::commands::{Row, bitmaps, geo, hashes, hll, keys, lists, sets, sort, streams, strings, zsets};
 use crate::shard::log::{Commands, Item};
 use crate::shard::{EntryView, ValueView};
 use crate::tx::finish::finish;
 use crate::types::{Collection, DbIndex, Hash, List, Set, Value, ZSet};
-
-const FAMILIES: &[&[Row]] = &[
-    strings::ROWS,
-    hashes::ROWS,
-    bitmaps::ROWS,
-    streams::ROWS,
-    hll::ROWS,
-    keys::ROWS,
-    zsets::ROWS,
-    geo::ROWS,
-    sets::ROWS,
-    sort::ROWS,
-    lists::ROWS,
-];
 
 struct Words {
     rng: fastrand::Rng,

@@ -2,7 +2,8 @@
 //! Changing one entry that exists.
 
 use super::entry::{self, EntryRef, Payload, ValueRef};
-use super::table::{Access, Location, Table, Ttl, Value, payload_of};
+use super::table::{Location, Table};
+use super::value::{Access, Ttl, Value, payload_of};
 
 /// An entry being changed. Its group was stamped as written when this was made.
 pub struct EntryMut<'a, T> {
@@ -70,6 +71,7 @@ impl<'a, T> EntryMut<'a, T> {
         unsafe { self.table.store(self.hash, &mut self.at, payload, Ttl::Keep, Access::KeepOr(0)) }
     }
 
+    /// Sets the access metadata.
     pub fn set_access(&mut self, access: u16) {
         // SAFETY: `at` follows the entry.
         unsafe { entry::set_access(self.at.p, access) };

@@ -18,22 +18,39 @@
 //! * **Deadlines** cost one `u32` per bucket: a lower bound of the bucket's earliest one. A heap
 //!   over segments finds the next bucket to look at.
 //!
+//! | file | what it does |
+//! |---|---|
+//! | `table` | the table itself: look-ups, storing and removing by key |
+//! | `value`, `usage` | what goes in and comes out; what it all takes |
+//! | `segment`, `bucket`, `arena`, `entry` | the parts: an index and its chunks; a line of it; room for entries; an entry's bytes |
+//! | `store`, `edit`, `expire` | changing an entry that exists: its value, step by step, its deadline |
+//! | `restructure` | segments split, are compacted, merge |
+//! | `bounds`, `deadline` | lower bounds of deadlines; finding what is due |
+//! | `scan`, `probe`, `save`, `doomed` | cursors and samples; look-ups in pieces; walks of a snapshot; dropping in slices |
+//! | `verify` | every invariant, checked |
+//!
 //! The table reads no clock and draws no randomness: hash, time and random numbers are arguments.
 
 #[allow(clippy::module_inception)]
 mod table;
 
 mod arena;
+mod bounds;
 mod bucket;
 mod deadline;
 mod doomed;
 mod edit;
 mod entry;
+mod expire;
 mod hasher;
 mod probe;
+mod restructure;
 mod save;
 mod scan;
 mod segment;
+mod store;
+mod usage;
+mod value;
 mod verify;
 
 #[cfg(test)]
@@ -47,4 +64,6 @@ pub use hasher::Hasher;
 pub use probe::{Probe, Probed};
 pub use save::Walk;
 pub use scan::Iter;
-pub use table::{Access, Removed, Replaced, Table, Taken, TakenValue, Ttl, Usage, Value};
+pub use table::Table;
+pub use usage::Usage;
+pub use value::{Access, Removed, Replaced, Taken, TakenValue, Ttl, Value};

@@ -24,7 +24,7 @@ impl<T> Table<T> {
     /// Every key present during the whole scan is visited at least once; others may or may not
     /// be. About `count` keys are visited per call (a home bucket is finished once begun).
     /// A cursor is below 2^42; one that no call returned is answered like any other.
-    pub fn scan(&self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryRef<'_, T>)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, visit: &mut dyn FnMut(EntryRef<'a, T>)) -> u64 {
         let mut at = cursor;
         let mut visited = 0;
         for _ in 0..count.max(1).saturating_mul(BUCKETS_PER_COUNT) {
@@ -45,12 +45,12 @@ impl<T> Table<T> {
     }
 
     /// Visits the keys of a segment and its members with cursor positions in `from..end`.
-    pub(super) fn visit_range(
-        &self,
+    pub(super) fn visit_range<'a>(
+        &'a self,
         root: *mut Segment,
         from: u64,
         end: u64,
-        visit: &mut dyn FnMut(EntryRef<'_, T>),
+        visit: &mut dyn FnMut(EntryRef<'a, T>),
     ) -> usize {
         let mut visited = 0;
         let mut member = root;

@@ -57,6 +57,17 @@ impl<T> Table<T> {
         assert_eq!(self.heap.places().len(), sums.in_heap);
     }
 
+    /// The first member of every segment, in hash order.
+    fn roots(&self) -> impl Iterator<Item = *mut Segment> + '_ {
+        let mut place = 0;
+        std::iter::from_fn(move || {
+            let root = *self.directory.get(place)?;
+            // SAFETY: the directory's segments are valid.
+            place += 1 << (self.bits - unsafe { (*root).depth });
+            Some(root)
+        })
+    }
+
     fn verify_heap_place(&self, member: *mut Segment, sums: &mut Sums) {
         // SAFETY: members are valid.
         let segment = unsafe { &*member };

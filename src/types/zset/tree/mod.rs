@@ -15,88 +15,18 @@
 //!
 //! Bayer, McCreight: Organization and maintenance of large ordered indexes (1972), with counts.
 
-use super::arena::NONE;
+mod node;
+mod slab;
+#[cfg(test)]
+mod verify;
 
-pub const LEAF: usize = 84;
-const INNER: usize = 51;
+use super::arena::NONE;
+use node::{INNER, Inner, LEAF, Leaf, Summary};
+use slab::Slab;
+
 /// Nodes that together have less are joined.
 const JOIN_LEAF: usize = LEAF * 3 / 4;
 const JOIN_INNER: usize = INNER * 3 / 4;
-
-#[derive(Clone)]
-struct Leaf {
-    len: u32,
-    next: u32,
-    previous: u32,
-    scores: [f64; LEAF],
-    ids: [u32; LEAF],
-}
-
-#[derive(Clone)]
-struct Inner {
-    len: u32,
-    scores: [f64; INNER],
-    ids: [u32; INNER],
-    counts: [u32; INNER],
-    children: [u32; INNER],
-}
-
-/// Nodes by number.
-#[derive(Clone)]
-struct Slab<T> {
-    nodes: Vec<Option<Box<T>>>,
-    holes: Vec<u32>,
-    /// Nodes that are there.
-    live: usize,
-}
-
-impl<T> Slab<T> {
-    fn new() -> Slab<T> {
-        Slab { nodes: Vec::new(), holes: Vec::new(), live: 0 }
-    }
-
-    fn add(&mut self, node: Box<T>) -> u32 {
-        self.live += 1;
-        match self.holes.pop() {
-            Some(hole) => {
-                self.nodes[hole as usize] = Some(node);
-                hole
-            }
-            None => {
-                self.nodes.push(Some(node));
-                self.nodes.len() as u32 - 1
-            }
-        }
-    }
-
-    #[inline]
-    fn get(&self, number: u32) -> &T {
-        self.nodes[number as usize].as_deref().expect("a node that is linked exists")
-    }
-
-    #[inline]
-    fn get_mut(&mut self, number: u32) -> &mut T {
-        self.nodes[number as usize].as_deref_mut().expect("a node that is linked exists")
-    }
-
-    fn remove(&mut self, number: u32) {
-        self.nodes[number as usize] = None;
-        self.live -= 1;
-        self.holes.push(number);
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.live * size_of::<T>() + self.nodes.capacity() * size_of::<usize>() + self.holes.capacity() * 4
-    }
-
-    fn drop_some(&mut self, n: usize) -> bool {
-        for _ in 0..n {
-            let Some(node) = self.nodes.pop() else { return true };
-            self.live -= usize::from(node.is_some());
-        }
-        self.nodes.is_empty()
-    }
-}
 
 /// A place in the order. Valid until the next change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -222,7 +152,7 @@ impl Tree {
             Ends { first: ends.first && child == 0, last: ends.last && child + 1 == inner.len as usize };
         let new = self.insert_below(below, level - 1, ends_below, (score, id), before);
         let Some(new) = new else {
-            let count = inner_count(self.inners.get(node), child) + 1;
+            let count = self.inners.get(node).counts[child] + 1;
             self.refresh_with(node, level, child, count);
             return None;
         };
@@ -310,7 +240,7 @@ impl Tree {
         let inner = self.inners.get(node);
         let child = inner.child(upto);
         let removed = self.remove_below(inner.children[child], level - 1, upto)?;
-        let count = inner_count(self.inners.get(node), child) - 1;
+        let count = self.inners.get(node).counts[child] - 1;
         if count == 0 {
             self.unlink(node, level, child);
         } else {
@@ -416,7 +346,7 @@ impl Tree {
         let child = inner.child(upto);
         let changed = self.change_below(inner.children[child], level - 1, upto, change);
         if changed {
-            let count = inner_count(self.inners.get(node), child);
+            let count = self.inners.get(node).counts[child];
             self.refresh_with(node, level, child, count);
         }
         changed
@@ -455,57 +385,6 @@ impl Tree {
     pub fn drop_some(&mut self, n: usize) -> bool {
         self.leaves.drop_some(n) && self.inners.drop_some(n)
     }
-
-    /// Walks everything; scores and ids in order.
-    #[cfg(test)]
-    pub fn verify(&self) -> Vec<(f64, u32)> {
-        let mut all = Vec::new();
-        let mut leaves = Vec::new();
-        let mut nodes = (0, 0);
-        self.verify_below(self.root, self.height, &mut all, &mut leaves, &mut nodes);
-        assert_eq!(all.len(), self.len);
-        for (at, leaf) in leaves.iter().enumerate() {
-            let beside = |at: usize| leaves.get(at).copied().unwrap_or(NONE);
-            assert_eq!(self.leaves.get(*leaf).next, beside(at + 1));
-            assert_eq!(self.leaves.get(*leaf).previous, beside(at.wrapping_sub(1)));
-        }
-        assert_eq!(nodes.0, self.leaves.nodes.len() - self.leaves.holes.len());
-        assert_eq!(nodes.1, self.inners.nodes.len() - self.inners.holes.len());
-        assert_eq!(nodes, (self.leaves.live, self.inners.live));
-        all
-    }
-
-    #[cfg(test)]
-    fn verify_below(
-        &self,
-        node: u32,
-        level: usize,
-        all: &mut Vec<(f64, u32)>,
-        leaves: &mut Vec<u32>,
-        nodes: &mut (usize, usize),
-    ) {
-        if level == 0 {
-            let leaf = self.leaves.get(node);
-            assert!(leaf.len > 0 || self.height == 0, "only the root may be empty");
-            let len = leaf.len as usize;
-            all.extend(leaf.scores[..len].iter().copied().zip(leaf.ids[..len].iter().copied()));
-            leaves.push(node);
-            nodes.0 += 1;
-            return;
-        }
-        nodes.1 += 1;
-        let inner = self.inners.get(node);
-        assert!(inner.len > 0);
-        for child in 0..inner.len as usize {
-            let from = all.len();
-            self.verify_below(inner.children[child], level - 1, all, leaves, nodes);
-            assert_eq!(inner.counts[child] as usize, all.len() - from);
-            assert_eq!(
-                (inner.scores[child].to_bits(), inner.ids[child]),
-                (all[from].0.to_bits(), all[from].1)
-            );
-        }
-    }
 }
 
 /// What lies beside a place, as far as its leaf tells.
@@ -542,140 +421,5 @@ impl Ends {
         } else {
             full / 2
         }
-    }
-}
-
-struct Summary {
-    score: f64,
-    id: u32,
-    count: u32,
-}
-
-fn inner_count(inner: &Inner, child: usize) -> u32 {
-    inner.counts[child]
-}
-
-/// How many of the first `len` are before the border.
-#[inline]
-fn border(len: usize, is_before: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, len);
-    while low < high {
-        let middle = (low + high) / 2;
-        if is_before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-/// Makes room at `at` among the first `len` and fills it.
-#[inline]
-fn put_at<T: Copy>(all: &mut [T], len: usize, at: usize, value: T) {
-    all.copy_within(at..len, at + 1);
-    all[at] = value;
-}
-
-impl Leaf {
-    fn blank(previous: u32, next: u32) -> Leaf {
-        Leaf { len: 0, next, previous, scores: [0.0; LEAF], ids: [NONE; LEAF] }
-    }
-
-    #[inline]
-    fn border(&self, before: &impl Fn(f64, u32) -> bool) -> usize {
-        border(self.len as usize, |at| before(self.scores[at], self.ids[at]))
-    }
-
-    fn insert(&mut self, at: usize, score: f64, id: u32) {
-        put_at(&mut self.scores, self.len as usize, at, score);
-        put_at(&mut self.ids, self.len as usize, at, id);
-        self.len += 1;
-    }
-
-    fn remove(&mut self, at: usize) -> (f64, u32) {
-        let (removed, len) = ((self.scores[at], self.ids[at]), self.len as usize);
-        self.scores.copy_within(at + 1..len, at);
-        self.ids.copy_within(at + 1..len, at);
-        self.len -= 1;
-        removed
-    }
-
-    /// Moves what begins at `from` into a leaf that follows `own`, this one's number.
-    fn split(&mut self, from: usize, own: u32) -> Leaf {
-        let mut right = Leaf::blank(own, self.next);
-        let len = self.len as usize;
-        right.scores[..len - from].copy_from_slice(&self.scores[from..len]);
-        right.ids[..len - from].copy_from_slice(&self.ids[from..len]);
-        right.len = (len - from) as u32;
-        self.len = from as u32;
-        right
-    }
-
-    fn append(&mut self, other: &Leaf) {
-        let (len, more) = (self.len as usize, other.len as usize);
-        self.scores[len..len + more].copy_from_slice(&other.scores[..more]);
-        self.ids[len..len + more].copy_from_slice(&other.ids[..more]);
-        self.len += other.len;
-    }
-}
-
-impl Inner {
-    const BLANK: Inner = Inner {
-        len: 0,
-        scores: [0.0; INNER],
-        ids: [NONE; INNER],
-        counts: [0; INNER],
-        children: [NONE; INNER],
-    };
-
-    /// The child in which the border is, or at whose end.
-    #[inline]
-    fn child(&self, before: &impl Fn(f64, u32) -> bool) -> usize {
-        border(self.len as usize, |at| before(self.scores[at], self.ids[at])).saturating_sub(1)
-    }
-
-    fn put(&mut self, at: usize, summary: Summary) {
-        (self.scores[at], self.ids[at], self.counts[at]) = (summary.score, summary.id, summary.count);
-    }
-
-    fn insert(&mut self, at: usize, summary: Summary, child: u32) {
-        let len = self.len as usize;
-        put_at(&mut self.scores, len, at, summary.score);
-        put_at(&mut self.ids, len, at, summary.id);
-        put_at(&mut self.counts, len, at, summary.count);
-        put_at(&mut self.children, len, at, child);
-        self.len += 1;
-    }
-
-    fn remove(&mut self, at: usize) -> u32 {
-        let (removed, len) = (self.children[at], self.len as usize);
-        self.scores.copy_within(at + 1..len, at);
-        self.ids.copy_within(at + 1..len, at);
-        self.counts.copy_within(at + 1..len, at);
-        self.children.copy_within(at + 1..len, at);
-        self.len -= 1;
-        removed
-    }
-
-    fn split(&mut self, from: usize) -> Inner {
-        let mut right = Inner::BLANK;
-        right.append_part(self, from);
-        self.len = from as u32;
-        right
-    }
-
-    fn append(&mut self, other: &Inner) {
-        self.append_part(other, 0);
-    }
-
-    fn append_part(&mut self, other: &Inner, from: usize) {
-        let (len, part) = (self.len as usize, from..other.len as usize);
-        let to = len..len + part.len();
-        self.scores[to.clone()].copy_from_slice(&other.scores[part.clone()]);
-        self.ids[to.clone()].copy_from_slice(&other.ids[part.clone()]);
-        self.counts[to.clone()].copy_from_slice(&other.counts[part.clone()]);
-        self.children[to.clone()].copy_from_slice(&other.children[part]);
-        self.len = to.end as u32;
     }
 }
