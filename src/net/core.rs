@@ -590,7 +590,7 @@ impl Handler for Core {
         self.rise(io);
         match self.clients.get(conn) {
             // Redis: who waits and hears nothing more from its peer is gone.
-            Some(client) if client.is_owed() && !client.blocked => {
+            Some(client) if (client.is_owed() || client.leaving) && !client.blocked => {
                 client.ended = true;
                 true
             }

@@ -86,6 +86,8 @@ impl Core {
                 client.conn = conn;
                 client.leaving = false;
                 client.receive_paused = false;
+                // It is seen here, too.
+                client.ended = false;
                 self.clients.insert(*client);
                 self.release(conn);
             }

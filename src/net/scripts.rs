@@ -309,7 +309,7 @@ impl Core {
                     if waits < YIELDS {
                         std::thread::yield_now();
                     } else {
-                        std::thread::sleep(NAP);
+                        std::thread::park_timeout(NAP);
                     }
                 }
             }

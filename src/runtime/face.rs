@@ -148,7 +148,8 @@ pub trait NetIo {
     /// pause receiving and wait for `sent`.
     fn close(&mut self, conn: ConnId);
     /// Lets a connection go to another core. To be called when all that was queued has left. What the kernel has delivered
-    /// already may still arrive; then [`Handler::released`] follows, unless the connection is closed or fails before.
+    /// already may still arrive; then [`Handler::released`] follows, unless the connection is closed or fails before. The
+    /// peer's end is for the next core to see; when it was told here before, the handler must have kept the connection.
     fn release(&mut self, conn: ConnId);
     /// Starts accepting on a listener (at start, or when CONFIG SET changes port or bind).
     fn listen(&mut self, listener: Listener) -> io::Result<()>;

@@ -161,7 +161,7 @@ impl Handler for Ping {
     fn ended(&mut self, _io: &mut dyn NetIo, id: ConnId) -> bool {
         let client = self.clients.get_mut(&id).expect("an open connection");
         client.ended = true;
-        client.asked > 0
+        client.asked > 0 || client.moving
     }
 
     fn closed(&mut self, io: &mut dyn NetIo, id: ConnId, why: Closed) {
