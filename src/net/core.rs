@@ -115,6 +115,8 @@ pub struct Core {
     pub reload_asked: Option<Asked>,
     /// The state of `Durable::news` when jobs were last looked at.
     pub news_seen: u64,
+    /// The last round in which this core said that it rests.
+    pub rested_in: u64,
     /// Replies that wait for the log.
     pub log_gate: LogGate,
     /// A file is being loaded.
@@ -129,6 +131,8 @@ pub struct Core {
     pub spare: Vec<Box<Batch>>,
     /// Batches that arrived while a script waited for an answer, in their order.
     pub stashed: VecDeque<(ShardId, Box<Batch>)>,
+    /// This core's script is busy, and the core hears its clients meanwhile (`busy.rs`).
+    pub attends: bool,
     /// The machine for scripts, once there was one. Away while one runs.
     pub scripts: Option<Box<crate::script::Cache>>,
     /// Transaction messages to this very core.
@@ -236,8 +240,18 @@ impl Core {
 
     /// Sends all batches of this turn.
     pub fn flush(&mut self, io: &mut dyn NetIo) -> bool {
-        let mut any = false;
         let logged = self.give_log();
+        self.send_batches(io, logged)
+    }
+
+    /// The same while a block of the log is open, which cannot be given to the writer in two pieces.
+    pub fn flush_in_block(&mut self, io: &mut dyn NetIo) -> bool {
+        let logged = self.shard.log.as_deref().map_or(0, |log| log.last_chunk());
+        self.send_batches(io, logged)
+    }
+
+    fn send_batches(&mut self, io: &mut dyn NetIo, logged: u64) -> bool {
+        let mut any = false;
         for to in 0..self.outgoing.len() {
             if let Some(mut batch) = self.outgoing[to].take() {
                 batch.logged = logged;
@@ -402,7 +416,7 @@ impl Core {
         if !self.short_of_credit.is_empty() {
             self.ready.extend(self.short_of_credit.drain(..));
         }
-        if !self.paused.is_empty() && !self.is_paused() {
+        if !self.paused.is_empty() && !self.is_paused() && !self.shared.durable.is_held() {
             self.ready.extend(self.paused.drain(..));
         }
     }
@@ -446,7 +460,8 @@ impl Core {
         self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
-        self.send_replies(io);
+        let stop = self.shared.stop.load(Ordering::Relaxed);
+        busy |= self.send_replies(io, stop);
         if !self.leaving.is_empty() {
             self.let_leave(io);
         }
@@ -479,7 +494,7 @@ impl Core {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
             background: self.shard.has_background() || self.sliced.has_work(),
             deadline_ns: deadlines.into_iter().flatten().min(),
-            stop: self.shared.stop.load(Ordering::Relaxed),
+            stop,
         }
     }
 }
@@ -538,6 +553,7 @@ impl Core {
             jobs: Vec::new(),
             reload_asked: None,
             news_seen: 0,
+            rested_in: 0,
             log_gate: LogGate::new(shared.shards),
             loading: None,
             replay: Default::default(),
@@ -546,6 +562,7 @@ impl Core {
             port,
             spare: Vec::new(),
             stashed: VecDeque::new(),
+            attends: false,
             scripts: None,
             own_mail: VecDeque::new(),
             tx_mode: false,

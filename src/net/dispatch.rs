@@ -159,6 +159,11 @@ impl Core {
         self.observe.reads += 1;
         if client.kind == ListenerKind::Metrics {
             client.query.extend_from_slice(bytes);
+            if self.attends {
+                // Served when the script is over: all cores are asked.
+                self.ready.push_back(conn);
+                return;
+            }
             return super::http::serve(self, io, conn);
         }
         if client.query.is_empty() && !client.is_stalled() {
@@ -394,8 +399,16 @@ impl Core {
         {
             return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
         }
-        if self.shared.durable.is_gated()
-            && let Some(error) = self.durable_refusal(conn, entry)
+        if self.shared.durable.is_gated() {
+            if self.reload_holds(conn, entry) {
+                return self.stall(conn, Stall::Paused);
+            }
+            if let Some(error) = self.durable_refusal(conn, entry) {
+                return self.reject(conn, row, &error);
+            }
+        }
+        if self.is_any_busy()
+            && let Some(error) = self.busy_refusal(conn, row, entry, argv)
         {
             return self.reject(conn, row, &error);
         }

@@ -8,13 +8,16 @@ use super::client::Stall;
 use super::core::Core;
 use crate::config::id;
 use crate::observe::slowlog::{REDACTED, is_secret};
-use crate::resp::{Argv, Output};
+use crate::resp::{Argv, Output, Referred};
 use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
 use crate::types::{DbIndex, ShardId};
 
+/// A send that falls short may keep a page alive that is so many times as long.
+const KEPT_ALIVE_TIMES: usize = 4;
+
 impl Core {
-    /// Hands every client's replies to the engine: one send per client and turn.
-    pub fn send_replies(&mut self, io: &mut dyn NetIo) {
+    /// Hands every client's replies to the engine: one send per client and turn. True when messages are left to be sent.
+    pub fn send_replies(&mut self, io: &mut dyn NetIo, stops: bool) -> bool {
         self.send_held(io);
         let dirty = std::mem::take(&mut self.dirty);
         for conn in &dirty {
@@ -22,10 +25,25 @@ impl Core {
         }
         // The list keeps its memory; sending marks nobody dirty.
         self.dirty = dirty;
+        let replies = self.dirty.len();
         self.dirty.clear();
+        self.send_messages(io, replies, stops)
     }
 
-    fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+    /// The same for all but one client, in the midst of what that one has asked for.
+    pub fn send_replies_but(&mut self, io: &mut dyn NetIo, but: Option<ConnId>) {
+        self.send_held(io);
+        for conn in std::mem::take(&mut self.dirty) {
+            if Some(conn) == but {
+                self.dirty.push(conn);
+            } else {
+                self.send_to(io, conn);
+            }
+        }
+        self.send_all_messages_but(io, but);
+    }
+
+    pub(super) fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;
         // Before any of it leaves: who is over the limit gets no part of what was too much.
@@ -34,9 +52,12 @@ impl Core {
             return self.close(io, conn);
         }
         let client = self.clients.at(conn.index);
+        if !client.out.shared.is_empty() {
+            self.publishing.pages.complete();
+        }
         if client.sending > 0 {
-            // Joined with what comes until the present send is done.
-            return;
+            // Joined with what comes until the present send is done, which may be long.
+            return client.out.own_short();
         }
         let length = client.out.len();
         if length == 0 {
@@ -59,20 +80,34 @@ impl Core {
     /// Gives replies to the engine.
     pub(super) fn hand_over(&mut self, io: &mut dyn NetIo, conn: ConnId, mut out: Output) {
         if out.shared.is_empty() {
+            return io.send(conn, Chunk::Bytes(out.bytes));
+        }
+        if out.bytes.is_empty()
+            && let [(_, Referred::Lines(lines), range)] = out.shared.as_slice()
+            && range.len() * KEPT_ALIVE_TIMES >= lines.get().map_or(0, Vec::len)
+        {
+            // Nothing but messages that others get too, the usual case: no copy at all.
+            return io.send(conn, Chunk::Lines { lines: lines.clone(), start: range.start, end: range.end });
+        }
+        out.own_short();
+        let mut from = 0;
+        for (at, value, range) in out.shared.drain(..) {
+            if at > from {
+                io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
+            }
+            let (start, end) = (range.start, range.end);
+            io.send(
+                conn,
+                match value {
+                    Referred::Value(value) => Chunk::Shared { value, start, end },
+                    Referred::Lines(lines) => Chunk::Lines { lines, start, end },
+                },
+            );
+            from = at;
+        }
+        if out.bytes.len() > from {
+            out.bytes.drain(..from);
             io.send(conn, Chunk::Bytes(out.bytes));
-        } else {
-            let mut from = 0;
-            for (at, value, range) in out.shared.drain(..) {
-                if at > from {
-                    io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
-                }
-                io.send(conn, Chunk::Shared { value, start: range.start, end: range.end });
-                from = at;
-            }
-            if out.bytes.len() > from {
-                out.bytes.drain(..from);
-                io.send(conn, Chunk::Bytes(out.bytes));
-            }
         }
     }
 
@@ -83,7 +118,7 @@ impl Core {
         client.sending = 0;
         client.active_ms = now_ms;
         if !client.out.is_empty() {
-            if !client.dirty {
+            if !client.dirty && !client.in_line {
                 client.dirty = true;
                 self.dirty.push(conn);
             }

@@ -11,7 +11,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection of one core. The generation makes a stale id of a closed connection harmless.
@@ -69,6 +69,8 @@ pub enum Chunk {
     Bytes(Vec<u8>),
     /// `start..end` of a value that is kept alive until the send completes; never copied.
     Shared { value: Arc<Vec<u8>>, start: usize, end: usize },
+    /// The same of lines that many connections get. They must be complete.
+    Lines { lines: Arc<OnceLock<Vec<u8>>>, start: usize, end: usize },
 }
 
 impl Chunk {
@@ -77,6 +79,9 @@ impl Chunk {
         match self {
             Chunk::Bytes(bytes) => bytes,
             Chunk::Shared { value, start, end } => &value[*start..*end],
+            Chunk::Lines { lines, start, end } => {
+                &lines.get().expect("lines are sent when they are complete")[*start..*end]
+            }
         }
     }
 }
@@ -157,4 +162,10 @@ pub trait NetIo {
     fn unlisten(&mut self, kind: ListenerKind);
     /// Wakes another core if it sleeps; free when it is awake. Call after its mail is in its inbox.
     fn wake(&mut self, core: usize);
+    /// Sends what is queued and hands over what came in, in the midst of a call that takes long. `handler` is who
+    /// calls: what it is told is what it would have been told at the beginning of the next turn.
+    ///
+    /// Nothing is told of the connection `but`, whose bytes the handler may be reading right now: it comes later, in
+    /// its order.
+    fn attend(&mut self, _handler: &mut dyn Handler, _but: Option<ConnId>) {}
 }
