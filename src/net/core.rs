@@ -251,6 +251,7 @@ impl Core {
     }
 
     fn send_batches(&mut self, io: &mut dyn NetIo, logged: u64) -> bool {
+        self.shard.publish_keys();
         let mut any = false;
         for to in 0..self.outgoing.len() {
             if let Some(mut batch) = self.outgoing[to].take() {

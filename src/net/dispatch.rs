@@ -444,6 +444,8 @@ impl Core {
         let must_wait = outstanding > 0
             && match way {
                 Route::Several | Route::Broadcast => true,
+                // A walk over shards knows of keys elsewhere when who made them was told.
+                Route::Shard(_) if matches!(entry.row.run, Run::AtShard { .. }) => true,
                 Route::Shard(shard) => {
                     (self.tx_mode && client.outstanding_at != shard) || outstanding >= OUTSTANDING_MAX
                 }
@@ -511,7 +513,7 @@ impl Core {
             );
         }
         // Redis: what administrators do is not shown.
-        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        let shown = super::output::is_shown(entry);
         // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
         let after = matches!(way, Route::Bound | Route::Local);
         let db = self.clients.at(conn.index).db;

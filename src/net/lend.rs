@@ -34,8 +34,8 @@ use crate::commands::{Part, RowId};
 use crate::resp::{Argv, Output};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
-use crate::shard::Shard;
 use crate::shard::memory::MemoryBoard;
+use crate::shard::{Effect, Shard};
 use crate::sys::clock;
 use crate::tx::message::{Loan, Token, TxMessage, TxRef, Work};
 use crate::tx::multi::Plan;
@@ -63,6 +63,8 @@ pub struct Loans {
     pub(super) coming: usize,
     /// Clients whose scripts wait for the first of those, to run within its transaction.
     pub(super) behind: Vec<ConnId>,
+    /// What commands on shards of others have told of, and nobody has heard.
+    pub(super) noticed: Vec<Effect>,
     /// Nobody lends anything to this transaction.
     refused: Option<TxRef>,
     /// Whom this core lends its shard at the end of the turn.
@@ -158,6 +160,7 @@ impl Core {
             return self.enter_seats(tx);
         }
         for Taken { owner, shard, lender } in std::mem::take(&mut self.loans.taken) {
+            shard.publish_keys();
             self.batch_to(owner).tx.push(TxMessage::Back { tx, shard });
             self.loans.lenders.extend(lender);
         }

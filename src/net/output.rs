@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use super::batch::Control;
 use super::client::Stall;
 use super::core::Core;
+use crate::commands::Entry;
+use crate::commands::spec::Flags;
 use crate::config::id;
 use crate::observe::slowlog::{REDACTED, is_secret};
 use crate::resp::{Argv, Output, Referred};
@@ -181,7 +183,13 @@ impl Core {
     /// Shows a command to the monitors of all cores.
     #[cold]
     pub fn feed_monitors(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) {
-        let line = Arc::new(self.monitor_line(conn, db, name, argv));
+        let line = self.monitor_line(conn, db, name, argv);
+        self.feed_monitors_line(line);
+    }
+
+    /// Shows a line to the monitors of all cores.
+    pub(super) fn feed_monitors_line(&mut self, line: Vec<u8>) {
+        let line = Arc::new(line);
         for core in 0..self.shared.shards {
             if core != self.me.index() && self.shared.monitors[core].load(Ordering::Relaxed) > 0 {
                 self.batch_to(ShardId(core as u16)).control.push(Control::Monitor(line.clone()));
@@ -191,21 +199,12 @@ impl Core {
     }
 
     fn monitor_line(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) -> Vec<u8> {
-        let micros = crate::sys::clock::realtime_us();
         let client = self.clients.at(conn.index);
         let peer = match client.kind {
             ListenerKind::Unix => format!("unix:{}", client.socket_path),
             _ => super::info::peer_text(client),
         };
-        let mut line =
-            format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
-        for (index, arg) in argv.iter().enumerate() {
-            line.push(b' ');
-            let shown = if is_secret(name, argv, index) { REDACTED } else { arg };
-            super::info::push_quoted(&mut line, shown);
-        }
-        line.extend_from_slice(b"\r\n");
-        line
+        monitor_line(db, &peer, name, argv)
     }
 
     /// The client is no monitor any more, if it was one.
@@ -227,6 +226,26 @@ impl Core {
             }
         }
     }
+}
+
+/// Do monitors see a command? Redis: not what administrators do. A script is marked as hidden and shown all the same,
+/// before its commands.
+pub(super) fn is_shown(entry: &Entry) -> bool {
+    let flags = entry.row.flags;
+    entry.is_script || !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN)
+}
+
+/// How a command is shown to monitors. `who`: the client's address, or `lua`.
+pub(super) fn monitor_line(db: DbIndex, who: &str, name: &str, argv: Argv<'_>) -> Vec<u8> {
+    let micros = crate::sys::clock::realtime_us();
+    let mut line = format!("+{}.{:06} [{} {who}]", micros / 1_000_000, micros % 1_000_000, db.0).into_bytes();
+    for (index, arg) in argv.iter().enumerate() {
+        line.push(b' ');
+        let shown = if is_secret(name, argv, index) { REDACTED } else { arg };
+        super::info::push_quoted(&mut line, shown);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
 }
 
 const PROTECTED: &[u8] = b"-DENIED coreshard runs in protected mode: no password is set, so only connections from \

@@ -92,6 +92,7 @@ impl Seats {
 
     /// Puts a shard back. True when its owner has something to do with it.
     fn put_back(&self, of: ShardId, mut shard: Box<Shard>, entered: Option<(TxRef, ShardId)>) -> bool {
+        shard.publish_keys();
         let mut place = self.place(of);
         let next_ms = shard.next_background_ms();
         let has_work = shard.has_news()
@@ -264,9 +265,17 @@ impl Core {
             reply.array(steps.len());
             for step in steps {
                 let mut out = Output::default();
+                // A script is shown before its commands.
+                let is_script = self.table.entry(step.command.row).is_script;
+                if is_script {
+                    self.show_step(conn, &step.command);
+                }
                 self.run_step_at_rest(io, conn, tx, step, &mut out);
+                self.tell_noticed();
                 reply.out.append(&mut out);
-                self.show_step(conn, &step.command);
+                if !is_script {
+                    self.show_step(conn, &step.command);
+                }
                 if self.shard.has_news() {
                     self.tell_news();
                 }
@@ -276,6 +285,14 @@ impl Core {
             reply.null_array();
         }
         self.let_rest(io, tx);
+    }
+
+    /// Publishes what commands on others' shards have told of.
+    fn tell_noticed(&mut self) {
+        if !self.loans.noticed.is_empty() {
+            let noticed = std::mem::take(&mut self.loans.noticed);
+            self.notify_of(&noticed);
+        }
     }
 
     /// Does something with a shard that is here, in the place of this core's own.
@@ -374,6 +391,7 @@ impl Core {
         let command = TxCommand { row, db, request: Request::from(argv).into() };
         let mut out = Output::default();
         self.run_several_at_rest(io, conn, tx, &command, &mut out);
+        self.tell_noticed();
         self.start_clock();
         self.follow_up();
         self.let_rest(io, tx);

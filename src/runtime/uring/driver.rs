@@ -408,7 +408,10 @@ impl Engine {
 
     /// Is there anything that the handler hears of in the next turn although nothing arrives?
     fn has_more_to_tell(&self) -> bool {
-        !self.ended.is_empty() || !self.completions.is_empty() || !self.failed.is_empty() || !self.net.departed.is_empty()
+        !self.ended.is_empty()
+            || !self.completions.is_empty()
+            || !self.failed.is_empty()
+            || !self.net.departed.is_empty()
     }
 
     /// Turns the notes of this turn into requests.
