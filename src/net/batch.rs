@@ -73,6 +73,8 @@ impl Asker {
 pub enum Control {
     /// A connection for the receiver, accepted elsewhere.
     Adopt(Socket),
+    /// A client that goes on at the receiver.
+    Moved(Box<super::moving::Mover>),
     /// A broadcast command.
     Ask { slot: u32, row: RowId, asker: Asker, request: Arc<Request> },
     /// The answer.

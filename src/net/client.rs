@@ -134,6 +134,10 @@ pub struct Client {
     pub http_keep_alive: bool,
     /// The command that runs is part of an EXEC.
     pub in_exec: bool,
+    /// Scripts that had to be run as transactions, of late.
+    pub costly_scripts: u8,
+    /// Goes to another core when it is owed nothing.
+    pub leaving: bool,
     /// Close when everything queued has left.
     pub close_after_reply: bool,
     /// Closed; the entry goes at the end of the turn.
@@ -196,6 +200,8 @@ impl Client {
             http_head_only: false,
             http_keep_alive: false,
             in_exec: false,
+            costly_scripts: 0,
+            leaving: false,
             close_after_reply: false,
             closed: false,
             created_ms: now_ms,
@@ -236,7 +242,7 @@ impl Client {
     /// True when no command of it may start now.
     #[inline]
     pub fn is_stalled(&self) -> bool {
-        self.stall != Stall::None || self.closed || self.close_after_reply
+        self.stall != Stall::None || self.closed || self.close_after_reply || self.leaving
     }
 
     /// Where a message that answers nothing goes now: behind what was answered before, wanted or not.

@@ -12,6 +12,7 @@
 //! others, its earlier command has shown before.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub struct Core {
     pub clients_checked_ms: u64,
     /// Bytes that clients sent since their memory was looked at.
     pub unlooked_bytes: u64,
+    /// Clients that are to go to another core.
+    pub leaving: Vec<ConnId>,
     /// Connections that are told why they may not stay.
     pub turned_away: Vec<ConnId>,
     /// DEBUG SET-ACTIVE-EXPIRE.
@@ -136,7 +139,7 @@ pub struct Core {
     pub own_mail: VecDeque<crate::tx::message::TxMessage>,
     /// Transactions are in flight somewhere: this turn runs in transaction mode.
     pub tx_mode: bool,
-    resting: std::cell::Cell<bool>,
+    resting: bool,
 
     pub now_ns: u64,
     pub now_ms: u64,
@@ -165,8 +168,9 @@ impl Core {
     /// Wakes from rest: from now on this core is in a turn.
     #[inline]
     fn rise(&mut self, io: &dyn NetIo) {
-        if self.resting.get() {
-            self.resting.set(false);
+        if self.resting {
+            self.resting = false;
+            self.fetch_shard();
             self.begin_turn();
             self.read_clocks(io);
         }
@@ -459,6 +463,9 @@ impl Core {
         busy |= self.flush(io);
         let stop = self.shared.stop.load(Ordering::Relaxed);
         busy |= self.send_replies(io, stop);
+        if !self.leaving.is_empty() {
+            self.let_leave(io);
+        }
         self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
@@ -538,6 +545,7 @@ impl Core {
             output_stall_bytes: 0,
             clients_checked_ms: 0,
             unlooked_bytes: 0,
+            leaving: Vec::new(),
             turned_away: Vec::new(),
             active_expire: true,
             skip_checksums: false,
@@ -559,7 +567,7 @@ impl Core {
             scripts: None,
             own_mail: VecDeque::new(),
             tx_mode: false,
-            resting: std::cell::Cell::new(true),
+            resting: true,
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ns: 0,
@@ -600,12 +608,17 @@ impl Handler for Core {
         self.rise(io);
         match self.clients.get(conn) {
             // Redis: who waits and hears nothing more from its peer is gone.
-            Some(client) if client.is_owed() && !client.blocked => {
+            Some(client) if (client.is_owed() || client.leaving) && !client.blocked => {
                 client.ended = true;
                 true
             }
             _ => false,
         }
+    }
+
+    fn released(&mut self, io: &mut dyn NetIo, conn: ConnId, fd: OwnedFd) {
+        self.rise(io);
+        self.send_off(conn, fd);
     }
 
     fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, _why: Closed) {
@@ -619,14 +632,19 @@ impl Handler for Core {
         self.next_turn(io, flushed)
     }
 
-    fn has_mail(&self) -> bool {
+    fn has_mail(&mut self) -> bool {
         // Asked when the core is about to sleep: the turn has ended, the next one begins when it rises.
-        self.resting.set(true);
+        self.resting = true;
         self.shared.grace.rest(self.me.index());
         // News, or the end, told just before this core announced its sleep rang no bell for it.
         let has_news = self.shared.durable.news() != self.news_seen;
         let is_over = self.shared.stop.load(Ordering::Acquire);
-        self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over || self.may_send_held()
+        let has_mail =
+            self.port.has_mail() || !self.stashed.is_empty() || has_news || is_over || self.may_send_held();
+        if !has_mail {
+            self.leave_shard();
+        }
+        has_mail
     }
 
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool {

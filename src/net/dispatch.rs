@@ -459,6 +459,10 @@ impl Core {
         if must_wait {
             return self.stall(conn, Stall::Answers);
         }
+        if way == Route::Several && entry.is_script && self.waits_for_sitting() {
+            self.loans.behind.push(conn);
+            return self.stall(conn, Stall::Visited);
+        }
         let has_credit = match way {
             Route::Shard(shard) => shard == self.me || self.port.has_credit(shard.index()),
             Route::Bound => match self.bound[row.index()] {
@@ -557,11 +561,15 @@ impl Core {
             }
             Route::Local | Route::Bound => self.run_bound(io, conn, row, entry, argv),
             Route::Several if entry.is_script => {
-                if !self.join_sitting(io, conn, row, argv) {
+                if !self.join_sitting(io, conn, row, argv) && !self.run_script_at_rest(io, conn, row, argv) {
                     self.begin_script(conn, row, argv);
                 }
             }
-            Route::Several => self.begin_single(conn, row, entry, argv),
+            Route::Several => {
+                if !self.run_at_rest(io, conn, row, entry, argv) {
+                    self.begin_single(conn, row, entry, argv);
+                }
+            }
             Route::Broadcast => self.begin_broadcast(io, conn, row, argv),
         }
     }

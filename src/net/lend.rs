@@ -6,12 +6,16 @@
 //!
 //! - A core lends at the end of its turn, so that nothing of the turn is left to do without the shard, and does nothing
 //!   while it is away but wait: it puts aside, in order, what else arrives.
-//! - A loan lasts [`LOAN_MOST_NS`], or as long as one command: then the caller gives the shard back and goes on with
-//!   messages, so that no core is stopped by a script that does not end, and SCRIPT KILL is heard.
+//! - A loan lasts [`LOAN_MOST_NS`], or as long as one command: then the caller gives the shard back, so that no core is
+//!   stopped by a script that does not end, and SCRIPT KILL is heard. When a command needs the shard, it is lent anew, at
+//!   the end of a turn of its owner's, which has little else to do meanwhile: all its keys belong to the transaction.
 //! - What commands leave in a shard (notices, invalidations, clients to be served) is seen to by its owner, afterwards.
 //! - What is lent serves more than one script: those that this core's clients have sent behind the first follow it within
 //!   the same transaction, in a **sitting** that ends with the turn or the loan. So a pipeline of scripts, or many clients
 //!   with one each, pay for one transaction together.
+//! - While such a transaction is on its way, further scripts of this core's clients do not begin transactions of their own,
+//!   but wait for its sitting. So it is over soon, and the other cores can go to sleep (`rest.rs`).
+//! - A script of an EXEC borrows shards when it first needs them, and gives them back when no script follows it.
 //! - A shard with a log is not lent: its owner vouches for what is in it before a client is answered.
 //!
 //! INVARIANT (no circle): who waits for its shard waits for a transaction that has begun on every shard, and that needs
@@ -25,14 +29,15 @@ use super::client::Stall;
 use super::core::Core;
 use super::observe::Caller;
 use super::scripts::ScriptCall;
+use crate::commands::context::ClientView;
 use crate::commands::{Part, RowId};
 use crate::resp::{Argv, Output};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
-use crate::shard::Shard;
 use crate::shard::memory::MemoryBoard;
+use crate::shard::{Effect, Shard};
 use crate::sys::clock;
-use crate::tx::message::{Loan, Token, TxMessage, TxRef};
+use crate::tx::message::{Loan, Token, TxMessage, TxRef, Work};
 use crate::tx::multi::Plan;
 use crate::types::ShardId;
 
@@ -45,28 +50,71 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Shards lent to a core and by it.
 #[derive(Default)]
 pub struct Loans {
-    /// Lent to this core, with their owners.
-    taken: Vec<(ShardId, Box<Loan>)>,
+    /// Here beside this core's own.
+    pub(super) taken: Vec<Taken>,
     /// Their shards are on their way back.
     lenders: Vec<std::thread::Thread>,
     since_cycles: u64,
-    since_cpu_ns: u64,
+    /// Looked at when half of the time is over: it costs a system call.
+    since_cpu_ns: Option<u64>,
     /// The transaction whose loan serves further scripts, and its place at the coordinator.
     sitting: Option<(u32, TxRef)>,
+    /// Scripts of this core that have begun as transactions and have not run.
+    pub(super) coming: usize,
+    /// Clients whose scripts wait for the first of those, to run within its transaction.
+    pub(super) behind: Vec<ConnId>,
+    /// What commands on shards of others have told of, and nobody has heard.
+    pub(super) noticed: Vec<Effect>,
+    /// Nobody lends anything to this transaction.
+    refused: Option<TxRef>,
     /// Whom this core lends its shard at the end of the turn.
     pub(super) asked: Option<(ShardId, TxRef)>,
     /// An empty shard, in the place of one that is away.
     hollow: Option<Box<Shard>>,
+    /// This core's shard rests in its seat.
+    pub(super) is_left: bool,
+    /// A fault that the simulation plants to prove that it would be found: what is under way is not looked for.
+    #[doc(hidden)]
+    pub ignores_mail: bool,
+    /// How often this core has run something on shards at rest, and how many clients have come from other cores.
+    pub ran_at_rest: u64,
+    pub moved_in: u64,
+    /// What runs on shards that rest has become a transaction (`rest.rs`).
+    pub(super) entered: bool,
+}
+
+/// A shard of another core that is here.
+pub(super) struct Taken {
+    pub owner: ShardId,
+    pub shard: Box<Shard>,
+    /// Who sleeps until it is back; nobody when it was taken from its seat.
+    pub lender: Option<std::thread::Thread>,
 }
 
 impl Loans {
     /// Takes what was lent. All that a script does happens at one time, the caller's.
     pub fn take_in(&mut self, lent: Vec<(ShardId, Box<Loan>)>, now_ms: u64) {
         debug_assert!(self.taken.is_empty(), "one script at a time holds shards");
-        self.taken = lent;
-        self.taken.iter_mut().for_each(|(_, loan)| loan.shard.now_ms = now_ms);
+        for (owner, loan) in lent {
+            let Loan { shard, lender } = *loan;
+            self.taken.push(Taken { owner, shard, lender: Some(lender) });
+        }
+        self.begin(now_ms);
+    }
+
+    /// Shards are here from now on.
+    pub(super) fn begin(&mut self, now_ms: u64) {
+        self.taken.iter_mut().for_each(|taken| taken.shard.now_ms = now_ms);
         self.since_cycles = clock::cycles();
-        self.since_cpu_ns = clock::thread_cpu_ns();
+        self.since_cpu_ns = None;
+    }
+
+    pub(super) fn take_hollow(&mut self) -> Option<Box<Shard>> {
+        self.hollow.take()
+    }
+
+    pub(super) fn keep_hollow(&mut self, hollow: Box<Shard>) {
+        self.hollow = Some(hollow);
     }
 
     /// Is anything lent to this core?
@@ -76,13 +124,13 @@ impl Loans {
 
     /// Is the shard of this core here?
     pub fn has(&self, owner: ShardId) -> bool {
-        self.taken.iter().any(|(of, _)| *of == owner)
+        self.taken.iter().any(|taken| taken.owner == owner)
     }
 
     /// Puts a lent shard in the place of the core's own, or back. False when it is not here.
     pub fn swap(&mut self, owner: ShardId, place: &mut Box<Shard>) -> bool {
-        let found = self.taken.iter_mut().find(|(of, _)| *of == owner);
-        found.map(|(_, loan)| std::mem::swap(&mut loan.shard, place)).is_some()
+        let found = self.taken.iter_mut().find(|taken| taken.owner == owner);
+        found.map(|taken| std::mem::swap(&mut taken.shard, place)).is_some()
     }
 
     /// The shards given back have left.
@@ -92,23 +140,60 @@ impl Loans {
     }
 
     /// Has this core had others' shards for long enough?
-    pub fn are_overdue(&self) -> bool {
-        // The second clock stands still while others have this processor, but costs a system call.
-        !self.taken.is_empty()
-            && clock::cycles().wrapping_sub(self.since_cycles) > clock::cycles_of_ns(LOAN_MOST_NS)
-            && clock::thread_cpu_ns().wrapping_sub(self.since_cpu_ns) > LOAN_MOST_NS
+    pub fn are_overdue(&mut self) -> bool {
+        const HALF_NS: u64 = LOAN_MOST_NS / 2;
+        let spent_cycles = clock::cycles().wrapping_sub(self.since_cycles);
+        if self.taken.is_empty() || spent_cycles < clock::cycles_of_ns(HALF_NS) {
+            return false;
+        }
+        // This clock stands still while others have this processor, but costs a system call. So the first half is
+        // measured by the other one.
+        let now_ns = clock::thread_cpu_ns();
+        now_ns.wrapping_sub(*self.since_cpu_ns.get_or_insert(now_ns)) > HALF_NS
     }
 }
 
 impl Core {
     /// Gives back what was lent to this core. It leaves with the next batches.
     pub(super) fn give_back(&mut self, tx: TxRef) {
-        for (owner, loan) in std::mem::take(&mut self.loans.taken) {
-            let Loan { shard, lender } = *loan;
+        if self.loans.taken.first().is_some_and(|taken| taken.lender.is_none()) {
+            return self.enter_seats(tx);
+        }
+        for Taken { owner, shard, lender } in std::mem::take(&mut self.loans.taken) {
             shard.publish_keys();
             self.batch_to(owner).tx.push(TxMessage::Back { tx, shard });
-            self.loans.lenders.push(lender);
+            self.loans.lenders.extend(lender);
         }
+    }
+
+    /// Has the other cores lend their shards to a transaction that has begun on all of them, unless they are here. `None`
+    /// when the server stops.
+    pub(super) fn borrow_all(&mut self, io: &mut dyn NetIo, tx: TxRef, client: ClientView) -> Option<()> {
+        if self.loans.are_there() || self.shard.log.is_some() || self.loans.refused == Some(tx) {
+            return Some(());
+        }
+        let me = self.me;
+        let others = (0..self.shared.shards).map(|core| ShardId(core as u16)).filter(|core| *core != me);
+        let mut missing = 0;
+        for to in others {
+            let message = TxMessage::Run { tx, client, work: Work::Lend, conclude: false };
+            self.batch_to(to).tx.push(message);
+            missing += 1;
+        }
+        self.flush(io);
+        let mut lent = Vec::new();
+        while missing > 0 {
+            let (owner, part) = self.await_part(tx)?;
+            if let Part::Lent(loan) = part {
+                lent.push((owner, loan.downcast().expect("what is lent is a shard")));
+            }
+            missing -= 1;
+        }
+        if lent.is_empty() {
+            self.loans.refused = Some(tx);
+        }
+        self.loans.take_in(lent, self.shard.now_ms);
+        Some(())
     }
 
     /// A wide script has run and there is time left: answers its client, who goes on in this turn.
@@ -127,6 +212,21 @@ impl Core {
         }
     }
 
+    /// Must a script that needs all shards wait for another's transaction?
+    pub(super) fn waits_for_sitting(&mut self) -> bool {
+        self.loans.coming > 0 && !self.may_join_sitting()
+    }
+
+    fn may_join_sitting(&mut self) -> bool {
+        self.loans.sitting.is_some() && self.loans.are_there() && !self.loans.are_overdue()
+    }
+
+    /// Who waited for a script of this core tries again.
+    pub(super) fn script_has_come(&mut self) {
+        self.loans.coming -= 1;
+        self.ready.extend(self.loans.behind.drain(..));
+    }
+
     /// Runs a script that needs all shards at once, if they are here. The client awaits nothing else.
     pub(super) fn join_sitting(
         &mut self,
@@ -135,10 +235,7 @@ impl Core {
         row: RowId,
         argv: Argv<'_>,
     ) -> bool {
-        let Some((_, tx)) = self.loans.sitting else { return false };
-        if !self.loans.are_there() || self.loans.are_overdue() {
-            return false;
-        }
+        let Some((_, tx)) = self.loans.sitting.filter(|_| self.may_join_sitting()) else { return false };
         let client = self.clients.at(conn.index);
         let call = ScriptCall { row, db: client.db, view: client.view(), caller: Caller::Here(conn), argv };
         let mut out = Output::default();
@@ -179,7 +276,7 @@ impl Core {
 
     /// It counts for nothing, also in memory.
     #[cold]
-    fn hollow_shard(&self) -> Box<Shard> {
+    pub(super) fn hollow_shard(&self) -> Box<Shard> {
         let board = MemoryBoard::new(self.shared.shards);
         Box::new(Shard::new(self.me, 1, self.shard.hasher.clone(), 0, board))
     }

@@ -232,6 +232,7 @@ impl Core {
     fn take_control(&mut self, io: &mut dyn NetIo, from: ShardId, control: Control) {
         match control {
             Control::Adopt(socket) => self.adopt(io, socket),
+            Control::Moved(mover) => self.arrive(io, *mover),
             Control::Left(token) => self.drop_slices(from, token),
             Control::Ask { slot, row, asker, request } => {
                 let part = self.ask_here(io, row, asker, request.argv());

@@ -264,6 +264,14 @@ fn exec_block(
         && claims
             .iter()
             .all(|(_, claim)| alone || core.queue.is_idle() || !core.queue.conflict(&claim.intents));
+    let may_hold = !here && !steps.iter().any(|step| core.asks_other_cores(step));
+    if may_hold && let Some(tx) = core.hold_all() {
+        core.exec_at_rest(io, conn, tx, &steps, &watched, reply);
+        return Ok(After::Done);
+    }
+    if has_script && !here {
+        core.count_costly_script(conn);
+    }
     let result = if here {
         let unchanged = core.are_unchanged(&watched);
         if unchanged {
@@ -460,7 +468,7 @@ impl Core {
         }
     }
 
-    fn run_step(&mut self, io: &mut dyn NetIo, conn: ConnId, step: &Step, out: &mut Output) {
+    pub(super) fn run_step(&mut self, io: &mut dyn NetIo, conn: ConnId, step: &Step, out: &mut Output) {
         let table = self.table;
         let entry = table.entry(step.command.row);
         let argv = step.command.request.argv();
@@ -532,7 +540,9 @@ impl Core {
             Plan::Exec(exec) => exec,
             Plan::Script(script) => {
                 let command = script.command().clone();
-                self.loans.take_in(script.take_lent(), self.shard.now_ms);
+                let lent = script.take_lent();
+                self.loans.take_in(lent, self.shard.now_ms);
+                self.script_has_come();
                 let mut out = Output::default();
                 self.run_script_wide(io, conn, slot, &command, &mut out);
                 if self.loans.are_there() {
@@ -560,6 +570,11 @@ impl Core {
             self.run_script_wide(io, conn, slot, &step.command, &mut out);
             let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
             exec.caller_done_as_before(out);
+            if !exec.goes_on_with_script() {
+                // What follows is work for the shards' owners.
+                let (tx, _) = self.coordinator.reference(slot);
+                self.give_back(tx);
+            }
             return true;
         }
         if !gone

@@ -250,6 +250,8 @@ impl Core {
                 ("expire_lag_p50_ms", lag.quantile_ms(0.5)),
                 ("expire_lag_p99_ms", lag.quantile_ms(0.99)),
                 ("expire_lag_max_ms", lag.max_ms()),
+                ("ran_at_rest", self.loans.ran_at_rest),
+                ("moved_in", self.loans.moved_in),
             ],
             subscribed: Space::ALL.map(|space| self.subscriptions.marks(space)),
             tracking: self.caches.clients() as u64,

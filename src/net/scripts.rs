@@ -9,8 +9,7 @@
 //! not be undone cheaply, and nobody knows beforehand that it need not be. With one shard nothing is copied.
 //!
 //! A wide script runs within a step of its caller. The other cores lend it their shards for a while (`net/lend.rs`), so
-//! that its commands run here. Where they do not, or have theirs back, its commands for other shards leave as work of its
-//! transaction, and the core waits for their answers in place, putting aside, in order, whatever else arrives.
+//! that its commands run here. Where they do not, its commands for other shards leave as work of its transaction, and the core waits for their answers in place, putting aside, in order, whatever else arrives.
 //!
 //! INVARIANT (no circle): a wide script begins only when every shard has begun its transaction (an empty hop sees to
 //! that), holding it whole and exclusively. So no other transaction is between its first and last hop, no second
@@ -66,6 +65,11 @@ const BEFORE_MOST_BYTES: usize = 16 * 1024;
 
 /// Names the broadcast of a script, which is answered in place, to other cores.
 const SCRIPT_SLOT: u32 = u32::MAX;
+
+/// Who waits in place looks so often before it gives up its processor, and then every so often: who is waited for may be
+/// in a queue for one.
+const YIELDS: usize = 200;
+const NAP: std::time::Duration = std::time::Duration::from_micros(20);
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
@@ -206,7 +210,12 @@ impl Core {
         let mut out = Output::default();
         let begun = clock::cycles();
         match self.run_script(Some(io), call, None, &mut out) {
-            ScriptDid::Wider => return self.begin_script(conn, row, argv),
+            ScriptDid::Wider => {
+                if !self.run_script_at_rest(io, conn, row, argv) {
+                    self.begin_script(conn, row, argv);
+                }
+                return;
+            }
             did => self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out),
         }
         self.start_clock();
@@ -269,6 +278,7 @@ impl Core {
 
     /// Begins a script that holds all shards.
     pub(super) fn begin_script(&mut self, conn: ConnId, row: RowId, argv: Argv<'_>) {
+        self.count_costly_script(conn);
         let client = self.clients.at(conn.index);
         let command = TxCommand { row, db: client.db, request: Request::from(argv).into() };
         let token = await_token(client, self.me);
@@ -280,6 +290,7 @@ impl Core {
         let conn = ConnId { index: token.index, generation: token.generation };
         let Some(client) = self.clients.get(conn) else { return };
         client.stall = Stall::Transaction;
+        self.loans.coming += 1;
         let view = client.view();
         let mut claims = Vec::new();
         self.claim_everything(&mut claims);
@@ -290,6 +301,7 @@ impl Core {
     /// Waits for something that another core sends: `take` finds it in a batch. Whatever else is in the batch, and all
     /// other batches, are put aside for the next turn, in their order. `None` when the server stops.
     fn await_in_place<T>(&mut self, take: impl Fn(&mut Batch) -> Option<T>) -> Option<(ShardId, T)> {
+        let mut waits = 0;
         loop {
             match self.port.receive() {
                 Received::Batch { from, mut body } => {
@@ -309,7 +321,12 @@ impl Core {
                     if self.shared.stop.load(Ordering::Relaxed) {
                         return None;
                     }
-                    std::thread::yield_now();
+                    waits += 1;
+                    if waits < YIELDS {
+                        std::thread::yield_now();
+                    } else {
+                        std::thread::park_timeout(NAP);
+                    }
                 }
             }
         }
@@ -321,6 +338,84 @@ impl Core {
             let claim = crate::tx::single::claim_on(claims, ShardId(shard as u16));
             claim.intents.add_whole(Mode::Exclusive);
         }
+    }
+
+    /// Has works done within a transaction that has begun on all shards, and waits in place; their parts in the order of
+    /// the shards. `None` when the server stops.
+    pub(super) fn run_works_holding<'i>(
+        &mut self,
+        io: Option<&'i mut (dyn NetIo + 'i)>,
+        tx: TxRef,
+        client: ClientView,
+        works: Vec<(ShardId, Work)>,
+    ) -> Option<Vec<(ShardId, Part)>> {
+        let me = self.me;
+        let io = io.expect("what holds all shards runs in a step of its caller");
+        if works.iter().any(|(to, _)| *to != me) {
+            self.borrow_all(io, tx, client)?;
+        }
+        let mut missing = 0;
+        let mut here = Vec::new();
+        for (to, work) in works {
+            if to == me || self.loans.has(to) {
+                here.push((to, work));
+            } else {
+                missing += 1;
+                let message = TxMessage::Run { tx, client, work, conclude: false };
+                self.batch_to(to).tx.push(message);
+            }
+        }
+        if missing > 0 {
+            self.flush(io);
+        }
+        let mut parts = Vec::new();
+        for (on, work) in here {
+            let mut done = Vec::new();
+            self.loans.swap(on, &mut self.shard);
+            let part = run_work_whole(&mut self.shard, self.table, client, work, &mut done)
+                .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+            let notices = &mut self.shard.notices;
+            if notices.has_pending() {
+                let mut effects = notices.take();
+                self.loans.noticed.append(&mut effects);
+                self.shard.notices.give_back(effects);
+            }
+            self.loans.swap(on, &mut self.shard);
+            self.ran_in_work(me, client.id, done);
+            parts.push((on, part));
+        }
+        while missing > 0 {
+            parts.push(self.await_part(tx)?);
+            missing -= 1;
+        }
+        parts.sort_by_key(|(shard, _)| *shard);
+        Some(parts)
+    }
+
+    /// Waits in place for what a shard has done for a transaction. `None` when the server stops.
+    pub(super) fn await_part(&mut self, tx: TxRef) -> Option<(ShardId, Part)> {
+        self.await_in_place(|batch| {
+            let mine = |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
+            match batch.tx.remove(batch.tx.iter().position(mine)?) {
+                TxMessage::Ran { part, .. } => Some(part),
+                _ => None,
+            }
+        })
+    }
+
+    /// Runs all stages of a command so. `None` when the server stops.
+    pub(super) fn run_single_holding<'i>(
+        &mut self,
+        mut io: Option<&'i mut (dyn NetIo + 'i)>,
+        tx: TxRef,
+        client: ClientView,
+        single: &mut Single,
+    ) -> Option<()> {
+        let mut parts = Vec::new();
+        while let Some(stage) = single.next(parts) {
+            parts = self.run_works_holding(again(&mut io), tx, client, stage.works)?;
+        }
+        Some(())
     }
 
     /// Runs a script within a transaction that holds all shards and has begun on all of them.
@@ -355,6 +450,14 @@ impl Core {
         self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
         self.start_clock();
         self.follow_up();
+    }
+}
+
+/// Lends what was lent.
+fn again<'a>(io: &'a mut Option<&mut (dyn NetIo + '_)>) -> Option<&'a mut (dyn NetIo + 'a)> {
+    match io {
+        Some(io) => Some(&mut **io),
+        None => None,
     }
 }
 
@@ -882,6 +985,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         out: &mut Output,
     ) -> Called {
         self.mind_the_loan(tx);
+        let io = self.io.as_deref_mut().expect("a wide script runs in a step of its caller");
+        if self.core.borrow_all(io, tx, view).is_none() {
+            return Called::Stop(Stop::Killed);
+        }
         if let Route::Shard(shard) = way
             && self.core.loans.swap(shard, &mut self.core.shard)
         {
@@ -892,7 +999,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         let command = TxCommand { row, db: self.db, request: Request::from(argv).into() };
         if let Route::Shard(shard) = way {
             let work = Work::Group { commands: vec![(0, command)] };
-            let Some(mut parts) = self.run_works(tx, view, vec![(shard, work)]) else {
+            let io = again(&mut self.io);
+            let parts = self.core.run_works_holding(io, tx, view, vec![(shard, work)]);
+            self.told.extend(self.core.loans.noticed.drain(..).map(Told::Notice));
+            let Some(mut parts) = parts else {
                 return Called::Stop(Stop::Killed);
             };
             if let Some((_, Part::Replies(mut replies))) = parts.pop()
@@ -909,12 +1019,11 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             Ok(single) => single,
             Err(error) => return self.fail(&error, view.protocol, out),
         };
-        let mut parts = Vec::new();
-        while let Some(stage) = single.next(parts) {
-            match self.run_works(tx, view, stage.works) {
-                Some(done) => parts = done,
-                None => return Called::Stop(Stop::Killed),
-            }
+        let io = again(&mut self.io);
+        let ran = self.core.run_single_holding(io, tx, view, &mut single);
+        self.told.extend(self.core.loans.noticed.drain(..).map(Told::Notice));
+        if ran.is_none() {
+            return Called::Stop(Stop::Killed);
         }
         single.finish(out);
         let ok = out.bytes.first() != Some(&b'-');
@@ -927,60 +1036,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
     /// A script that takes long gives the shards back that it was lent: their cores serve on.
     fn mind_the_loan(&mut self, tx: TxRef) {
         if self.core.loans.are_overdue() {
+            let io = self.io.as_deref_mut().expect("a wide script runs in a step of its caller");
             self.core.give_back(tx);
-            let io = self.io.as_deref_mut().expect("a wide script runs in a step of its caller");
             self.core.flush(io);
         }
-    }
-
-    /// Has works done and waits in place; their parts in the order of the shards. `None` when the server stops.
-    fn run_works(
-        &mut self,
-        tx: TxRef,
-        client: ClientView,
-        works: Vec<(ShardId, Work)>,
-    ) -> Option<Vec<(ShardId, Part)>> {
-        let me = self.core.me;
-        let mut missing = 0;
-        let mut here = Vec::new();
-        for (to, work) in works {
-            if to == me || self.core.loans.has(to) {
-                here.push((to, work));
-            } else {
-                missing += 1;
-                let message = TxMessage::Run { tx, client, work, conclude: false };
-                self.core.batch_to(to).tx.push(message);
-            }
-        }
-        if missing > 0 {
-            let io = self.io.as_deref_mut().expect("a wide script runs in a step of its caller");
-            self.core.flush(io);
-        }
-        let mut parts = Vec::new();
-        for (on, work) in here {
-            let mut done = Vec::new();
-            self.core.loans.swap(on, &mut self.core.shard);
-            let part = run_work_whole(&mut self.core.shard, self.core.table, client, work, &mut done)
-                .unwrap_or_else(|error| Part::Failed(Box::new(error)));
-            self.collect_notices();
-            self.core.loans.swap(on, &mut self.core.shard);
-            self.core.ran_in_work(me, client.id, done);
-            parts.push((on, part));
-        }
-        while missing > 0 {
-            let answer = self.core.await_in_place(|batch| {
-                let mine =
-                    |message: &TxMessage| matches!(message, TxMessage::Ran { tx: of, .. } if *of == tx);
-                match batch.tx.remove(batch.tx.iter().position(mine)?) {
-                    TxMessage::Ran { part, .. } => Some(part),
-                    _ => None,
-                }
-            })?;
-            parts.push(answer);
-            missing -= 1;
-        }
-        parts.sort_by_key(|(shard, _)| *shard);
-        Some(parts)
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Shared {
     /// Serialises CONFIG SET and REWRITE.
     pub config_change: Mutex<()>,
     pub grace: Arc<Grace>,
+    /// Where shards rest whose cores sleep.
+    pub seats: super::rest::Seats,
     /// The last transaction number drawn.
     pub tx_counter: Arc<AtomicU64>,
     pub memory: Arc<MemoryBoard>,
@@ -118,6 +120,7 @@ impl Shared {
             config_file: None,
             config_change: Mutex::new(()),
             grace: Grace::new(shards),
+            seats: super::rest::Seats::new(shards),
             tx_counter: Arc::new(AtomicU64::new(0)),
             memory: MemoryBoard::new(shards),
             next_client: AtomicU64::new(1),

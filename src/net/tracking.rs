@@ -96,6 +96,11 @@ pub struct Caches {
 }
 
 impl Caches {
+    /// Do others redirect to this client?
+    pub fn is_target(&self, client: ClientId) -> bool {
+        !self.targets.is_empty() && self.targets.contains_key(&client)
+    }
+
     /// How many clients track.
     pub fn clients(&self) -> usize {
         self.clients.len()

@@ -124,10 +124,12 @@ pub trait Handler {
     }
     /// The connection ended and its id is void. Not called after [`NetIo::close`].
     fn closed(&mut self, io: &mut dyn NetIo, conn: ConnId, why: Closed);
+    /// A connection that was let go ([`NetIo::release`]) has left this core; its id is void, its socket goes on.
+    fn released(&mut self, _io: &mut dyn NetIo, _conn: ConnId, _fd: OwnedFd) {}
     /// Called once per turn after all completions were handed over: flush batches, drain the inbox, send replies.
     fn turn(&mut self, io: &mut dyn NetIo) -> Turn;
     /// True when other cores' batches wait. Asked between announcing sleep and sleeping, so that no wake-up is lost.
-    fn has_mail(&self) -> bool;
+    fn has_mail(&mut self) -> bool;
     /// One slice of background work (expiry, dropping, eviction) of about `budget`. True when more remains.
     fn background(&mut self, io: &mut dyn NetIo, budget: Duration) -> bool;
 }
@@ -150,6 +152,10 @@ pub trait NetIo {
     /// Closes now; queued bytes that did not leave are dropped. To send a last reply first,
     /// pause receiving and wait for `sent`.
     fn close(&mut self, conn: ConnId);
+    /// Lets a connection go to another core. To be called when all that was queued has left. What the kernel has delivered
+    /// already may still arrive; then [`Handler::released`] follows, unless the connection is closed or fails before. The
+    /// peer's end is for the next core to see; when it was told here before, the handler must have kept the connection.
+    fn release(&mut self, conn: ConnId);
     /// Starts accepting on a listener (at start, or when CONFIG SET changes port or bind).
     fn listen(&mut self, listener: Listener) -> io::Result<()>;
     /// Stops and closes all listeners of a kind.

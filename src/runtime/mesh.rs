@@ -58,6 +58,8 @@ pub struct Port<B> {
     /// The head of the inbox, taken out but not yet allowed to run.
     head: Option<Envelope<B>>,
     outboxes: Vec<Sender<Envelope<B>>>,
+    /// Everybody's, to ask whether they are empty.
+    inboxes: Arc<[Receiver<Envelope<B>>]>,
     sent: Vec<u64>,
     unpublished: bool,
     /// In the simulation: what was sent and published and has not happened yet.
@@ -75,6 +77,7 @@ enum Held<B> {
 pub fn mesh<B: Send>(cores: usize) -> Vec<Port<B>> {
     assert!(cores > 0, "a mesh has at least one core");
     let (outboxes, inboxes): (Vec<_>, Vec<_>) = (0..cores).map(|_| crossbeam_channel::unbounded()).unzip();
+    let all: Arc<[Receiver<Envelope<B>>]> = inboxes.iter().cloned().collect();
     let shared = Arc::new(Shared {
         cores,
         published: (0..cores).map(|_| Lone::default()).collect(),
@@ -89,6 +92,7 @@ pub fn mesh<B: Send>(cores: usize) -> Vec<Port<B>> {
             inbox,
             head: None,
             outboxes: outboxes.clone(),
+            inboxes: all.clone(),
             sent: vec![0; cores],
             unpublished: false,
             held: None,
@@ -170,6 +174,12 @@ impl<B: Send> Port<B> {
         self.head.is_some() || !self.inbox.is_empty()
     }
 
+    /// Is nothing on its way, between any two cores? Means something only while no other core can send.
+    pub fn is_quiet(&self) -> bool {
+        let all_happened = self.held.as_ref().is_none_or(VecDeque::is_empty);
+        all_happened && self.head.is_none() && self.inboxes.iter().all(Receiver::is_empty)
+    }
+
     /// True when commands may be taken for `to`: fewer than [`CREDIT_BATCHES`] batches wait there.
     pub fn has_credit(&self, to: usize) -> bool {
         let taken = self.shared.taken[self.me * self.shared.cores + to].0.load(Ordering::Acquire);
@@ -205,6 +215,20 @@ mod tests {
         a.publish();
         assert_eq!(b.receive(), Received::Batch { from: 0, body: 0 });
         assert!(a.has_credit(1));
+    }
+
+    #[test]
+    fn the_mesh_is_quiet_when_nobody_has_mail() {
+        let mut ports = mesh::<u32>(3);
+        let (mut c, b, mut a) = (ports.pop().unwrap(), ports.pop().unwrap(), ports.pop().unwrap());
+        assert!(b.is_quiet());
+        a.send(2, 1);
+        assert!(!b.is_quiet());
+        assert_eq!(c.receive(), Received::Unpublished);
+        assert!(!c.is_quiet());
+        a.publish();
+        assert!(matches!(c.receive(), Received::Batch { .. }));
+        assert!(b.is_quiet() && c.is_quiet());
     }
 
     #[test]

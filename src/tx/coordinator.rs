@@ -177,6 +177,19 @@ impl<P: Program> Coordinator<P> {
         self.entering.push_back(slot);
     }
 
+    /// Something has begun on all shards that never was scheduled, while all other cores rest: from here on all cores
+    /// know that transactions are in flight.
+    pub fn enter_at_once(&mut self) {
+        if !self.entered
+            && let Some(waiting) = self.grace.enter()
+        {
+            let over = self.grace.passed(&waiting, self.me);
+            debug_assert!(over, "nobody else is in a turn");
+        }
+        self.entered = true;
+        self.idle_since_ns = None;
+    }
+
     /// True while transactions wait for other cores' turns: the caller should turn again soon.
     pub fn is_entering(&self) -> bool {
         !self.entering.is_empty()

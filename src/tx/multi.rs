@@ -87,6 +87,12 @@ impl Exec {
         self.caller_done(reply, self.protocol);
     }
 
+    /// Does a script follow?
+    pub fn goes_on_with_script(&self) -> bool {
+        let is_script = |step: &Step| step.route.is_ok() && self.table.entry(step.command.row).is_script;
+        self.steps.get(self.at).is_some_and(is_script)
+    }
+
     fn absorb(&mut self, parts: Vec<(ShardId, Part)>) {
         for (_, part) in parts {
             match part {

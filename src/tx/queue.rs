@@ -173,6 +173,16 @@ impl<W> Queue<W> {
         self.goes_on(tx);
     }
 
+    /// Enters a transaction that has begun here, while nothing else was scheduled. The number must be fresh.
+    pub fn enter_held(&mut self, tx: TxId, origin: ShardId, intents: IntentSet) {
+        assert!(self.entries.is_empty(), "what rests has nothing scheduled");
+        self.intents.add(&intents);
+        let (may_overtake, goes_on) = (false, false);
+        let entry = Entry { origin, intents, writers: 0, granted: true, may_overtake, goes_on, armed: None };
+        self.entries.insert(tx, entry);
+        self.begun = self.begun.max(tx);
+    }
+
     /// What `tx` has begun goes on for long: the rest of the queue does not wait for it without need.
     pub fn goes_on(&mut self, tx: TxId) {
         let entry = self.entries.get_mut(&tx).expect("what has begun is in the queue");

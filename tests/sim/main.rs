@@ -19,28 +19,31 @@ use world::{Planted, World};
 /// Operations of one history.
 const OPERATIONS: usize = 120;
 
-fn run(seed: u64, planted: Planted) -> (u64, Result<(), String>) {
+/// The steps, how much was run on shards at rest, and whether the history is sound.
+fn run(seed: u64, planted: Planted) -> (u64, u64, Result<(), String>) {
     let mut world = World::new(seed, planted);
     let finals = world.run(OPERATIONS);
-    (world.steps(), check(&world.operations, &finals))
+    (world.steps(), world.ran_at_rest(), check(&world.operations, &finals))
 }
 
 #[test]
 fn every_history_has_a_serial_order() {
     if let Ok(seed) = std::env::var("SIM_SEED") {
         let seed = seed.parse().expect("SIM_SEED is a number");
-        return run(seed, Planted::Nothing).1.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        return run(seed, Planted::Nothing).2.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     }
     let wanted =
         std::env::var("SIM_STEPS").map_or(1_000_000, |text| text.parse().expect("SIM_STEPS is a number"));
-    let (mut steps, mut seed) = (0, 1);
+    let (mut steps, mut at_rest, mut seed) = (0, 0, 1);
     while steps < wanted {
-        let (taken, result) = run(seed, Planted::Nothing);
+        let (taken, rested, result) = run(seed, Planted::Nothing);
         result.unwrap_or_else(|error| panic!("repeat with SIM_SEED={seed}: {error}"));
         steps += taken;
+        at_rest += rested;
         seed += 1;
     }
-    println!("{steps} steps in {seed} histories");
+    assert!(at_rest > 0, "nothing ran on shards at rest");
+    println!("{steps} steps in {seed} histories, {at_rest} transactions on shards at rest");
 }
 
 #[test]
@@ -95,6 +98,12 @@ fn a_core_does_not_sleep_on_news_or_on_the_end() {
 
 #[test]
 fn a_pipeline_that_ignores_transactions_is_found_out() {
-    let found = (1..2000).find(|seed| run(*seed, Planted::NoTransactionMode).1.is_err());
+    let found = (1..2000).find(|seed| run(*seed, Planted::NoTransactionMode).2.is_err());
+    println!("found with seed {:?}", found.expect("the planted fault shows"));
+}
+
+#[test]
+fn taking_shards_at_rest_beside_mail_is_found_out() {
+    let found = (1..2000).find(|seed| run(*seed, Planted::RestsBesideMail).2.is_err());
     println!("found with seed {:?}", found.expect("the planted fault shows"));
 }

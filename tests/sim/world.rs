@@ -25,6 +25,8 @@ pub enum Planted {
     Nothing,
     /// Pipelines fly to several shards beside transactions (rule (e) is not kept).
     NoTransactionMode,
+    /// What rests is taken although messages are under way.
+    RestsBesideMail,
     /// Replies leave when the log is written, and yet it is promised that they wait for the disk.
     RepliesBeforeTheDisk,
 }
@@ -76,6 +78,8 @@ pub struct World {
     keys: usize,
     next_token: u64,
     planted: Planted,
+    /// Cores sleep often and long.
+    sleepy: bool,
     /// Clients ask for lists instead of strings.
     pub tally: Option<Tally>,
     /// What the shards do is logged.
@@ -132,11 +136,13 @@ impl World {
                     shared.memory.clone(),
                 );
                 let (shared, bound) = (shared.clone(), bound.clone());
-                let core = Core::new(Parts { me: ShardId(me as u16), shared, table, bound, shard, port });
+                let mut core = Core::new(Parts { me: ShardId(me as u16), shared, table, bound, shard, port });
+                core.loans.ignores_mail = planted == Planted::RestsBesideMail;
                 SimCore { core, io: SimIo::default(), half: Half::Open }
             })
             .collect();
         let keys = rng.usize(2..=6);
+        let sleepy = rng.bool();
         let mut world = World {
             cores,
             clients: Vec::new(),
@@ -146,6 +152,7 @@ impl World {
             keys,
             next_token: 1,
             planted,
+            sleepy,
             tally: None,
             log: None,
         };
@@ -215,7 +222,8 @@ impl World {
             assert!(self.step < 3_000_000, "clients wait beside lists that have something, or for ever");
         }
         self.everyone_leaves();
-        for sim in &self.cores {
+        for sim in &mut self.cores {
+            sim.core.fetch_shard();
             assert!(sim.core.blocked.is_empty(), "somebody waits although all clients have left");
             assert!(sim.core.shard.waits.is_empty(), "keys are waited for although all clients have left");
         }
@@ -237,9 +245,19 @@ impl World {
     fn is_empty(&self, key: usize) -> bool {
         let name = key_name(key);
         let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
-        let shard = &self.cores[owner.index()].core.shard;
-        let hash = shard.hasher.hash(name.as_bytes());
-        shard.dbs[0].table.find(hash, name.as_bytes()).is_none()
+        let core = &self.cores[owner.index()].core;
+        let lacks = |shard: &Shard| {
+            let hash = shard.hasher.hash(name.as_bytes());
+            shard.dbs[0].table.find(hash, name.as_bytes()).is_none()
+        };
+        core.shared.seats.look(owner, |shard| lacks(shard)).unwrap_or_else(|| lacks(&core.shard))
+    }
+
+    /// A core's shard, wherever it is.
+    fn shard(&mut self, owner: ShardId) -> &mut Shard {
+        let core = &mut self.cores[owner.index()].core;
+        core.fetch_shard();
+        &mut core.shard
     }
 
     /// The tokens in a list.
@@ -247,7 +265,7 @@ impl World {
         use coreshard::types::List;
         let name = key_name(key);
         let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
-        let shard = &mut self.cores[owner.index()].core.shard;
+        let shard = self.shard(owner);
         let mut keys = shard.keyspace(coreshard::types::DbIndex(0), false);
         let Ok(Some(list)) = keys.view::<List>(name.as_bytes()) else { return Vec::new() };
         let mut digits = itoa::Buffer::new();
@@ -340,6 +358,11 @@ impl World {
         sim.core.has_mail()
     }
 
+    /// How much was run on the shards of cores that slept.
+    pub fn ran_at_rest(&self) -> u64 {
+        self.cores.iter().map(|sim| sim.core.loans.ran_at_rest).sum()
+    }
+
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.step
@@ -361,13 +384,20 @@ impl World {
         self.read_replies();
     }
 
+    /// Where cores sleep there is time between the steps, so that now and then no transaction is in flight.
+    fn now_ns(&self) -> u64 {
+        self.step * if self.sleepy { 200_000 } else { 1000 }
+    }
+
     /// One step of a random core: a half turn, or one send of its flush.
     fn step_core(&mut self) {
         let core = self.rng.usize(0..self.cores.len());
-        let step_ns = self.step * 1000;
+        let step_ns = self.now_ns();
         let sim = &mut self.cores[core];
         sim.io.now_ns = step_ns;
         match sim.half {
+            // Who is rung for takes a while to wake up.
+            Half::Resting if self.sleepy && self.rng.u8(0..8) > 0 => {}
             Half::Open | Half::Resting => {
                 sim.half = Half::Ended(sim.core.end_turn(&mut sim.io));
             }
@@ -380,7 +410,8 @@ impl World {
             Half::Begun => {
                 if !sim.core.port.let_happen() {
                     sim.half = Half::Open;
-                    if self.rng.u8(0..4) == 0 && !sim.core.has_mail() {
+                    let tries = self.sleepy || self.rng.u8(0..4) == 0;
+                    if tries && !sim.core.has_mail() {
                         sim.half = Half::Resting;
                     }
                 }
@@ -446,7 +477,8 @@ impl World {
             }
         }
         (0..2000).for_each(|_| self.random_step(false));
-        for sim in &self.cores {
+        for sim in &mut self.cores {
+            sim.core.fetch_shard();
             assert!(sim.core.shard.watches.is_empty(), "keys are watched although all clients have left");
         }
     }
@@ -454,6 +486,7 @@ impl World {
     /// Gives a client's next bytes to its core.
     fn give_bytes(&mut self) {
         let index = self.rng.usize(0..self.clients.len());
+        let now_ns = self.now_ns();
         let client = &mut self.clients[index];
         let sim = &mut self.cores[client.core];
         let paused = sim.io.wire(client.conn).is_none_or(|wire| wire.receive_paused);
@@ -465,7 +498,7 @@ impl World {
             self.operations[operation].sent_at = self.step;
         }
         sim.half = Half::Open;
-        sim.io.now_ns = self.step * 1000;
+        sim.io.now_ns = now_ns;
         if self.planted == Planted::NoTransactionMode {
             sim.core.ignore_transactions();
         }
@@ -602,7 +635,7 @@ impl World {
             .map(|key| {
                 let name = key_name(key);
                 let owner = self.cores[0].core.placement.owner_of(name.as_bytes());
-                let shard = &mut self.cores[owner.index()].core.shard;
+                let shard = self.shard(owner);
                 let mut keys = shard.keyspace(coreshard::types::DbIndex(0), false);
                 keys.peek(name.as_bytes()).map_or_else(Vec::new, |entry| tokens(&string_of(entry.value())))
             })

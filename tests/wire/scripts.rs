@@ -468,3 +468,122 @@ fn a_script_over_all_shards_that_does_not_end_gives_them_back() {
         }
     });
 }
+
+/// Clients whose scripts need all shards, and find others awake, gather on one core (`net/moving.rs`).
+#[test]
+fn clients_of_scripts_over_all_shards_gather_and_are_answered_in_order() {
+    with_server(Options::threads, |s| {
+        if s.server().threads() == 1 {
+            return;
+        }
+        let keys = s.keys_apart(3);
+        let mut c = s.client();
+        let source = "for i = 2, #ARGV do redis.call('incr', ARGV[i]) end return ARGV[1]";
+        let sha = sha_of(&mut c, source);
+        let moved = |c: &mut Client| {
+            let info = c.call(&["INFO", "shards"]).text();
+            let figures = info.split(',').filter_map(|word| word.trim().strip_prefix("moved_in="));
+            figures
+                .map(|figure| figure.split_whitespace().next().unwrap().parse::<u64>().unwrap())
+                .sum::<u64>()
+        };
+        let mut others: Vec<Client> = (0..9).map(|_| s.client()).collect();
+        for (index, one) in others.iter_mut().enumerate() {
+            one.expect(&["CLIENT", "SETNAME", &format!("name{index}")], ok());
+            one.expect(&["SELECT", "3"], ok());
+        }
+        let mut rounds = 0;
+        wait_until("clients go to another core", Duration::from_secs(60), || {
+            rounds += 1;
+            let numbers: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+            let commands = |n: &'_ String| {
+                let mut command = vec!["EVALSHA".to_owned(), sha.clone(), "0".to_owned(), n.clone()];
+                command.extend(keys.iter().cloned());
+                command
+            };
+            let all: Vec<Vec<String>> = numbers.iter().map(commands).collect();
+            for one in &mut others {
+                all.iter().for_each(|command| one.send(command));
+            }
+            for one in &mut others {
+                numbers.iter().for_each(|n| one.expect_next(bulk(n)));
+            }
+            moved(&mut c) >= 3
+        });
+        for (index, one) in others.iter_mut().enumerate() {
+            one.expect(&["CLIENT", "GETNAME"], bulk(format!("name{index}")));
+            for key in &keys {
+                one.expect(&["GET", key], bulk((rounds * 90).to_string()));
+            }
+        }
+        // They are found where they are.
+        let listed = c.call(&["CLIENT", "LIST"]).text();
+        (0..9).for_each(|index| assert_eq!(listed.matches(&format!(" name=name{index} ")).count(), 1));
+    });
+}
+
+/// What is left in a shard whose core sleeps (`net/rest.rs`) is seen to when it is due.
+#[test]
+fn deadlines_that_come_from_other_cores_are_kept() {
+    each_setup(|s| {
+        let mut c = s.client();
+        s.config("notify-keyspace-events", "Ex");
+        let mut hears = s.client();
+        hears.call(&["SUBSCRIBE", "__keyevent@0__:expired"]);
+        let keys = s.keys_apart(3);
+        let source = "for _, key in ipairs(ARGV) do redis.call('set', key, 'v', 'px', 30) end return #ARGV";
+        for _ in 0..3 {
+            c.expect(&["EVAL", source, "0", &keys[0], &keys[1], &keys[2]], int(3));
+            let mut gone: Vec<String> = (0..3).map(|_| hears.recv().elements()[2].text()).collect();
+            gone.sort();
+            let mut wanted = keys.clone();
+            wanted.sort();
+            assert_eq!(gone, wanted);
+            c.expect(&["MSET", &keys[0], "a", &keys[1], "b", &keys[2], "c"], ok());
+            c.expect(&["MULTI"], ok());
+            keys.iter().for_each(|key| c.expect(&["PEXPIRE", key, "30"], simple("QUEUED")));
+            c.expect(&["EXEC"], array([int(1), int(1), int(1)]));
+            (0..3).for_each(|_| drop(hears.recv()));
+        }
+        s.config("notify-keyspace-events", "");
+    });
+}
+
+#[test]
+fn a_long_block_of_scripts_over_all_shards_is_one() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let keys = s.keys_apart(3);
+        let source = "for _, key in ipairs(ARGV) do redis.call('incr', key) end return #ARGV";
+        let sha = sha_of(&mut c, source);
+        let look = ["MGET", &keys[0], &keys[1], &keys[2]];
+        c.expect(&["MSET", &keys[0], "0", &keys[1], "0", &keys[2], "0"], ok());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let (mut one, keys, sha) = (s.client(), &keys, &sha);
+                scope.spawn(move || {
+                    for _ in 0..5 {
+                        let script = ["EVALSHA", sha, "0", &keys[0], &keys[1], &keys[2]];
+                        let mut block = vec![vec!["MULTI"]];
+                        (0..20).for_each(|_| block.push(script.to_vec()));
+                        block.push(vec!["INCR", &keys[1]]);
+                        block.push(vec!["DECR", &keys[1]]);
+                        block.push(vec!["EXEC"]);
+                        let replies = one.pipeline(&block);
+                        let done = replies.last().unwrap().clone().elements();
+                        assert_eq!(done.len(), 22, "{done:?}");
+                        assert!(done[..20].iter().all(|reply| *reply == int(3)), "{done:?}");
+                    }
+                });
+            }
+            let mut other = s.client();
+            for _ in 0..100 {
+                let seen = other.call(&look).elements();
+                assert!(seen.iter().all(|count| *count == seen[0]), "{seen:?}");
+                let blocks = seen[0].text().parse::<u64>().unwrap();
+                assert_eq!(blocks % 20, 0, "a part of a block was seen");
+            }
+        });
+        c.expect(&look, array([bulk("200"), bulk("200"), bulk("200")]));
+    });
+}

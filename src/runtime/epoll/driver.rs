@@ -137,6 +137,7 @@ impl Engine {
             || !self.net.writes.is_empty()
             || !self.ended.is_empty()
             || !self.failed.is_empty()
+            || !self.net.departed.is_empty()
             || (!self.net.accepts.is_empty() && self.accept_at_ns.is_none())
     }
 
@@ -196,6 +197,9 @@ impl Engine {
             self.peer_ended(handler, id);
         }
         if self.but.is_none() {
+            for (id, fd) in mem::take(&mut self.net.departed) {
+                handler.released(self, id, fd);
+            }
             for (id, error) in mem::take(&mut self.failed) {
                 self.fail(handler, id, &error);
             }
@@ -395,6 +399,10 @@ impl NetIo for Engine {
 
     fn close(&mut self, conn: ConnId) {
         self.net.close(conn);
+    }
+
+    fn release(&mut self, conn: ConnId) {
+        self.net.release(conn);
     }
 
     fn listen(&mut self, listener: Listener) -> io::Result<()> {

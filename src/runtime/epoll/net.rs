@@ -57,6 +57,8 @@ pub struct Net {
     pub reads: VecDeque<u32>,
     /// Connections with output.
     pub writes: Vec<u32>,
+    /// Let go; the handler is told when the next turn begins.
+    pub departed: Vec<(ConnId, OwnedFd)>,
     pub listeners: Vec<Option<Listening>>,
     /// Listeners that may have more to accept.
     pub accepts: Vec<u32>,
@@ -77,6 +79,7 @@ impl Net {
             free: Vec::new(),
             reads: VecDeque::new(),
             writes: Vec::new(),
+            departed: Vec::new(),
             listeners: Vec::new(),
             accepts: Vec::new(),
         };
@@ -223,6 +226,17 @@ impl NetIo for Net {
 
     fn close(&mut self, id: ConnId) {
         self.shut(id);
+    }
+
+    fn release(&mut self, id: ConnId) {
+        let poll = self.poll.as_raw_fd();
+        let Some(conn) = self.get(id) else { return };
+        debug_assert!(conn.outbox.is_empty(), "all that was queued has left");
+        let Some(fd) = conn.fd.take() else { return };
+        // SAFETY: no event is given when a descriptor is taken out. It is in the set, so this does not fail.
+        unsafe { libc::epoll_ctl(poll, libc::EPOLL_CTL_DEL, fd.as_raw_fd(), std::ptr::null_mut()) };
+        self.free.push(id.index);
+        self.departed.push((id, fd));
     }
 
     fn listen(&mut self, listener: Listener) -> io::Result<()> {

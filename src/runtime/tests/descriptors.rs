@@ -38,7 +38,7 @@ impl Handler for Counting {
         Turn { stop: self.stage.stopped(), ..Turn::default() }
     }
 
-    fn has_mail(&self) -> bool {
+    fn has_mail(&mut self) -> bool {
         false
     }
 

@@ -69,7 +69,7 @@ impl Handler for Echo {
         Turn { stop: self.stage.stopped(), ..Turn::default() }
     }
 
-    fn has_mail(&self) -> bool {
+    fn has_mail(&mut self) -> bool {
         false
     }
 

@@ -44,7 +44,7 @@ impl Handler for Ball {
         Turn { stop: self.stage.stopped(), ..Turn::default() }
     }
 
-    fn has_mail(&self) -> bool {
+    fn has_mail(&mut self) -> bool {
         self.port.has_mail()
     }
 

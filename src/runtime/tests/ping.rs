@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const BIG_BYTES: usize = 8 << 20;
 
 enum Mail {
     Adopt(Socket),
+    /// A connection of another core, with what it had sent.
+    Move(Socket, Vec<u8>),
     Ask(ConnId),
     Answer(ConnId),
 }
@@ -35,6 +38,7 @@ struct Client {
     asked: usize,
     ended: bool,
     quitting: bool,
+    moving: bool,
 }
 
 struct Ping {
@@ -70,6 +74,12 @@ impl Ping {
                 io.pause_receive(id);
                 self.clients.get_mut(&id).unwrap().quitting = true;
             }
+            b"MOVE" => {
+                io.send(id, Chunk::Bytes(b"MOVED\n".to_vec()));
+                // So that it is told at once when that has left.
+                io.pause_receive(id);
+                self.clients.get_mut(&id).unwrap().moving = true;
+            }
             b"DROP" => {
                 io.close(id);
                 // A void id is ignored by every call.
@@ -97,12 +107,13 @@ impl Ping {
         io.wake(to);
     }
 
-    fn adopt(&mut self, io: &mut dyn NetIo, socket: Socket) {
+    fn adopt(&mut self, io: &mut dyn NetIo, socket: Socket) -> ConnId {
         socket::set_keepalive(&socket, 300).unwrap();
         let id = io.adopt(socket).unwrap();
         self.counts.adopted[self.port.me()].fetch_add(1, Ordering::SeqCst);
-        let client = Client { line: Vec::new(), asked: 0, ended: false, quitting: false };
+        let client = Client { line: Vec::new(), asked: 0, ended: false, quitting: false, moving: false };
         assert!(self.clients.insert(id, client).is_none(), "an id was given twice");
+        id
     }
 }
 
@@ -117,10 +128,17 @@ impl Handler for Ping {
         }
     }
 
+    fn released(&mut self, io: &mut dyn NetIo, id: ConnId, fd: OwnedFd) {
+        let client = self.clients.remove(&id).expect("who is let go is there");
+        let socket = Socket { fd, kind: ListenerKind::Tcp, peer: None, local: None };
+        let to = (self.port.me() + 1) % self.port.cores();
+        self.post(io, to, Mail::Move(socket, client.line));
+    }
+
     fn received(&mut self, io: &mut dyn NetIo, id: ConnId, bytes: &[u8]) {
         for &byte in bytes {
             let Some(client) = self.clients.get_mut(&id) else { return };
-            if byte == b'\n' {
+            if byte == b'\n' && !client.moving {
                 let line = std::mem::take(&mut client.line);
                 self.line(io, id, &line);
             } else {
@@ -131,6 +149,9 @@ impl Handler for Ping {
 
     fn sent(&mut self, io: &mut dyn NetIo, id: ConnId) {
         let client = &self.clients[&id];
+        if client.moving {
+            return io.release(id);
+        }
         if client.quitting || client.ended && client.asked == 0 {
             io.close(id);
             self.clients.remove(&id);
@@ -140,7 +161,7 @@ impl Handler for Ping {
     fn ended(&mut self, _io: &mut dyn NetIo, id: ConnId) -> bool {
         let client = self.clients.get_mut(&id).expect("an open connection");
         client.ended = true;
-        client.asked > 0
+        client.asked > 0 || client.moving
     }
 
     fn closed(&mut self, io: &mut dyn NetIo, id: ConnId, why: Closed) {
@@ -163,7 +184,11 @@ impl Handler for Ping {
         let mut busy = false;
         loop {
             match self.port.receive() {
-                Received::Batch { body: Mail::Adopt(socket), .. } => self.adopt(io, socket),
+                Received::Batch { body: Mail::Adopt(socket), .. } => drop(self.adopt(io, socket)),
+                Received::Batch { body: Mail::Move(socket, sent), .. } => {
+                    let id = self.adopt(io, socket);
+                    self.received(io, id, &sent);
+                }
                 Received::Batch { from, body: Mail::Ask(id) } => self.post(io, from, Mail::Answer(id)),
                 Received::Batch { body: Mail::Answer(id), .. } => {
                     if let Some(client) = self.clients.get_mut(&id) {
@@ -182,7 +207,7 @@ impl Handler for Ping {
         Turn { busy, background, deadline_ns: None, stop: self.stage.stopped() }
     }
 
-    fn has_mail(&self) -> bool {
+    fn has_mail(&mut self) -> bool {
         self.port.has_mail()
     }
 
@@ -443,5 +468,27 @@ fn idle_cores_take_no_turns() {
             std::thread::yield_now();
         }
         assert!(turns() - before <= 1, "an idle core took {} turns", turns() - before);
+    });
+}
+
+#[test]
+fn a_connection_that_goes_to_another_core_loses_nothing() {
+    each_engine(|choice| {
+        let cast = start(choice, 2, false);
+        let mut stream = cast.server.connect();
+        for _ in 0..20 {
+            stream.write_all(b"PING\nMOVE\nPING\nASK\n").unwrap();
+            let mut replies = [0; 21];
+            stream.read_exact(&mut replies).unwrap();
+            assert_eq!(&replies, b"PONG\nMOVED\nPONG\nTOLD\n");
+        }
+        let moves: usize = cast.counts.adopted.iter().map(|count| count.load(Ordering::SeqCst)).sum();
+        assert_eq!(moves, 21);
+        // Its end is seen where it goes.
+        stream.write_all(b"MOVE\nPING\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"MOVED\nPONG\n");
     });
 }

@@ -35,6 +35,8 @@ pub struct Conn {
     pub armed: bool,
     /// Its cancellation was asked for.
     pub cancelling: bool,
+    /// It goes to another core as soon as the kernel holds no request of it.
+    pub leaving: bool,
     /// The handler does not want to receive.
     pub paused: bool,
     /// In the list of connections to look at when the turn ends.
@@ -80,6 +82,7 @@ impl Conns {
                 open: false,
                 armed: false,
                 cancelling: false,
+                leaving: false,
                 paused: false,
                 listed: false,
                 flight: Flight::None,
@@ -97,6 +100,7 @@ impl Conns {
         conn.generation = conn.generation.wrapping_add(1);
         conn.open = true;
         conn.cancelling = false;
+        conn.leaving = false;
         conn.paused = false;
         conn.ending = Ending::No;
         conn.shortfall = None;
@@ -126,6 +130,16 @@ impl Conns {
         conn.fd = None;
         conn.message = None;
         self.free.push(index);
+    }
+
+    /// Frees the index of a settled, open connection whose socket goes on elsewhere.
+    pub fn release(&mut self, index: u32) -> OwnedFd {
+        let conn = &mut self.slots[index as usize];
+        assert!(conn.open && conn.is_settled(), "a connection left while the kernel used it");
+        conn.open = false;
+        conn.message = None;
+        self.free.push(index);
+        conn.fd.take().expect("open connections have a descriptor")
     }
 
     /// Every index that has a descriptor.

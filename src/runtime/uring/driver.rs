@@ -233,6 +233,9 @@ impl Engine {
             self.peer_ended(handler, id);
         }
         if self.but.is_none() {
+            for (id, fd) in mem::take(&mut self.net.departed) {
+                handler.released(self, id, fd);
+            }
             for (id, error) in mem::take(&mut self.failed) {
                 self.fail(handler, id, error);
             }
@@ -265,6 +268,10 @@ impl Engine {
             return;
         }
         self.buffers.release(completion);
+        if self.net.conns.at(index).leaving {
+            // An end is there for the next core to see, too.
+            return;
+        }
         match -completion.result() {
             0 => {
                 self.net.conns.at(index).ending = Ending::Seen;
@@ -327,8 +334,12 @@ impl Engine {
             // The socket is full: wait in the kernel until it has room.
             return self.start_send(index, false);
         }
+        if conn.outbox.has_queued() || conn.leaving {
+            self.net.list(index);
+        }
+        let conn = self.net.conns.at(index);
         if conn.outbox.has_queued() {
-            return self.net.list(index);
+            return;
         }
         let draining = conn.ending == Ending::Draining;
         handler.sent(self, id);
@@ -397,7 +408,10 @@ impl Engine {
 
     /// Is there anything that the handler hears of in the next turn although nothing arrives?
     fn has_more_to_tell(&self) -> bool {
-        !self.ended.is_empty() || !self.completions.is_empty() || !self.failed.is_empty()
+        !self.ended.is_empty()
+            || !self.completions.is_empty()
+            || !self.failed.is_empty()
+            || !self.net.departed.is_empty()
     }
 
     /// Turns the notes of this turn into requests.
@@ -432,6 +446,17 @@ impl Engine {
             }
             if cancel_send {
                 self.cancel(tag(Op::Send, id));
+            }
+            return;
+        }
+        if conn.leaving && conn.outbox.is_empty() {
+            if conn.armed {
+                if !mem::replace(&mut conn.cancelling, true) {
+                    self.cancel(tag(Op::Receive, id));
+                }
+            } else if conn.is_settled() {
+                let fd = self.net.conns.release(index);
+                self.net.departed.push((id, fd));
             }
             return;
         }
@@ -556,6 +581,10 @@ impl NetIo for Engine {
 
     fn close(&mut self, conn: ConnId) {
         self.net.close(conn);
+    }
+
+    fn release(&mut self, conn: ConnId) {
+        self.net.release(conn);
     }
 
     fn listen(&mut self, listener: Listener) -> io::Result<()> {

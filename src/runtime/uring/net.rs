@@ -34,6 +34,8 @@ pub struct Net {
     pub pool: Pool,
     /// Connections with something to start, stop or send when the turn ends.
     pub todo: Vec<u32>,
+    /// Let go; the handler is told when the next turn begins.
+    pub departed: Vec<(ConnId, OwnedFd)>,
     pub listeners: Vec<Option<Listening>>,
     /// Some listener has something to start or stop.
     pub listeners_changed: bool,
@@ -48,6 +50,7 @@ impl Net {
             conns: Conns::default(),
             pool: Pool::default(),
             todo: Vec::new(),
+            departed: Vec::new(),
             listeners: Vec::new(),
             listeners_changed: false,
         }
@@ -129,6 +132,13 @@ impl NetIo for Net {
 
     fn close(&mut self, id: ConnId) {
         self.shut(id);
+    }
+
+    fn release(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get(id) {
+            conn.leaving = true;
+            self.list(id.index);
+        }
     }
 
     fn listen(&mut self, listener: Listener) -> io::Result<()> {
