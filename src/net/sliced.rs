@@ -162,8 +162,8 @@ impl Core {
 
     /// Goes on with what is under way, for about so long. True when there is more to do at once.
     pub(super) fn run_slices(&mut self, budget_ns: u64) -> bool {
-        // As when what was deleted is dropped (`Core::background`).
-        let _direct = self.sliced.jobs.iter().any(|job| job.slices.changes()).then(DirectPurge::begin);
+        // As when what was deleted is dropped (`Core::background`): what was needed on the way is dropped in steps too.
+        let _direct = DirectPurge::begin();
         let end = clock::cycles() + clock::cycles_of_ns(budget_ns);
         let mut now = clock::cycles();
         while self.sliced.has_work() && now < end {
