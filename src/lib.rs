@@ -1,5 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 #![deny(unsafe_code)]
+// Heads name what is inside their modules: they are read with `cargo doc --document-private-items`, or in the source.
+#![allow(rustdoc::private_intra_doc_links)]
 
 /// The version of Redis that clients may take this server for (HELLO, INFO); many choose by it what they use.
 pub const REDIS_VERSION: &str = "7.2.4";

@@ -7,6 +7,9 @@
 use std::fs;
 use std::path::Path;
 
+use coreshard::config::Id;
+use coreshard::config::setting::Area;
+
 /// What a room may use.
 enum Uses {
     /// These rooms.
@@ -93,6 +96,25 @@ fn the_house_is_tidy() {
 }
 
 /// Calls `check` with every text file below `path`, named from the root.
+/// A setting that nothing reads must not look as if it did something: see `Area`.
+#[test]
+fn settings_are_read_or_say_that_they_have_no_effect() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    visit(root, &root.join("src"), &mut |path, text| {
+        if !path.starts_with("src/config/id.rs") && !path.starts_with("src/config/settings/") {
+            code.push_str(text);
+        }
+    });
+    let unread: Vec<&str> = Id::all()
+        .map(Id::setting)
+        .filter(|setting| setting.area == Area::Core)
+        .filter(|setting| !has_word(&code, &setting.name.to_uppercase().replace('-', "_")))
+        .map(|setting| setting.name)
+        .collect();
+    assert!(unread.is_empty(), "nothing reads {unread:?}");
+}
+
 fn visit(root: &Path, path: &Path, check: &mut impl FnMut(&str, &str)) {
     if path.is_dir() {
         let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

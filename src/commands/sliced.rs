@@ -49,6 +49,7 @@ impl<'a> Values<'a> {
         self.shard.pinned(self.pins.first().ok_or(LOST)?).ok_or(LOST)
     }
 
+    /// All, in the order of their pins. An error when one of them is gone.
     pub fn all(self) -> Result<SmallVec<[&'a Value; 8]>, CommandError> {
         self.pins.iter().map(|pin| self.shard.pinned(pin).ok_or(LOST)).collect()
     }
@@ -104,6 +105,7 @@ impl fmt::Debug for Slices {
 }
 
 impl Slices {
+    /// Work that reads the pinned values.
     pub fn new(pins: Vec<Pin>, work: impl Sliced + 'static) -> Box<Slices> {
         Slices::of(pins, Work::Reads(Box::new(work)))
     }

@@ -12,6 +12,7 @@ use super::spec::{Begin, Find, Flags, Row, Run};
 pub struct RowId(pub u16);
 
 impl RowId {
+    /// Its place among all rows.
     pub fn index(self) -> usize {
         usize::from(self.0)
     }

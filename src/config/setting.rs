@@ -74,6 +74,7 @@ pub struct Range {
     pub unit: Unit,
 }
 
+/// What the digits of a number count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A plain decimal number.
@@ -105,6 +106,7 @@ impl Traits {
     /// Setting it to the value it has counts as a change (a file may have new content).
     pub const VOLATILE: Traits = Traits(32);
 
+    /// True when every trait of `other` is set.
     pub const fn has(self, other: Traits) -> bool {
         self.0 & other.0 == other.0
     }
@@ -125,36 +127,32 @@ pub enum Since {
     Coreshard,
 }
 
-/// The part of the server that reads the setting.
+/// What a setting is about, where that is not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
-    /// Read by what is built.
+    /// It is here, and reads the setting.
     Core,
-    Persistence,
     Replication,
     Cluster,
     Acl,
     Tls,
     Scripting,
     Modules,
-    Search,
     /// Accepted so that existing files and tools work; there is nothing here for it to govern.
     Compatibility,
 }
 
 impl Area {
-    /// A remark for the generated configuration file, when the setting has no effect (yet).
+    /// A remark for the generated configuration file, when the setting has no effect.
     pub const fn remark(self) -> Option<&'static str> {
         match self {
             Area::Core => None,
-            Area::Persistence => Some("Stored; read by persistence."),
-            Area::Replication => Some("Stored; read by replication."),
-            Area::Cluster => Some("Stored; read by cluster mode."),
-            Area::Acl => Some("Stored; read by access control lists."),
-            Area::Tls => Some("Stored; read by TLS."),
-            Area::Scripting => Some("Stored; read by scripting."),
-            Area::Modules => Some("Stored; read by modules."),
-            Area::Search => Some("Stored; read by search."),
+            Area::Replication => Some("Stored without effect: there is no replication."),
+            Area::Cluster => Some("Stored without effect: there is no cluster mode."),
+            Area::Acl => Some("Stored without effect: there are no access control lists."),
+            Area::Tls => Some("Stored without effect: there is no TLS."),
+            Area::Scripting => Some("Stored without effect."),
+            Area::Modules => Some("Stored without effect: there are no modules."),
             Area::Compatibility => Some("Accepted for compatibility, without effect."),
         }
     }

@@ -100,6 +100,7 @@ pub mod shutdown {
 
 const BIND_ADDRESSES_MAX: usize = 16;
 
+/// Pairs of seconds and changes; one empty text is no rule.
 pub fn parse_save(args: &[&[u8]]) -> Result<Vec<SaveRule>, Refusal> {
     const REFUSAL: &str = "Invalid save parameters";
     if matches!(args, [only] if only.is_empty()) {
@@ -120,11 +121,13 @@ pub fn parse_save(args: &[&[u8]]) -> Result<Vec<SaveRule>, Refusal> {
         .collect()
 }
 
+/// The rules as CONFIG GET shows them.
 pub fn show_save(rules: &[SaveRule]) -> String {
     let shown: Vec<_> = rules.iter().map(|rule| format!("{} {}", rule.seconds, rule.changes)).collect();
     shown.join(" ")
 }
 
+/// Quads of class, hard limit, soft limit and seconds. Each replaces the limits of its class.
 pub fn parse_output_limits(args: &[&[u8]], limits: &mut [OutputLimit; 3]) -> Result<(), Refusal> {
     if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
@@ -160,6 +163,7 @@ pub fn show_output_limits(limits: &[OutputLimit; 3]) -> String {
     shown.join(" ")
 }
 
+/// Three scores from -2000 to 2000.
 pub fn parse_oom_scores(args: &[&[u8]]) -> Result<[i32; 3], Refusal> {
     if args.len() != 3 {
         return Err("wrong number of arguments".into());
@@ -174,10 +178,12 @@ pub fn parse_oom_scores(args: &[&[u8]]) -> Result<[i32; 3], Refusal> {
     Ok(scores)
 }
 
+/// The scores as CONFIG GET shows them.
 pub fn show_oom_scores(scores: &[i32; 3]) -> String {
     format!("{} {} {}", scores[0], scores[1], scores[2])
 }
 
+/// Letters of event classes, as bits of [`events`].
 pub fn parse_events(letters: &[u8]) -> Result<u32, Refusal> {
     let mut bits = 0;
     for letter in letters.iter().take_while(|letter| **letter != 0) {
@@ -198,6 +204,7 @@ pub fn show_events(bits: u32) -> String {
     shown.map(|(letter, _)| *letter as char).collect()
 }
 
+/// Addresses, not looked up; one empty text is none.
 pub fn parse_bind(args: &[&[u8]]) -> Result<Vec<String>, Refusal> {
     if args.len() > BIND_ADDRESSES_MAX {
         return Err("Too many bind addresses specified.".into());
@@ -210,6 +217,7 @@ pub fn parse_bind(args: &[&[u8]]) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
+/// `<host> <port>`, or `no one`.
 pub fn parse_primary(args: &[&[u8]]) -> Result<Option<PrimaryAddress>, Refusal> {
     let [host, port] = args else { return Err("wrong number of arguments".into()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
@@ -222,10 +230,12 @@ pub fn parse_primary(args: &[&[u8]]) -> Result<Option<PrimaryAddress>, Refusal> 
     Ok(Some(PrimaryAddress { host, port }))
 }
 
+/// The address as CONFIG GET shows it; empty without one.
 pub fn show_primary(primary: Option<&PrimaryAddress>) -> String {
     primary.map(|primary| format!("{} {}", primary.host, primary.port)).unwrap_or_default()
 }
 
+/// Numbers from 0 to 100; one empty text is none.
 pub fn parse_percentiles(args: &[&[u8]]) -> Result<Vec<f64>, Refusal> {
     if matches!(args, [only] if only.is_empty()) {
         return Ok(Vec::new());
@@ -243,6 +253,7 @@ pub fn parse_percentiles(args: &[&[u8]]) -> Result<Vec<f64>, Refusal> {
         .collect()
 }
 
+/// The numbers as CONFIG GET shows them.
 pub fn show_percentiles(percentiles: &[f64]) -> String {
     let shown: Vec<_> = percentiles.iter().map(|number| number::show_fraction(*number)).collect();
     shown.join(" ")

@@ -61,10 +61,12 @@ pub(super) fn default_value(setting: &Setting) -> Value {
 }
 
 impl Config {
+    /// Is it `yes`?
     pub fn flag(&self, id: FlagId) -> bool {
         matches!(self.value(id.0), Value::Flag(true))
     }
 
+    /// The number.
     pub fn integer(&self, id: IntegerId) -> i64 {
         self.number(id.0)
     }
@@ -87,6 +89,7 @@ impl Config {
         }
     }
 
+    /// The text, which may be empty.
     pub fn text(&self, id: TextId) -> &str {
         match self.value(id.0) {
             Value::Text(text) => text,
@@ -115,6 +118,7 @@ impl Config {
         }
     }
 
+    /// `bind`: what to listen on.
     pub fn bind(&self) -> &[String] {
         match self.value(id::BIND) {
             Value::Bind(addresses) => addresses,
@@ -122,6 +126,7 @@ impl Config {
         }
     }
 
+    /// `save`: when to save without being asked.
     pub fn save_rules(&self) -> &[SaveRule] {
         match self.value(id::SAVE) {
             Value::Save(rules) => rules,
@@ -129,6 +134,7 @@ impl Config {
         }
     }
 
+    /// `client-output-buffer-limit` of a class.
     pub fn output_limit(&self, class: ClientClass) -> OutputLimit {
         match self.value(id::CLIENT_OUTPUT_BUFFER_LIMIT) {
             Value::OutputLimits(limits) => limits[class as usize],
@@ -152,6 +158,7 @@ impl Config {
         }
     }
 
+    /// `latency-tracking-info-percentiles`.
     pub fn latency_percentiles(&self) -> &[f64] {
         match self.value(id::LATENCY_TRACKING_INFO_PERCENTILES) {
             Value::Percentiles(percentiles) => percentiles,
@@ -159,6 +166,7 @@ impl Config {
         }
     }
 
+    /// `replicaof`: whose replica this is.
     pub fn primary(&self) -> Option<&PrimaryAddress> {
         match self.value(id::REPLICAOF) {
             Value::Primary(primary) => primary.as_ref(),
@@ -171,6 +179,7 @@ impl Config {
         self.values[id::REPLICAOF.index()] = Value::Primary(primary);
     }
 
+    /// `maxmemory-clients`; 0 bytes is no bound.
     pub fn maxmemory_clients(&self) -> MemoryBound {
         match self.number(id::MAXMEMORY_CLIENTS) {
             percent @ -100..0 => MemoryBound::Percent(percent.unsigned_abs() as u8),
@@ -192,6 +201,7 @@ impl Config {
         value::show(id.setting(), self.value(id))
     }
 
+    /// The value of any setting.
     pub fn value(&self, id: Id) -> &Value {
         &self.values[id.index()]
     }

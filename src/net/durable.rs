@@ -540,12 +540,14 @@ impl Core {
         for _ in 0..BATCHES_PER_TURN {
             match inbox.try_recv() {
                 Err(_) => break,
-                Ok(Batch::Flush) => {
+                Ok(Batch::Flush { libraries }) => {
                     self.shard.end_snapshot();
                     for db in 0..self.shard.dbs.len() {
                         self.shard.flush(DbIndex(db as u16), true);
                     }
-                    self.shared.scripts.libraries.flush();
+                    if libraries {
+                        self.shared.scripts.libraries.flush();
+                    }
                 }
                 Ok(Batch::Function(source)) => {
                     if let Err(error) = self.load_function(source, load.options.merge) {

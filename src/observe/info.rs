@@ -50,6 +50,7 @@ impl Wanted {
         if any { Wanted(wanted) } else { Wanted::parse(std::iter::once(&b"default"[..])) }
     }
 
+    /// Is the section of this name, in lower case, asked for?
     pub fn has(self, section: &str) -> bool {
         SECTIONS.iter().position(|name| *name == section).is_some_and(|bit| self.0 & (1 << bit) != 0)
     }

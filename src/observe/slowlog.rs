@@ -77,10 +77,12 @@ impl Log {
         self.entries.truncate(self.max_len);
     }
 
+    /// Forgets all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
 
+    /// Number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -46,10 +46,17 @@ pub struct LoadOptions {
     pub log: Option<LogOptions>,
 }
 
+/// The core that forgets libraries, and then takes those of the file, for all: what another core forgot might be the
+/// file's already.
+const LIBRARIES_TO: usize = 0;
+
 /// What a core gets to do.
 #[derive(Debug)]
 pub enum Batch {
-    Flush,
+    /// Empties the databases of the core, and the libraries of all where that is said.
+    Flush {
+        libraries: bool,
+    },
     Entries(Vec<FileEntry>),
     /// The source of a library.
     Function(Vec<u8>),
@@ -96,6 +103,7 @@ impl Load {
         self.failed.store(true, Ordering::Release);
     }
 
+    /// Has it failed already, though it may not have ended?
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
@@ -223,7 +231,9 @@ impl<'l> Dealer<'l> {
     }
 
     pub(super) fn flush_all(&self) {
-        (0..self.senders.len()).for_each(|core| self.send(core, Batch::Flush));
+        for core in 0..self.senders.len() {
+            self.send(core, Batch::Flush { libraries: core == LIBRARIES_TO });
+        }
     }
 
     /// Deals what a snapshot holds. Where it ends; `before` is what was loaded before it.
@@ -242,8 +252,7 @@ impl<'l> Dealer<'l> {
                 Record::Entry(entry) => self.entry(entry, path)?,
                 Record::Aux { name, value } => self.fact(&name, &value),
                 Record::Resize { .. } => {}
-                // Any core can take it over for all.
-                Record::Function(source) => self.send(0, Batch::Function(source)),
+                Record::Function(source) => self.send(LIBRARIES_TO, Batch::Function(source)),
                 Record::Module { name, key } => {
                     let key = key.map(|key| format!(" under the key '{}'", key.escape_ascii()));
                     self.durable.log(

@@ -1,10 +1,11 @@
-//! Snapshots on disk: written without fork, read back at the start.
+//! What survives the process: snapshots, written without fork, and the append-only file.
 //!
 //! - [`save`]: a snapshot's way from the shards into a file.
+//! - [`aof`]: the append-only file: what is logged, its files, its rewriting, its loading.
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
 //! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
-//! - [`Durable`]: what all cores know of both. Threads of its own write and read files; no core waits for a disk.
+//! - [`Durable`]: what all cores know of these. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
 //!   shard 0 ── groups of keys, serialised ──┐                          ┌── entries, unparsed ──▶ shard 0
@@ -98,6 +99,7 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Nothing is saved, loaded or logged yet.
     pub fn new(shards: usize) -> Durable {
         let now_s = clock::realtime_ms() / 1000;
         Durable {
@@ -121,10 +123,12 @@ impl Durable {
         let _ = self.host.set(host);
     }
 
+    /// Is there a process around the cores?
     pub fn is_attached(&self) -> bool {
         self.host.get().is_some()
     }
 
+    /// Writes a line into the process's log, when there is a process.
     pub fn log(&self, level: u8, text: impl AsRef<str>) {
         if let Some(host) = self.host.get() {
             (host.log)(level, text.as_ref().as_bytes());
@@ -156,6 +160,7 @@ impl Durable {
         self.gated.load(Ordering::Relaxed)
     }
 
+    /// Is something loaded? Then clients are told so.
     #[inline]
     pub fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Acquire)

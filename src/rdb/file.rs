@@ -126,6 +126,7 @@ impl<R: Read> FileReader<R> {
         Ok(FileReader { source, version, db: 0, ended: false, check })
     }
 
+    /// What the file says it is.
     pub fn version(&self) -> u16 {
         self.version
     }

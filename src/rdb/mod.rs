@@ -3,12 +3,12 @@
 //! Bytes in, bytes out: no files, no keyspace, no clock. What is read may come from anyone, so reading is bounds-checked,
 //! allocates only for bytes that are there, and bounds what compressed strings may unfold to.
 //!
-//! - [`format`]: the numbers of the format: versions, types, opcodes.
-//! - [`read`] and [`write`]: lengths, integers and strings in memory; `stream_of` and `skip`: values in a stream, found
+//! - [`mod@format`]: the numbers of the format: versions, types, opcodes.
+//! - [`read`] and [`mod@write`]: lengths, integers and strings in memory; `stream_of` and `skip`: values in a stream, found
 //!   by walking over them.
 //! - [`lzf`]: the compression of strings.
 //! - [`value`]: a whole value by its type number. Further types are arms of its two functions.
-//! - [`file`]: a whole file as a stream of records.
+//! - [`mod@file`]: a whole file as a stream of records.
 //! - [`target`]: for which Redis bytes are written.
 //! - [`payload`]: a value with the version and checksum that DUMP puts behind it.
 

@@ -34,6 +34,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// At the beginning of these bytes.
     pub fn new(bytes: &'a [u8], limits: Limits) -> Reader<'a> {
         Reader { bytes, at: 0, limits }
     }

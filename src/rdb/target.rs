@@ -48,6 +48,7 @@ impl Target {
         self.version < 10
     }
 
+    /// Libraries of functions can be written.
     pub fn knows_functions(self) -> bool {
         self.version >= 10
     }
@@ -82,10 +83,12 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Was anything left out?
     pub fn any(self) -> bool {
         self != Losses::default()
     }
 
+    /// Counts these too.
     pub fn add(&mut self, more: Losses) {
         self.field_deadlines += more.field_deadlines;
         self.functions += more.functions;

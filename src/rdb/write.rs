@@ -33,6 +33,7 @@ impl Writer {
         Writer { target, ..Writer::default() }
     }
 
+    /// One byte as it is.
     pub fn byte(&mut self, byte: u8) {
         self.out.push(byte);
     }

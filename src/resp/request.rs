@@ -46,6 +46,7 @@ impl<'a> Argv<'a> {
         Some(&self.buf[span.start..span.end])
     }
 
+    /// The arguments in order, the command's name first.
     #[inline]
     pub fn iter(&self) -> ArgvIter<'a> {
         ArgvIter { buf: self.buf, spans: self.spans.iter() }
@@ -128,6 +129,7 @@ pub struct Request {
 }
 
 impl Request {
+    /// The arguments, borrowed.
     pub fn argv(&self) -> Argv<'_> {
         Argv { buf: &self.buf, spans: &self.spans }
     }

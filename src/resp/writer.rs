@@ -115,6 +115,7 @@ pub struct Reply<'a> {
 }
 
 impl<'a> Reply<'a> {
+    /// Writes behind what is in `out`.
     #[inline]
     pub fn new(out: &'a mut Output, protocol: Protocol) -> Reply<'a> {
         Reply { out, protocol }
@@ -131,6 +132,7 @@ impl<'a> Reply<'a> {
         self.out.bytes.extend_from_slice(bytes);
     }
 
+    /// `+OK`.
     #[inline]
     pub fn ok(&mut self) {
         self.raw(OK_LINE);
@@ -166,11 +168,13 @@ impl<'a> Reply<'a> {
         self.raw(CRLF);
     }
 
+    /// An integer.
     #[inline]
     pub fn int(&mut self, value: i64) {
         self.header(b':', value);
     }
 
+    /// Bytes of any kind, copied.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.out.bytes.reserve(HEADER_BYTES + bytes.len());
@@ -196,16 +200,19 @@ impl<'a> Reply<'a> {
         self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }
 
+    /// No value; in RESP2 the null bulk.
     #[inline]
     pub fn null(&mut self) {
         self.raw(if self.is_resp3() { NULL } else { NULL_BULK });
     }
 
+    /// No list; in RESP3 null like any other.
     #[inline]
     pub fn null_array(&mut self) {
         self.raw(if self.is_resp3() { NULL } else { NULL_ARRAY });
     }
 
+    /// The header of `len` values.
     #[inline]
     pub fn array(&mut self, len: usize) {
         self.header(b'*', len as i64);
@@ -221,6 +228,7 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The header of `len` values without an order; in RESP2 an array's.
     #[inline]
     pub fn set(&mut self, len: usize) {
         self.header(if self.is_resp3() { b'~' } else { b'*' }, len as i64);
@@ -239,6 +247,7 @@ impl<'a> Reply<'a> {
         self.header(b'|', len as i64);
     }
 
+    /// A double with 17 digits at most; a bulk in RESP2.
     pub fn double(&mut self, value: f64) {
         self.double_text(&format_f64_17g(value));
     }
@@ -254,6 +263,7 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Yes or no; 1 or 0 in RESP2.
     #[inline]
     pub fn bool(&mut self, value: bool) {
         self.raw(match (self.protocol, value) {
@@ -296,10 +306,12 @@ impl<'a> Reply<'a> {
         Deferred { at }
     }
 
+    /// Writes the header of an array into its room.
     pub fn fill_array(&mut self, deferred: Deferred, len: usize) {
         self.fill(deferred, b'*', len);
     }
 
+    /// Writes the header of a map of `len` pairs into its room.
     pub fn fill_map(&mut self, deferred: Deferred, len: usize) {
         if self.is_resp3() {
             self.fill(deferred, b'%', len);
@@ -308,6 +320,7 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Writes the header of a set into its room.
     pub fn fill_set(&mut self, deferred: Deferred, len: usize) {
         self.fill(deferred, if self.is_resp3() { b'~' } else { b'*' }, len);
     }

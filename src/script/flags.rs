@@ -20,6 +20,7 @@ impl Flags {
         (Flags::ALLOW_CROSS_SLOT_KEYS, "allow-cross-slot-keys"),
     ];
 
+    /// True when every flag of `other` is set.
     pub fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
     }

@@ -18,6 +18,7 @@ pub struct Host {
 }
 
 impl Host {
+    /// Asks the kernel.
     pub fn detect() -> Host {
         // SAFETY: utsname is made of byte arrays, for which all zeroes is a value.
         let mut name: libc::utsname = unsafe { std::mem::zeroed() };

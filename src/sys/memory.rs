@@ -153,6 +153,7 @@ pub struct DirectPurge(());
 pub struct PromptPurge(());
 
 impl DirectPurge {
+    /// From now on, until it is dropped.
     pub fn begin() -> DirectPurge {
         PURGES.fetch_add(ONE_DIRECT, Ordering::AcqRel);
         apply_purges();
@@ -168,6 +169,7 @@ impl Drop for DirectPurge {
 }
 
 impl PromptPurge {
+    /// From now on, until it is dropped.
     pub fn begin() -> PromptPurge {
         PURGES.fetch_add(1, Ordering::AcqRel);
         apply_purges();

@@ -135,6 +135,7 @@ fn parse_thread_stat(stat: &str, ticks_per_second: u64) -> Option<ThreadTime> {
     })
 }
 
+/// The number of this process.
 pub fn pid() -> u32 {
     std::process::id()
 }

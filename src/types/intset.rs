@@ -47,6 +47,7 @@ impl<'a> IntSetRef<'a> {
         }
     }
 
+    /// Number of values. O(1).
     #[inline]
     pub fn len(self) -> usize {
         self.values.len() >> self.width.trailing_zeros()
@@ -77,6 +78,7 @@ impl<'a> IntSetRef<'a> {
         self.values[index * N..(index + 1) * N].try_into().expect("the slice has this length")
     }
 
+    /// Is it among them? O(log n).
     #[inline]
     pub fn contains(self, value: i64) -> bool {
         self.find(value).is_ok()
@@ -172,6 +174,7 @@ impl IntSet {
         bytes
     }
 
+    /// To be read.
     #[inline]
     pub fn as_ref(&self) -> IntSetRef<'_> {
         IntSetRef::new(&self.body)
@@ -182,6 +185,7 @@ impl IntSet {
         &self.body
     }
 
+    /// Number of values. O(1).
     #[inline]
     pub fn len(&self) -> usize {
         self.as_ref().len()

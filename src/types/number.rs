@@ -264,6 +264,7 @@ impl LongDouble {
         LongDouble((self.0 - other.0).value)
     }
 
+    /// Neither infinite nor NaN.
     pub fn is_finite(self) -> bool {
         self.0.is_finite()
     }

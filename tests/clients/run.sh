@@ -19,6 +19,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/../.." && pwd)
+. "$repo/tests/support/server.sh"
 
 # The program, its language, and the seconds it may take.
 readonly PROGRAMS="
@@ -52,26 +53,13 @@ for name in "${wanted[@]}"; do
     grep -q "^$name " <<<"$PROGRAMS" || { echo "no program is called $name" >&2; exit 2; }
 done
 
-newest_build() {
-    local target=${CARGO_TARGET_DIR:-$repo/target}
-    # shellcheck disable=SC2012 # the names are known
-    ls -t "$target"/{release,quick,debug}/coreshard 2>/dev/null | head -1
-}
 server=${server:-$(newest_build || true)}
 [ -x "$server" ] || server=$(command -v "$server" || true)
 [ -x "$server" ] || { echo "no server to test: build one or name it with --server" >&2; exit 2; }
 
-# The server takes directives from such variables; ours are not for it.
 cache=${CORESHARD_CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/coreshard/clients}
-for variable in "${!CORESHARD_@}"; do unset "$variable"; done
-
-run=$(mktemp -d)
-server_pid=
-finish() {
-    stop_server
-    if [ "$keep" = yes ]; then echo "logs: $run"; else rm -rf "$run"; fi
-}
-trap finish EXIT
+forget_variables
+begin_run
 
 # --- what the programs need -----------------------------------------------------------------------
 export here
@@ -164,46 +152,14 @@ prepare_ruby() {
 
 # --- the server -----------------------------------------------------------------------------------
 
-free_port() {
-    local port=$((24000 + RANDOM % 900))
-    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-    echo "$port"
-}
-
-answers() {
-    local line
-    (exec 3<>"/dev/tcp/127.0.0.1/$port" && printf 'PING\r\n' >&3 && read -r -t 2 line <&3 && [ "${line%$'\r'}" = +PONG ]) \
-        2>/dev/null
-}
-
 # With its default settings, but for the port and where it writes.
 start_server() {
     local binary=$1 log=$2 flags=()
-    port=$(free_port)
-    mkdir -p "$run/data"
     case $(basename "$binary") in
     *redis* | *valkey*) ;;
     *) flags=(--threads "$threads" ${engine:+--engine "$engine"}) ;;
     esac
-    "$binary" --port "$port" --bind 127.0.0.1 --dir "$run/data" "${flags[@]}" >"$log" 2>&1 &
-    server_pid=$!
-    local tries=300
-    until answers; do
-        tries=$((tries - 1))
-        if [ $tries = 0 ] || ! kill -0 $server_pid 2>/dev/null; then
-            echo "the server does not start:" >&2 && tail -20 "$log" >&2 && exit 2
-        fi
-        sleep 0.1
-    done
-}
-
-stop_server() {
-    if [ -n "$server_pid" ]; then
-        kill -9 "$server_pid" 2>/dev/null || true
-        wait "$server_pid" 2>/dev/null || true
-        server_pid=
-        rm -rf "$run/data"
-    fi
+    launch "$log" "$binary" "${flags[@]}"
 }
 
 # --- the run --------------------------------------------------------------------------------------
@@ -259,13 +215,6 @@ run_program() {
         tail -60 "$log" | cut -c1-300 | sed 's/^/    /'
         grep -a -v ' [*.-] ' "$run/$name.server.log" | tail -10 | cut -c1-300 | sed 's/^/    server: /' || true
     fi
-}
-
-is_wanted() {
-    [ ${#wanted[@]} = 0 ] && return
-    local name
-    for name in "${wanted[@]}"; do if [ "$name" = "$1" ]; then return; fi; done
-    return 1
 }
 
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }

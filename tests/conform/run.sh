@@ -18,9 +18,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/../.." && pwd)
+. "$repo/tests/support/server.sh"
 
 # The file, how it runs, and the seconds it may take. `external` points the suite at one running server.
-# `own` lets the suite start servers itself: four files refuse to run otherwise.
+# `own` lets the suite start servers itself, where the tests want to or run in no other way.
 readonly UNITS="
 unit/type/string      external 240
 unit/type/incr        external 60
@@ -87,11 +88,6 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-newest_build() {
-    local target=${CARGO_TARGET_DIR:-$repo/target}
-    # shellcheck disable=SC2012 # the names are known
-    ls -t "$target"/{release,quick,debug}/coreshard 2>/dev/null | head -1
-}
 server=${server:-$(newest_build || true)}
 [ -x "$server" ] || { echo "no server to test: build one or name it with --server" >&2; exit 2; }
 server=$(realpath --no-symlinks "$server")
@@ -103,17 +99,9 @@ for program in tclsh redis-cli redis-benchmark; do
     command -v "$program" >/dev/null || { echo "$program is needed (apt-get install redis-tools tcl)" >&2; exit 2; }
 done
 
-# The server takes directives from such variables; ours are not for it.
 cache=${CORESHARD_CONFORM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/coreshard/conform}
-for variable in "${!CORESHARD_@}"; do unset "$variable"; done
-
-run=$(mktemp -d)
-server_pid=
-finish() {
-    stop_server
-    if [ "$keep" = yes ]; then echo "logs: $run"; else rm -rf "$run"; fi
-}
-trap finish EXIT
+forget_variables
+begin_run
 
 # --- the suite ------------------------------------------------------------------------------------
 
@@ -166,8 +154,6 @@ WRAPPER
     sed -i -e '/verify_log_message 0 "\*.*\(integrity check failed\|already has a consumer\|Duplicate stream\)/d' \
         -e '/count_log_message 0 "listpack with dup/d' \
         "$run/suite/tests/integration/corrupt-dump.tcl"
-    # Before every block of tests the suite empties the functions; a server that has none yet may say so.
-    sed -i 's/^    r function flush$/    catch {r function flush}/' "$run/suite/tests/support/server.tcl"
 }
 
 own_flags() {
@@ -178,36 +164,11 @@ own_flags() {
 
 # --- the server ------------------------------------------------------------------------------------
 
-free_port() {
-    local port=$((24000 + RANDOM % 900))
-    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
-    echo "$port"
-}
-
+# With the flags with which Redis's own CI runs external mode.
 start_server() {
-    port=$(free_port)
-    mkdir -p "$run/data"
-    # The flags with which Redis's own CI runs external mode.
     # shellcheck disable=SC2046
-    "$server" --port "$port" --bind 127.0.0.1 --dir "$run/data" --save "" --enable-protected-configs yes \
-        --enable-debug-command yes --enable-module-command yes $(own_flags) >"$1" 2>&1 &
-    server_pid=$!
-    local tries=300
-    until [ "$(redis-cli -p "$port" ping 2>/dev/null)" = PONG ]; do
-        tries=$((tries - 1))
-        if [ $tries = 0 ] || ! kill -0 $server_pid 2>/dev/null; then
-            echo "the server does not start:" >&2 && tail -20 "$1" >&2 && exit 2
-        fi
-        sleep 0.1
-    done
-}
-
-stop_server() {
-    if [ -n "$server_pid" ]; then
-        kill -9 "$server_pid" 2>/dev/null || true
-        wait "$server_pid" 2>/dev/null || true
-        server_pid=
-    fi
+    launch "$1" "$server" --save "" --enable-protected-configs yes --enable-debug-command yes \
+        --enable-module-command yes $(own_flags)
 }
 
 # --- the skip list ---------------------------------------------------------------------------------
@@ -303,13 +264,6 @@ run_unit() {
 # The tests that the unit's own section names.
 section_of() {
     diff <(skiplist_of "") <(skiplist_of "$1") | sed -n 's/^> //p' | grep -v '^tag:' || true
-}
-
-is_wanted() {
-    [ ${#wanted[@]} = 0 ] && return
-    local unit
-    for unit in "${wanted[@]}"; do if [ "$unit" = "$1" ]; then return; fi; done
-    return 1
 }
 
 if grep -n -v -E '^#|^[[:space:]]*$|^\[.*\]$| # .' "$here/skiplist.txt"; then

@@ -191,6 +191,20 @@ fn reloading_keeps_everything_and_says_what_it_cannot() {
 }
 
 #[test]
+fn libraries_survive_a_reload_whichever_core_it_is_asked_of() {
+    with_server(Options::threads, |s| {
+        let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+        s.client().expect(&["FUNCTION", "LOAD", library], bulk("l"));
+        // Connections are spread over the cores.
+        for _ in 0..20 {
+            let mut c = s.client();
+            c.expect("DEBUG RELOAD", ok());
+            c.expect("FCALL f 0", int(1));
+        }
+    });
+}
+
+#[test]
 fn save_points_save_and_so_does_the_end() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let mut server = ready(Server::start_with(&at(folder.path(), 2).with("save", "1 2")));

@@ -148,6 +148,7 @@ pub fn show_fields<F: AsField>(head: &[&[u8]], fields: &[F], show: Show<'_>) {
 
 /// What names a field.
 pub trait AsField {
+    /// The field's name.
     fn field(&self) -> &[u8];
 }
 
@@ -175,10 +176,12 @@ pub struct Pieces<'s, 'h> {
 }
 
 impl<'s, 'h> Pieces<'s, 'h> {
+    /// For commands of this name and key; `width` arguments make an element.
     pub fn new(command: &'static [u8], key: &'h [u8], width: usize, show: Show<'s>) -> Pieces<'s, 'h> {
         Pieces { command, key, width, bytes: Vec::new(), ends: Vec::new(), show }
     }
 
+    /// Adds an element. A command is shown when it is full.
     pub fn element(&mut self, args: &[&[u8]]) {
         debug_assert_eq!(args.len(), self.width);
         for arg in args {
@@ -190,6 +193,7 @@ impl<'s, 'h> Pieces<'s, 'h> {
         }
     }
 
+    /// Shows what is left.
     pub fn end(mut self) {
         if !self.ends.is_empty() {
             self.flush();

@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "0",
         (0, INT_MAX),
         "Nodes at each end of a list that stay uncompressed; 0 compresses none.",
-    ),
+    ).area(Area::Compatibility),
     integer("set-max-intset-entries", "512", (0, LONG_MAX), "Members up to which a set of integers is an intset.")
         .unsigned(),
     integer("set-max-listpack-entries", "128", (0, LONG_MAX), "Members up to which a set is a listpack.")
@@ -46,7 +46,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     memory("stream-node-max-bytes", "4096", (0, LONG_MAX), "Largest node of a stream; 0 sets no limit.").unsigned(),
     integer("stream-node-max-entries", "100", (0, LONG_MAX), "Entries of one node of a stream; 0 sets no limit."),
     integer("stream-idmp-duration", "100", (1, 86400), "Seconds for which a stream remembers idempotent ids.")
-        .since(Since::Redis8),
+        .since(Since::Redis8).area(Area::Compatibility),
     integer("stream-idmp-maxsize", "100", (1, 10000), "Idempotent ids that a stream remembers per producer.")
-        .since(Since::Redis8),
+        .since(Since::Redis8).area(Area::Compatibility),
 ];

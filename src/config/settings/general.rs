@@ -60,7 +60,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         (0, 1000),
         "Microseconds that an idle core looks for work before it sleeps; 0 lets the server decide.",
     )
-    .since(Since::Coreshard),
+    .since(Since::Coreshard)
+    .area(Area::Compatibility),
     flag("daemonize", "no", "Run in the background.").immutable(),
     choice(
         "supervised",
@@ -78,44 +79,59 @@ pub(super) const SETTINGS: &[Setting] = &[
     .immutable(),
     choice("loglevel", "notice", LOG_LEVELS, "Least important message that is logged."),
     text("logfile", "", "File to log to; standard output when empty.").immutable(),
-    flag("syslog-enabled", "no", "Log to the system logger too.").immutable(),
-    text("syslog-ident", "redis", "Name under which the system logger shows messages.").immutable(),
-    choice("syslog-facility", "local0", FACILITIES, "Facility of messages to the system logger.").immutable(),
+    flag("syslog-enabled", "no", "Log to the system logger too.").immutable().area(Area::Compatibility),
+    text("syslog-ident", "redis", "Name under which the system logger shows messages.")
+        .immutable()
+        .area(Area::Compatibility),
+    choice("syslog-facility", "local0", FACILITIES, "Facility of messages to the system logger.")
+        .immutable()
+        .area(Area::Compatibility),
     flag(
         "hide-user-data-from-log",
         "no",
         "Leave keys, values and commands out of the log and crash reports.",
     )
-    .since(Since::Redis74),
+    .since(Since::Redis74)
+    .area(Area::Compatibility),
     flag("crash-log-enabled", "yes", "Write a report to the log when the server crashes."),
     flag("crash-memcheck-enabled", "yes", "Test memory after a crash, to tell bad hardware from a bug.")
         .area(Area::Compatibility),
-    flag("use-exit-on-panic", "no", "Exit instead of aborting on a bug (for tests under tools).").hidden(),
+    flag("use-exit-on-panic", "no", "Exit instead of aborting on a bug (for tests under tools).")
+        .hidden()
+        .area(Area::Compatibility),
     integer("databases", "16", (1, INT_MAX), "Number of databases that SELECT chooses from.").immutable(),
-    flag("always-show-logo", "no", "Print the banner even where the log is not a terminal.").immutable(),
-    flag("set-proc-title", "yes", "Show the address and mode in the process list.").immutable(),
+    flag("always-show-logo", "no", "Print the banner even where the log is not a terminal.")
+        .immutable()
+        .area(Area::Compatibility),
+    flag("set-proc-title", "yes", "Show the address and mode in the process list.")
+        .immutable()
+        .area(Area::Compatibility),
     text(
         "proc-title-template",
         "{title} {listen-addr} {server-mode}",
         "What the process list shows. Variables: {title}, {listen-addr}, {server-mode}, {port}, \
          {tls-port}, {unixsocket}, {config-file}.",
     )
-    .checked(checks::proc_title),
+    .checked(checks::proc_title)
+    .area(Area::Compatibility),
     text("locale-collate", "", "Locale that compares texts in SORT ALPHA; the environment's when empty.")
-        .since(Since::Redis72),
+        .since(Since::Redis72)
+        .area(Area::Compatibility),
     integer(
         "hz",
         "10",
         (0, INT_MAX),
         "Rounds per second of background work such as closing idle clients. Held between 1 and 500.",
     ),
-    flag("dynamic-hz", "yes", "Do background rounds more often while many clients are connected."),
+    flag("dynamic-hz", "yes", "Do background rounds more often while many clients are connected.")
+        .area(Area::Compatibility),
     integer(
         "shutdown-timeout",
         "10",
         (0, INT_MAX),
         "Seconds that a shutdown waits for replicas to catch up; 0 does not wait.",
-    ),
+    )
+    .area(Area::Replication),
     choice(
         "shutdown-on-sigint",
         "default",
@@ -147,14 +163,17 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     flag("disable-thp", "yes", "Keep transparent huge pages off for this process; they cost latency.")
         .immutable(),
-    text("ignore-warnings", "", "Start-up warnings not to give."),
+    text("ignore-warnings", "", "Start-up warnings not to give.").area(Area::Compatibility),
     optional(
         "server-cpulist",
         "CPUs that the server's cores are taken from, such as 0-7:2 or 1,3; all when empty.",
     )
     .aliases(&["server_cpulist"])
     .immutable(),
-    optional("bio-cpulist", "CPUs of background threads.").aliases(&["bio_cpulist"]).immutable(),
+    optional("bio-cpulist", "CPUs of background threads.")
+        .aliases(&["bio_cpulist"])
+        .immutable()
+        .area(Area::Compatibility),
     optional("aof-rewrite-cpulist", "CPUs of log rewriting.")
         .aliases(&["aof_rewrite_cpulist"])
         .immutable()
@@ -181,13 +200,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keys that are prefetched together; 0 prefetches none.",
     )
     .hidden()
-    .since(Since::Redis8),
+    .since(Since::Redis8)
+    .area(Area::Compatibility),
     integer(
         "watchdog-period",
         "0",
         (0, INT_MAX),
         "Log what runs longer than this many milliseconds; 0 is off.",
     )
-    .hidden(),
+    .hidden()
+    .area(Area::Compatibility),
     flag("jemalloc-bg-thread", "yes", "Background thread of Redis's allocator.").area(Area::Compatibility),
 ];

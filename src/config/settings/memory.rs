@@ -43,7 +43,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "10",
         (0, 100),
         "How much time eviction may take before the next command runs: 0 hardly any, 100 all it needs.",
-    ),
+    )
+    .area(Area::Compatibility),
     integer(
         "lfu-log-factor",
         "10",
@@ -61,18 +62,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "1",
         (1, 10),
         "How much work the removal of expired keys may do in the background.",
-    ),
+    )
+    .area(Area::Compatibility),
     flag(
         "lazyexpire-nested-arbitrary-keys",
         "yes",
         "Let SCAN-like commands and scripts remove expired keys they meet.",
     )
     .hidden()
-    .since(Since::Redis8),
-    flag("lazyfree-lazy-eviction", "no", "Free evicted values in the background."),
-    flag("lazyfree-lazy-expire", "no", "Free expired values in the background."),
-    flag("lazyfree-lazy-server-del", "no", "Free values that a command replaces in the background."),
-    flag("lazyfree-lazy-user-del", "no", "Let DEL free in the background, like UNLINK."),
+    .since(Since::Redis8)
+    .area(Area::Compatibility),
+    flag("lazyfree-lazy-eviction", "no", "Free evicted values in the background.").area(Area::Compatibility),
+    flag("lazyfree-lazy-expire", "no", "Free expired values in the background.").area(Area::Compatibility),
+    flag("lazyfree-lazy-server-del", "no", "Free values that a command replaces in the background.")
+        .area(Area::Compatibility),
+    flag("lazyfree-lazy-user-del", "no", "Let DEL free in the background, like UNLINK.")
+        .area(Area::Compatibility),
     flag(
         "lazyfree-lazy-user-flush",
         "no",
@@ -80,32 +85,39 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     flag("activerehashing", "yes", "Rehash Redis's tables in idle time. Tables here grow in small steps.")
         .area(Area::Compatibility),
-    flag("activedefrag", "no", "Move values to reduce fragmentation while the server runs."),
+    flag("activedefrag", "no", "Move values to reduce fragmentation while the server runs.")
+        .area(Area::Compatibility),
     memory(
         "active-defrag-ignore-bytes",
         "100mb",
         (1, LONG_MAX),
         "Wasted bytes below which nothing is moved.",
     )
-    .unsigned(),
+    .unsigned()
+    .area(Area::Compatibility),
     integer(
         "active-defrag-threshold-lower",
         "10",
         (0, 1000),
         "Percentage of fragmentation at which moving starts.",
-    ),
+    )
+    .area(Area::Compatibility),
     integer(
         "active-defrag-threshold-upper",
         "100",
         (0, 1000),
         "Percentage of fragmentation at which the most effort is made.",
-    ),
-    integer("active-defrag-cycle-min", "1", (1, 99), "Percentage of CPU time used at the lower threshold."),
-    integer("active-defrag-cycle-max", "25", (1, 99), "Percentage of CPU time used at the upper threshold."),
+    )
+    .area(Area::Compatibility),
+    integer("active-defrag-cycle-min", "1", (1, 99), "Percentage of CPU time used at the lower threshold.")
+        .area(Area::Compatibility),
+    integer("active-defrag-cycle-max", "25", (1, 99), "Percentage of CPU time used at the upper threshold.")
+        .area(Area::Compatibility),
     integer(
         "active-defrag-max-scan-fields",
         "1000",
         (1, LONG_MAX),
         "Size above which a collection is moved in pieces.",
-    ),
+    )
+    .area(Area::Compatibility),
 ];

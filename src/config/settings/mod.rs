@@ -92,6 +92,7 @@ impl Id {
         panic!("no setting has this name")
     }
 
+    /// Every setting, in the order of the table.
     pub fn all() -> impl Iterator<Item = Id> {
         (0..COUNT as u16).map(Id)
     }
@@ -101,10 +102,12 @@ impl Id {
         Id::all().find_map(|id| Some((id, id.setting().answers_to(name)?)))
     }
 
+    /// Its row.
     pub fn setting(self) -> &'static Setting {
         TABLE[self.index()]
     }
 
+    /// Its place in the table.
     pub const fn index(self) -> usize {
         self.0 as usize
     }

@@ -53,7 +53,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Mark put on listening sockets for routing and packet filters; 0 sets none.",
     )
     .unsigned()
-    .immutable(),
+    .immutable()
+    .area(Area::Compatibility),
     optional("bind-source-addr", "Local address for outgoing connections (to a primary or other nodes).")
         .area(Area::Replication),
     integer(
@@ -99,7 +100,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "New connections accepted between two rounds of serving the existing ones.",
     )
     .unsigned()
-    .since(Since::Redis74),
+    .since(Since::Redis74)
+    .area(Area::Compatibility),
     integer(
         "max-new-tls-connections-per-cycle",
         "1",
@@ -115,7 +117,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         (1, INT_MAX),
         "Commands of one pipeline parsed before they run, so that their keys can be prefetched.",
     )
-    .since(Since::Redis8),
+    .since(Since::Redis8)
+    .area(Area::Compatibility),
     integer(
         "metrics-port",
         "0",

@@ -77,5 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Keys that client-side caching remembers before it invalidates some at random; 0 sets no limit.",
     )
     .unsigned(),
-    flag("key-memory-histograms", "no", "Keep histograms of the keys' sizes in memory.").since(Since::Redis8),
+    flag("key-memory-histograms", "no", "Keep histograms of the keys' sizes in memory.")
+        .since(Since::Redis8)
+        .area(Area::Compatibility),
 ];

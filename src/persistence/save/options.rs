@@ -40,6 +40,7 @@ pub struct Base {
 }
 
 impl SaveOptions {
+    /// For a snapshot under its own name.
     pub fn of(config: &Config, used_bytes: u64) -> SaveOptions {
         let policy = config.choice(id::MAXMEMORY_POLICY);
         SaveOptions {

@@ -31,6 +31,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Do both places hold the same?
     pub fn is_same(&self) -> bool {
         self.differences == 0 && self.unknown.is_empty()
     }

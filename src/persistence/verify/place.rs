@@ -42,6 +42,7 @@ impl Place {
         }
     }
 
+    /// Is it a file, and not a server?
     pub fn is_file(&self) -> bool {
         matches!(self, Place::File(_))
     }

@@ -7,7 +7,7 @@
 //! state     what belongs to a machine, and its host
 //! ```
 //!
-//! A script knows the server through [`Host`](state::Host) alone, so all of this is tested without one.
+//! A script knows the server through [`Host`] alone, so all of this is tested without one.
 //!
 //! Lua's C interface is used directly where a script can tell the difference: errors that are tables, positions in
 //! error texts, and what a C function costs. So this folder holds unsafe code; `raw.rs` states the rules.

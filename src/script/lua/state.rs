@@ -166,7 +166,7 @@ pub unsafe fn lend<R>(state: *mut State, host: &mut dyn Host, run: impl FnOnce()
 /// The state of the machine whose native function runs: the function's first upvalue.
 ///
 /// # Safety
-/// The running function was made by [`make`].
+/// The running function is a closure over the state.
 pub unsafe fn state<'a>(l: L) -> &'a mut State {
     // SAFETY: as promised; the state outlives the machine, and natives do not keep it over calls of Lua.
     unsafe { &mut *ffi::lua_touserdata(l, ffi::lua_upvalueindex(1)).cast::<State>() }
@@ -175,7 +175,7 @@ pub unsafe fn state<'a>(l: L) -> &'a mut State {
 /// Ends a library function: its results, or its fault as Lua's error.
 ///
 /// # Safety
-/// The running function was made by [`make`]; jumps on a fault.
+/// The running function is a closure over the state; jumps on a fault.
 pub unsafe fn end(l: L, answer: Answer) -> c_int {
     // SAFETY: as promised.
     unsafe {

@@ -20,6 +20,7 @@ pub enum End {
 }
 
 impl End {
+    /// The opposite end.
     pub fn other(self) -> End {
         match self {
             End::Front => End::Back,
@@ -95,6 +96,7 @@ impl List {
         (at < self.nodes.len()).then_some(at as u64)
     }
 
+    /// Number of elements. O(1).
     #[inline]
     pub fn len(&self) -> usize {
         self.len
@@ -120,6 +122,7 @@ impl List {
         self.is_empty()
     }
 
+    /// Adds an element at an end. O(1), but for the bytes of one node.
     #[inline]
     pub fn push(&mut self, end: End, value: &[u8], limit: NodeLimit) {
         let at = self.end_node(end);

@@ -24,6 +24,7 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Its bytes, copied.
     pub fn to_vec(self) -> Vec<u8> {
         self.element().to_vec()
     }
@@ -37,6 +38,7 @@ pub enum ListView<'a> {
 }
 
 impl<'a> ListView<'a> {
+    /// Number of elements. Walks a listpack.
     pub fn len(&self) -> usize {
         match self {
             ListView::Packed(pack) => pack.len(),

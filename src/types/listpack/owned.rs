@@ -68,16 +68,19 @@ impl Listpack {
         self.bytes
     }
 
+    /// To be read.
     #[inline]
     pub fn as_ref(&self) -> ListpackRef<'_> {
         ListpackRef::new(self.body())
     }
 
+    /// The entries from the beginning.
     #[inline]
     pub fn iter(&self) -> Iter<'_> {
         self.as_ref().iter()
     }
 
+    /// The entries from the end.
     #[inline]
     pub fn iter_rev(&self) -> IterRev<'_> {
         self.as_ref().iter_rev()
@@ -106,6 +109,7 @@ impl Listpack {
         self.seek(index).and_then(|at| self.as_ref().at(at))
     }
 
+    /// Adds an entry at the end.
     #[inline]
     pub fn push_back<'e>(&mut self, entry: impl Into<Encoded<'e>>) {
         let entry = entry.into();
@@ -114,6 +118,7 @@ impl Listpack {
         self.count += 1;
     }
 
+    /// Adds an entry at the beginning, where room is kept for the next ones.
     #[inline]
     pub fn push_front<'e>(&mut self, entry: impl Into<Encoded<'e>>) {
         let entry = entry.into();

@@ -25,6 +25,7 @@ pub struct Needle<'n> {
 }
 
 impl<'n> Needle<'n> {
+    /// Of any bytes; what a form needs of it is found when it is needed.
     #[inline]
     pub fn new(bytes: &'n [u8]) -> Needle<'n> {
         Needle { bytes, int: None, hash: None }
@@ -41,6 +42,7 @@ impl<'n> Needle<'n> {
         }
     }
 
+    /// The member that is looked for.
     #[inline]
     pub fn bytes(&self) -> &'n [u8] {
         self.bytes
@@ -72,6 +74,7 @@ impl<'a> SetView<'a> {
         self.len() == 0
     }
 
+    /// Is it a member? O(1) in a table, O(log n) among integers, O(n) in a listpack.
     #[inline]
     pub fn contains(self, needle: &mut Needle<'_>) -> bool {
         match self {

@@ -77,6 +77,7 @@ impl ZSet {
         (end < self.len()).then_some(end as u64)
     }
 
+    /// Number of members.
     pub fn len(&self) -> usize {
         match &self.form {
             Form::Packed(pack) => pack.len() / 2,

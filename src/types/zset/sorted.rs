@@ -46,6 +46,7 @@ impl Sorted {
         Sorted { arena: Arena::new(), tree: Tree::new(), index: Index::new(), hasher: Hasher::shared() }
     }
 
+    /// Number of members. O(1).
     pub fn len(&self) -> usize {
         self.tree.len()
     }
@@ -64,6 +65,7 @@ impl Sorted {
         self.index.find(hash, |id| self.arena.member(id) == member)
     }
 
+    /// The score of a member. O(1).
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         self.find(self.hasher.hash(member), member).map(|id| self.arena.score(id))
@@ -173,17 +175,20 @@ impl Sorted {
         self.tree.at(rank)
     }
 
+    /// The member at a place, and its score. O(1).
     #[inline]
     pub fn get(&self, place: Place) -> (&[u8], f64) {
         let (score, id) = self.tree.get(place);
         (self.arena.member(id), score)
     }
 
+    /// The place after it; `None` at the end. O(1).
     #[inline]
     pub fn next(&self, place: Place) -> Option<Place> {
         self.tree.next(place)
     }
 
+    /// The place before it; `None` at the beginning. O(1).
     #[inline]
     pub fn previous(&self, place: Place) -> Option<Place> {
         self.tree.previous(place)

@@ -16,6 +16,7 @@ pub enum ZView<'a> {
 }
 
 impl<'a> ZView<'a> {
+    /// Number of members. Walks a listpack.
     pub fn len(&self) -> usize {
         match self {
             ZView::Packed(pack) => pack.len() / 2,
@@ -30,6 +31,7 @@ impl<'a> ZView<'a> {
         }
     }
 
+    /// The score of a member. O(1) in the big form.
     #[inline]
     pub fn score(&self, member: &[u8]) -> Option<f64> {
         match self {

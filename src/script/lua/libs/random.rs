@@ -20,6 +20,7 @@ native! {
 pub struct Random(u64);
 
 impl Random {
+    /// The sequence that `math.randomseed` of this seed begins.
     pub fn seeded(seed: i32) -> Random {
         Random(u64::from(seed as u32) << 16 | 0x330e)
     }

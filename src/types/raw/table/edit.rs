@@ -71,6 +71,7 @@ impl<'a, T> EntryMut<'a, T> {
         unsafe { self.table.store(self.hash, &mut self.at, payload, Ttl::Keep, Access::KeepOr(0)) }
     }
 
+    /// Sets the access metadata.
     pub fn set_access(&mut self, access: u16) {
         // SAFETY: `at` follows the entry.
         unsafe { entry::set_access(self.at.p, access) };

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! This file knows the format and nothing about where entries are stored. All its functions are
-//! unsafe for the same reason: `p` must be the start of an entry written by [`write`] (or room for
+//! unsafe for the same reason: `p` must be the start of an entry written by [`write()`] (or room for
 //! one) that nobody else changes meanwhile.
 
 use super::table::Table;

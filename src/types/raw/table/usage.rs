@@ -11,7 +11,7 @@ pub struct Usage {
     pub live_bytes: usize,
     /// Keys too long for an entry.
     pub key_bytes: usize,
-    /// What the caller reported about heap values with [`Table::report_heap_bytes`].
+    /// What the caller reported about heap values with [`Table::report_heap_bytes`](super::Table::report_heap_bytes).
     pub heap_bytes: usize,
 }
 

@@ -31,7 +31,7 @@ pub enum Access {
     KeepOr(u16),
 }
 
-/// What [`Table::replace`] found.
+/// What [`Table::replace`](super::Table::replace) found.
 #[derive(Debug)]
 pub struct Replaced<T> {
     pub existed: bool,
@@ -39,7 +39,7 @@ pub struct Replaced<T> {
     pub old: Option<T>,
 }
 
-/// What [`Table::remove`] took out.
+/// What [`Table::remove`](super::Table::remove) took out.
 #[derive(Debug)]
 pub struct Removed<T> {
     /// The heap value, to be dropped whenever it suits the caller.
@@ -56,7 +56,7 @@ pub enum TakenValue<T> {
     Heap(T),
 }
 
-/// What [`Table::take_entry`] took out.
+/// What [`Table::take_entry`](super::Table::take_entry) took out.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Taken<T> {
     pub value: TakenValue<T>,
