@@ -186,11 +186,13 @@ impl Core {
     pub(super) fn end_all_slices(&mut self) {
         while let Some(job) = self.sliced.jobs.pop_front() {
             self.run_to_end(job);
+            self.run_queue();
         }
     }
 
     /// Brings to its end what has changed values by half, so that a snapshot sees all of it or nothing. With several
-    /// shards a snapshot is a transaction, and waits.
+    /// shards a snapshot is a transaction, and waits. Who waited for these keys goes on in the next turn: now a block may
+    /// be running.
     pub(super) fn end_changing_slices(&mut self) {
         while let Some(at) = self.sliced.jobs.iter().position(|job| job.slices.changes()) {
             let Some(job) = self.sliced.jobs.remove(at) else { break };
@@ -206,10 +208,15 @@ impl Core {
                 Err(error) => break Err(error),
             }
         };
-        self.end_job(job, result);
+        self.finish_job(job, result);
     }
 
     fn end_job(&mut self, job: Job, result: Result<(), CommandError>) {
+        self.finish_job(job, result);
+        self.run_queue();
+    }
+
+    fn finish_job(&mut self, job: Job, result: Result<(), CommandError>) {
         let Job { tx, origin, answer, row, db, client, request, slices, cycles } = job;
         self.start_clock();
         let entry = self.table.entry(row);
@@ -249,7 +256,6 @@ impl Core {
                 self.post_one(origin, TxMessage::Ran { tx: TxRef { slot, id: tx }, part });
             }
         }
-        self.run_queue();
     }
 
     fn answer_sliced(&mut self, origin: ShardId, token: Token, output: &mut Output) {
