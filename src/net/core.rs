@@ -126,6 +126,8 @@ pub struct Core {
     pub spare: Vec<Box<Batch>>,
     /// Batches that arrived while a script waited for an answer, in their order.
     pub stashed: VecDeque<(ShardId, Box<Batch>)>,
+    /// This core's script is busy, and the core hears its clients meanwhile (`busy.rs`).
+    pub attends: bool,
     /// The machine for scripts, once there was one. Away while one runs.
     pub scripts: Option<Box<crate::script::Cache>>,
     /// Transaction messages to this very core.
@@ -232,8 +234,18 @@ impl Core {
 
     /// Sends all batches of this turn.
     pub fn flush(&mut self, io: &mut dyn NetIo) -> bool {
-        let mut any = false;
         let logged = self.give_log();
+        self.send_batches(io, logged)
+    }
+
+    /// The same while a block of the log is open, which cannot be given to the writer in two pieces.
+    pub fn flush_in_block(&mut self, io: &mut dyn NetIo) -> bool {
+        let logged = self.shard.log.as_deref().map_or(0, |log| log.last_chunk());
+        self.send_batches(io, logged)
+    }
+
+    fn send_batches(&mut self, io: &mut dyn NetIo, logged: u64) -> bool {
+        let mut any = false;
         for to in 0..self.outgoing.len() {
             if let Some(mut batch) = self.outgoing[to].take() {
                 batch.logged = logged;
@@ -538,6 +550,7 @@ impl Core {
             port,
             spare: Vec::new(),
             stashed: VecDeque::new(),
+            attends: false,
             scripts: None,
             own_mail: VecDeque::new(),
             tx_mode: false,

@@ -159,6 +159,11 @@ impl Core {
         self.observe.reads += 1;
         if client.kind == ListenerKind::Metrics {
             client.query.extend_from_slice(bytes);
+            if self.attends {
+                // Served when the script is over: all cores are asked.
+                self.ready.push_back(conn);
+                return;
+            }
             return super::http::serve(self, io, conn);
         }
         if client.query.is_empty() && !client.is_stalled() {
@@ -396,6 +401,11 @@ impl Core {
         }
         if self.shared.durable.is_gated()
             && let Some(error) = self.durable_refusal(conn, entry)
+        {
+            return self.reject(conn, row, &error);
+        }
+        if self.is_any_busy()
+            && let Some(error) = self.busy_refusal(conn, row, entry, argv)
         {
             return self.reject(conn, row, &error);
         }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::busy::busy_error;
 use super::core::Core;
 use super::dispatch::{After, Bound};
 use crate::commands::{Args, CommandError};
@@ -207,6 +208,9 @@ fn restore(
 }
 
 fn stats(core: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: &mut Reply<'_>) -> Answer {
+    if let Some(busy) = core.busy_somewhere().filter(|busy| !busy.is_function) {
+        return Err(busy_error(busy.is_function));
+    }
     let scripts = &core.shared.scripts;
     let runs = |running: &&crate::script::store::Running| {
         running.since_ms.load(Ordering::Acquire) != 0 && running.is_function.load(Ordering::Relaxed)

@@ -73,6 +73,14 @@ impl Core {
         }
     }
 
+    /// What the block that ends has done is not logged: nothing must be made of a half.
+    #[cold]
+    pub(super) fn log_forget_block(&mut self) {
+        if let Some(log) = &mut self.shard.log {
+            log.forget_block();
+        }
+    }
+
     /// Gives the writer what the shard did. The number of the last chunk given.
     #[inline]
     pub(super) fn give_log(&mut self) -> u64 {

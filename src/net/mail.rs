@@ -76,7 +76,7 @@ impl Core {
 
     fn open(&mut self, io: &mut dyn NetIo, from: ShardId, mut batch: Box<Batch>) {
         self.see_log_of(from, batch.logged);
-        self.run_remote_commands(from, &batch);
+        self.run_remote_commands(io, from, &batch);
         for message in batch.tx.drain(..) {
             self.take_tx_message(io, from, message);
         }
@@ -88,7 +88,7 @@ impl Core {
     }
 
     /// Runs another core's commands on this shard.
-    fn run_remote_commands(&mut self, from: ShardId, batch: &Batch) {
+    fn run_remote_commands(&mut self, io: &mut dyn NetIo, from: ShardId, batch: &Batch) {
         if batch.commands.list.is_empty() {
             return;
         }
@@ -108,7 +108,7 @@ impl Core {
                 let RemoteCommand { token, row, db, client: view, .. } = *command;
                 let caller = Caller::Of(from, view.id);
                 self.batch_to(from).replies = replies;
-                self.run_script_for(from, token, ScriptCall { row, db, view, caller, argv });
+                self.run_script_for(Some(io), from, token, ScriptCall { row, db, view, caller, argv });
                 replies = std::mem::take(&mut self.batch_to(from).replies);
                 continue;
             }
@@ -435,7 +435,12 @@ impl Core {
                 if table.entry(row).is_script {
                     self.queue.release(tx);
                     let (caller, argv) = (Caller::Of(origin, client.id), request.argv());
-                    self.run_script_for(origin, token, ScriptCall { row, db, view: client, caller, argv });
+                    self.run_script_for(
+                        None,
+                        origin,
+                        token,
+                        ScriptCall { row, db, view: client, caller, argv },
+                    );
                     return self.unhold(origin, token);
                 }
                 let mut output = Output::default();

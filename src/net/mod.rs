@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod blocked;
+pub mod busy;
 pub mod client;
 pub mod client_commands;
 pub mod clients;

@@ -25,6 +25,18 @@ impl Core {
         self.dirty.clear();
     }
 
+    /// The same for all but one client, in the midst of what that one has asked for.
+    pub fn send_replies_but(&mut self, io: &mut dyn NetIo, but: Option<ConnId>) {
+        self.send_held(io);
+        for conn in std::mem::take(&mut self.dirty) {
+            if Some(conn) == but {
+                self.dirty.push(conn);
+            } else {
+                self.send_to(io, conn);
+            }
+        }
+    }
+
     fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;

@@ -25,6 +25,7 @@ use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::batch::{Asker, Batch, Control};
+use super::busy::{ATTEND_NS, busy_error};
 use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, EachFn, MergeFn, await_token};
@@ -34,6 +35,7 @@ use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::{Flags as CommandFlags, Row, Run};
 use crate::commands::{Args, CommandError, Entry, Part, RowId};
+use crate::persistence::level;
 use crate::pubsub::Space;
 use crate::resp::{Argv, Output, Protocol, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
@@ -166,11 +168,16 @@ impl Core {
         }
         let mut host = ScriptHost::new(self, io, call, wide, gates);
         let end = cache.engine.run(chunk, &given, &mut host, out);
-        running.end();
+        host.end_attending();
+        shared.scripts.end(host.core.me.index());
         if end == End::Stopped(Stop::Wider) {
             found.is_wide().store(true, Ordering::Relaxed);
         }
+        let is_cut_off = host.is_cut_off;
         let did = host.end(end);
+        if is_cut_off {
+            self.log_forget_block();
+        }
         match wide {
             Some(_) => self.log_leave(),
             None => self.log_end_block(),
@@ -217,10 +224,18 @@ impl Core {
     }
 
     /// Runs a script that another core sent, or that waited in the queue, and answers it.
-    pub(super) fn run_script_for(&mut self, origin: ShardId, token: Token, call: ScriptCall<'_>) {
+    ///
+    /// Without `io` this core hears nobody while the script runs.
+    pub(super) fn run_script_for<'i>(
+        &mut self,
+        io: Option<&'i mut (dyn NetIo + 'i)>,
+        origin: ShardId,
+        token: Token,
+        call: ScriptCall<'_>,
+    ) {
         let mut out = Output::default();
         let begun = clock::cycles();
-        match self.run_script(None, call, None, &mut out) {
+        match self.run_script(io, call, None, &mut out) {
             ScriptDid::Wider => {
                 let command =
                     TxCommand { row: call.row, db: call.db, request: Request::from(call.argv).into() };
@@ -471,6 +486,10 @@ struct ScriptHost<'c, 'i> {
     saved: HashSet<(DbIndex, Box<[u8]>), ahash::RandomState>,
     /// Messages leave when the script has ended.
     messages: Vec<(Space, Vec<u8>, Vec<u8>)>,
+    /// When this core looks again at what came in while the script runs; 0: it has not been looked at the clock yet.
+    attend_at_ns: u64,
+    /// The server stops: what the script has done is half of something.
+    is_cut_off: bool,
 }
 
 impl<'c, 'i> ScriptHost<'c, 'i> {
@@ -495,6 +514,48 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             before: Vec::new(),
             saved: HashSet::default(),
             messages: Vec::new(),
+            attend_at_ns: 0,
+            is_cut_off: false,
+        }
+    }
+
+    /// Whose request the script is, when it is a client of this core.
+    fn conn(&self) -> Option<ConnId> {
+        match self.caller {
+            Caller::Here(conn) => Some(conn),
+            _ => None,
+        }
+    }
+
+    /// A script that runs for too long: hears those who come meanwhile.
+    fn mind_the_others(&mut self) {
+        let now_ns = clock::monotonic_ns();
+        if self.attend_at_ns == 0 {
+            self.attend_at_ns = now_ns.saturating_add(self.core.busy_after_ns());
+        }
+        if now_ns < self.attend_at_ns {
+            return;
+        }
+        let core = self.core.me.index();
+        if self.core.shared.scripts.running[core].busy_with().is_none() {
+            self.core.shared.scripts.is_busy(core, self.wide.is_some());
+            let ms = self.core.busy_after_ns() / 1_000_000;
+            let line = format!("Slow script detected: still in execution after {ms} milliseconds.");
+            (self.core.shared.log)(level::WARNING, line.as_bytes());
+        }
+        self.attend_at_ns = now_ns + ATTEND_NS;
+        let conn = self.conn();
+        if let Some(io) = self.io.as_deref_mut() {
+            self.core.attend(io, conn);
+        }
+    }
+
+    fn end_attending(&mut self) {
+        let conn = self.conn();
+        if self.core.attends
+            && let Some(io) = self.io.as_deref_mut()
+        {
+            self.core.end_attending(io, conn);
         }
     }
 
@@ -879,6 +940,11 @@ impl Host for ScriptHost<'_, '_> {
         if let Some(tx) = self.wide {
             self.mind_the_loan(tx);
         }
+        self.mind_the_others();
+        if self.core.shared.stop.load(Ordering::Relaxed) {
+            self.is_cut_off = true;
+            return Some(Stop::Killed);
+        }
         self.core.shared.scripts.running[self.core.me.index()].killed()
     }
 }
@@ -953,12 +1019,7 @@ pub(super) fn kill_running(
             "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the \
              script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
         )),
-        Kill::OtherKind => {
-            let can = if function { "SCRIPT KILL" } else { "FUNCTION KILL" };
-            Err(CommandError::text(format!(
-                "BUSY Redis is busy running a script. You can only call {can} or SHUTDOWN NOSAVE."
-            )))
-        }
+        Kill::OtherKind => Err(busy_error(!function)),
         Kill::Told => {
             reply.ok();
             Ok(After::Done)

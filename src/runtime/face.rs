@@ -151,4 +151,10 @@ pub trait NetIo {
     fn unlisten(&mut self, kind: ListenerKind);
     /// Wakes another core if it sleeps; free when it is awake. Call after its mail is in its inbox.
     fn wake(&mut self, core: usize);
+    /// Sends what is queued and hands over what came in, in the midst of a call that takes long. `handler` is who
+    /// calls: what it is told is what it would have been told at the beginning of the next turn.
+    ///
+    /// Nothing is told of the connection `but`, whose bytes the handler may be reading right now: it comes later, in
+    /// its order.
+    fn attend(&mut self, _handler: &mut dyn Handler, _but: Option<ConnId>) {}
 }

@@ -2,7 +2,7 @@
 //!
 //! One table for all cores: what one core learns, every core knows at once. Each core keeps what it has compiled.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -52,6 +52,8 @@ pub struct Running {
     pub is_function: AtomicBool,
     /// 1: SCRIPT KILL, 2: FUNCTION KILL.
     kill: AtomicU8,
+    /// It has run for longer than others should wait, see [`BusyWith`]. 0: no; 1: on its shard, 2: on all of them.
+    busy: AtomicU8,
     /// The name of what runs and the command that called it, for FUNCTION STATS.
     pub what: RwLock<(String, Vec<Vec<u8>>)>,
 }
@@ -71,9 +73,13 @@ impl Running {
         *what = (name.to_owned(), words.map(<[u8]>::to_vec).collect());
     }
 
-    /// It ended.
-    pub fn end(&self) {
-        self.since_ms.store(0, Ordering::Release);
+    /// What has run for too long, if it has.
+    #[inline]
+    pub fn busy_with(&self) -> Option<BusyWith> {
+        match self.busy.load(Ordering::Relaxed) {
+            0 => None,
+            how => Some(BusyWith { is_function: self.is_function.load(Ordering::Relaxed), is_wide: how > 1 }),
+        }
     }
 
     /// Must it end?
@@ -85,6 +91,14 @@ impl Running {
             _ => Some(Stop::FunctionKilled),
         }
     }
+}
+
+/// A script or function that has run for longer than `busy-reply-threshold`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BusyWith {
+    pub is_function: bool,
+    /// It holds all shards.
+    pub is_wide: bool,
 }
 
 /// What became of a wish to kill what runs.
@@ -103,6 +117,8 @@ pub struct Scripts {
     /// Rises when scripts are forgotten.
     flushes: AtomicU64,
     pub running: Vec<Running>,
+    /// How many of them have run for too long.
+    pub busy: AtomicUsize,
     pub libraries: Libraries,
     /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not for scripts.
     pub deny_nothing: AtomicBool,
@@ -115,6 +131,7 @@ impl Scripts {
             known: RwLock::default(),
             flushes: AtomicU64::new(0),
             running: (0..cores).map(|_| Running::default()).collect(),
+            busy: AtomicUsize::new(0),
             libraries: Libraries::default(),
             deny_nothing: AtomicBool::new(false),
         }
@@ -158,6 +175,23 @@ impl Scripts {
     pub fn usage(&self) -> (usize, usize) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         (known.len(), known.values().map(|script| script.source.len()).sum())
+    }
+
+    /// What runs on a core has run for too long.
+    pub fn is_busy(&self, core: usize, is_wide: bool) {
+        if self.running[core].busy.swap(1 + u8::from(is_wide), Ordering::Relaxed) == 0 {
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It has ended.
+    pub fn end(&self, core: usize) {
+        let running = &self.running[core];
+        running.since_ms.store(0, Ordering::Release);
+        if running.busy.load(Ordering::Relaxed) != 0 {
+            running.busy.store(0, Ordering::Relaxed);
+            self.busy.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Asks what runs to end.

@@ -129,6 +129,14 @@ impl Commands {
         Mark { bytes: self.bytes.len(), count: self.count }
     }
 
+    /// Forgets everything behind a mark, where the commands were at these databases.
+    fn forget(&mut self, mark: Mark, dbs: Option<(DbIndex, DbIndex)>) {
+        self.bytes.truncate(mark.bytes);
+        self.count = mark.count;
+        self.dbs = dbs;
+        self.cuts.retain(|(cut, _)| cut.bytes <= mark.bytes);
+    }
+
     /// Makes one block of everything behind a mark, if that is more than one command.
     pub fn enclose(&mut self, mark: Mark) {
         if self.count - mark.count > 1 {
@@ -221,7 +229,7 @@ pub struct Log {
     /// The transaction whose work runs.
     open: Option<u64>,
     /// What runs is one block with what ran since then (a script, EXEC), and how deep blocks are nested.
-    block: Option<Mark>,
+    block: Option<(Mark, Option<(DbIndex, DbIndex)>)>,
     depth: u32,
     parts: HashMap<u64, Part, ahash::RandomState>,
     items: Vec<Item>,
@@ -370,7 +378,8 @@ impl Log {
     /// What follows, until the block ends, is repeated as one. Blocks within blocks are parts of the outermost.
     pub fn begin_block(&mut self) {
         if self.depth == 0 && self.open.is_none() {
-            self.block = Some(self.current().mark());
+            let current = self.current();
+            self.block = Some((current.mark(), current.dbs));
         }
         self.depth += 1;
     }
@@ -379,9 +388,16 @@ impl Log {
     pub fn end_block(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 0
-            && let Some(mark) = self.block.take()
+            && let Some((mark, _)) = self.block.take()
         {
             self.current().enclose(mark);
+        }
+    }
+
+    /// Forgets what the outermost block has done so far.
+    pub fn forget_block(&mut self) {
+        if let Some((mark, dbs)) = self.block.take() {
+            self.current().forget(mark, dbs);
         }
     }
 

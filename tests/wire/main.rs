@@ -9,6 +9,7 @@
 mod support;
 
 mod bitmaps;
+mod busy;
 mod client;
 mod command;
 mod config;

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::net::{BELL, LISTENER, Net};
 use crate::runtime::clock::monotonic_ns;
 use crate::runtime::ending::Ending;
-use crate::runtime::face::{Closed, ConnId, Handler};
+use crate::runtime::face::{Chunk, Closed, ConnId, Handler, Listener, ListenerKind, NetIo, Socket};
 use crate::runtime::outbox::{FLIGHT_BYTES, Outbox};
 use crate::runtime::slices::{self, Slices};
 use crate::runtime::socket;
@@ -42,58 +42,68 @@ enum Next {
 
 /// Everything one core's driver and background task share.
 pub struct Core<H> {
+    engine: Engine,
+    slice_ended_ns: u64,
+    handler: H,
+}
+
+/// The engine of one core, without who is driven.
+pub struct Engine {
     net: Net,
     events: Vec<libc::epoll_event>,
-    /// Every read of this core goes here.
+    /// Every read of this core goes here; away while the handler looks at it.
     buffer: Box<[u8]>,
     /// Connections whose peer ended in the last turn.
     ended: Vec<ConnId>,
     /// Out of descriptors: accept again at this time.
     accept_at_ns: Option<u64>,
-    slice_ended_ns: u64,
-    handler: H,
+    /// While the handler is attended to in the midst of a call: the connection it hears nothing of, and what it will
+    /// hear of it.
+    but: Option<ConnId>,
+    failed: Vec<(ConnId, io::Error)>,
 }
 
 impl<H: Handler> Core<H> {
     /// Sets epoll up.
     pub fn new(core: usize, waker: Waker, handler: H) -> io::Result<Core<H>> {
-        Ok(Core {
+        let engine = Engine {
             net: Net::new(core, waker)?,
             events: Vec::with_capacity(EVENTS),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             ended: Vec::new(),
             accept_at_ns: None,
-            slice_ended_ns: 0,
-            handler,
-        })
+            but: None,
+            failed: Vec::new(),
+        };
+        Ok(Core { engine, slice_ended_ns: 0, handler })
     }
 
     /// One slice of background work.
     pub fn slice(&mut self) {
-        self.net.now_ns = monotonic_ns();
-        self.handler.background(&mut self.net, slices::BUDGET);
+        self.engine.net.now_ns = monotonic_ns();
+        self.handler.background(&mut self.engine, slices::BUDGET);
         self.slice_ended_ns = monotonic_ns();
     }
 
     fn turn(&mut self) -> io::Result<Next> {
-        self.net.now_ns = monotonic_ns();
-        self.reap();
-        self.net.now_ns = monotonic_ns();
-        let turn = self.handler.turn(&mut self.net);
-        self.write_all();
+        let Core { engine, slice_ended_ns, handler } = self;
+        engine.net.now_ns = monotonic_ns();
+        engine.reap(handler);
+        engine.net.now_ns = monotonic_ns();
+        let turn = handler.turn(engine);
+        engine.write_all(handler);
         if turn.stop {
             return Ok(Next::Stop);
         }
-        let ready = !self.net.reads.is_empty() || !self.net.writes.is_empty() || !self.ended.is_empty();
-        let busy = turn.busy || ready || (!self.net.accepts.is_empty() && self.accept_at_ns.is_none());
+        let busy = turn.busy || engine.has_more_to_do();
         if turn.background {
-            self.poll(Some(0))?;
-            let due = slices::due(self.net.now_ns, self.slice_ended_ns);
-            let idle = !busy && self.events.is_empty();
+            engine.poll(Some(0))?;
+            let due = slices::due(engine.net.now_ns, *slice_ended_ns);
+            let idle = !busy && engine.events.is_empty();
             return Ok(if idle || due { Next::Slice } else { Next::Turn });
         }
         if busy {
-            self.poll(Some(0))?;
+            engine.poll(Some(0))?;
         } else {
             self.sleep(turn.deadline_ns)?;
         }
@@ -102,20 +112,32 @@ impl<H: Handler> Core<H> {
 
     /// Waits for an event, for a bell, or for the deadline.
     fn sleep(&mut self, deadline_ns: Option<u64>) -> io::Result<()> {
-        let deadline = match (deadline_ns, self.accept_at_ns) {
+        let engine = &mut self.engine;
+        let deadline = match (deadline_ns, engine.accept_at_ns) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let core = self.net.core;
-        self.net.waker.announce(core);
+        let core = engine.net.core;
+        engine.net.waker.announce(core);
         let timeout = if self.handler.has_mail() {
             Some(0)
         } else {
-            deadline.map(|at| at.saturating_sub(self.net.now_ns))
+            deadline.map(|at| at.saturating_sub(engine.net.now_ns))
         };
-        let result = self.poll(timeout);
-        self.net.waker.awake(core);
+        let result = engine.poll(timeout);
+        engine.net.waker.awake(core);
         result
+    }
+}
+
+impl Engine {
+    /// Is there anything to do in the next turn although nothing arrives?
+    fn has_more_to_do(&self) -> bool {
+        !self.net.reads.is_empty()
+            || !self.net.writes.is_empty()
+            || !self.ended.is_empty()
+            || !self.failed.is_empty()
+            || (!self.net.accepts.is_empty() && self.accept_at_ns.is_none())
     }
 
     /// Fetches events. `None` waits without end.
@@ -139,7 +161,7 @@ impl<H: Handler> Core<H> {
     }
 
     /// Sorts the events, then reads and accepts.
-    fn reap(&mut self) {
+    fn reap<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let ended = mem::take(&mut self.ended);
         let mut events = mem::take(&mut self.events);
         for event in events.drain(..) {
@@ -168,25 +190,41 @@ impl<H: Handler> Core<H> {
             }
         }
         self.events = events;
-        self.read_all();
-        self.accept_all();
+        self.read_all(handler);
+        self.accept_all(handler);
         for id in ended {
-            self.peer_ended(id);
+            self.peer_ended(handler, id);
+        }
+        if self.but.is_none() {
+            for (id, error) in mem::take(&mut self.failed) {
+                self.fail(handler, id, &error);
+            }
         }
     }
 
     /// Reads once from every connection on the list; one with more to give stays on it, so that all get a turn.
-    fn read_all(&mut self) {
-        let mut reads = mem::take(&mut self.net.reads);
-        for index in reads.drain(..) {
+    fn read_all<H: Handler + ?Sized>(&mut self, handler: &mut H) {
+        let mut buffer = mem::take(&mut self.buffer);
+        if buffer.is_empty() {
+            // A reading within another.
+            buffer = vec![0; READ_BYTES].into_boxed_slice();
+        }
+        let mut put_off = None;
+        for _ in 0..self.net.reads.len() {
+            // The handler may have had itself attended to meanwhile, which reads on.
+            let Some(index) = self.net.reads.pop_front() else { break };
             let id = self.net.id(index);
+            if self.but == Some(id) {
+                put_off = Some(index);
+                continue;
+            }
             let conn = self.net.at(index);
             conn.reading = false;
             let Some(fd) = &conn.fd else { continue };
             if conn.paused || !conn.readable || conn.ending != Ending::No {
                 continue;
             }
-            let (to, len) = (self.buffer.as_mut_ptr(), self.buffer.len());
+            let (to, len) = (buffer.as_mut_ptr(), buffer.len());
             // SAFETY: the buffer is `len` bytes long and lives through the call.
             let count = unsafe { libc::recv(fd.as_raw_fd(), to.cast(), len, libc::MSG_DONTWAIT) };
             match usize::try_from(count) {
@@ -198,44 +236,44 @@ impl<H: Handler> Core<H> {
                 Ok(count) => {
                     // A short read emptied the socket. What arrives later, the end included, is a new edge.
                     conn.readable = count == len || conn.hangup;
-                    let more = conn.readable;
-                    self.handler.received(&mut self.net, id, &self.buffer[..count]);
-                    if more && self.net.get(id).is_some_and(|conn| !conn.paused) {
+                    handler.received(self, id, &buffer[..count]);
+                    // An edge may have come meanwhile.
+                    if self.net.get(id).is_some_and(|conn| conn.readable && !conn.paused) {
                         self.net.list_read(index);
                     }
                 }
                 Err(_) => match io::Error::last_os_error() {
                     error if error.kind() == io::ErrorKind::WouldBlock => conn.readable = false,
                     error if error.kind() == io::ErrorKind::Interrupted => self.net.list_read(index),
-                    error => self.fail(id, &error),
+                    error => self.fail(handler, id, &error),
                 },
             }
         }
-        // The handler, or this loop, may have listed connections anew.
-        reads.append(&mut self.net.reads);
-        self.net.reads = reads;
+        self.buffer = buffer;
+        // It is on the list still.
+        self.net.reads.extend(put_off);
     }
 
-    fn accept_all(&mut self) {
+    fn accept_all<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         if self.accept_at_ns.is_some_and(|at| at > self.net.now_ns) {
             return;
         }
         self.accept_at_ns = None;
         for index in mem::take(&mut self.net.accepts) {
-            if !self.accept_some(index) {
+            if !self.accept_some(handler, index) {
                 self.net.accepts.push(index);
             }
         }
     }
 
     /// Accepts a bounded number of connections. False when more may wait.
-    fn accept_some(&mut self, index: u32) -> bool {
+    fn accept_some<H: Handler + ?Sized>(&mut self, handler: &mut H, index: u32) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             // The handler may unlisten in between.
             let Some(listening) = &self.net.listeners[index as usize] else { return true };
             let kind = listening.kind;
             match accept(listening.fd.as_raw_fd()) {
-                Ok(fd) => self.handler.accepted(&mut self.net, socket::accepted(fd, kind)),
+                Ok(fd) => handler.accepted(self, socket::accepted(fd, kind)),
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => return true,
                     Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
@@ -251,7 +289,7 @@ impl<H: Handler> Core<H> {
     }
 
     /// Writes what was queued, once per connection.
-    fn write_all(&mut self) {
+    fn write_all<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let mut writes = mem::take(&mut self.net.writes);
         for index in writes.drain(..) {
             let id = self.net.id(index);
@@ -276,12 +314,12 @@ impl<H: Handler> Core<H> {
                 }
             }
             match outcome {
-                Err(error) => self.fail(id, &error),
+                Err(error) => self.fail(handler, id, &error),
                 Ok(()) if conn.outbox.is_empty() => {
                     let draining = conn.ending == Ending::Draining;
-                    self.handler.sent(&mut self.net, id);
+                    handler.sent(self, id);
                     if draining {
-                        self.peer_ended(id);
+                        self.peer_ended(handler, id);
                     }
                 }
                 // The rest leaves when the next edge says that there is room.
@@ -298,11 +336,14 @@ impl<H: Handler> Core<H> {
     }
 
     /// The peer sends no more. The handler may keep the connection to answer; else queued replies leave first.
-    fn peer_ended(&mut self, id: ConnId) {
+    fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, id: ConnId) {
+        if self.but == Some(id) {
+            return self.ended.push(id);
+        }
         let Some(conn) = self.net.get(id) else { return };
         if conn.ending == Ending::Seen {
             conn.ending = Ending::Draining;
-            if self.handler.ended(&mut self.net, id) {
+            if handler.ended(self, id) {
                 if let Some(conn) = self.net.get(id) {
                     conn.ending = Ending::Kept;
                 }
@@ -311,15 +352,73 @@ impl<H: Handler> Core<H> {
         }
         if self.net.get(id).is_some_and(|conn| conn.outbox.is_empty()) {
             self.net.shut(id);
-            self.handler.closed(&mut self.net, id, Closed::Peer);
+            handler.closed(self, id, Closed::Peer);
         }
     }
 
-    fn fail(&mut self, id: ConnId, error: &io::Error) {
+    fn fail<H: Handler + ?Sized>(&mut self, handler: &mut H, id: ConnId, error: &io::Error) {
+        if self.but == Some(id) {
+            let error = io::Error::from(error.kind());
+            return self.failed.push((id, error));
+        }
         if self.net.get(id).is_some() {
             self.net.shut(id);
-            self.handler.closed(&mut self.net, id, Closed::Error(error.kind()));
+            handler.closed(self, id, Closed::Error(error.kind()));
         }
+    }
+}
+
+impl NetIo for Engine {
+    fn now_ns(&self) -> u64 {
+        self.net.now_ns()
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        self.net.buffer()
+    }
+
+    fn send(&mut self, conn: ConnId, chunk: Chunk) {
+        self.net.send(conn, chunk);
+    }
+
+    fn adopt(&mut self, socket: Socket) -> io::Result<ConnId> {
+        self.net.adopt(socket)
+    }
+
+    fn pause_receive(&mut self, conn: ConnId) {
+        self.net.pause_receive(conn);
+    }
+
+    fn resume_receive(&mut self, conn: ConnId) {
+        self.net.resume_receive(conn);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.net.close(conn);
+    }
+
+    fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.net.listen(listener)
+    }
+
+    fn unlisten(&mut self, kind: ListenerKind) {
+        self.net.unlisten(kind);
+    }
+
+    fn wake(&mut self, core: usize) {
+        self.net.wake(core);
+    }
+
+    fn attend(&mut self, handler: &mut dyn Handler, but: Option<ConnId>) {
+        if self.events.is_empty() && self.poll(Some(0)).is_err() {
+            // What fails here fails again at the end of the turn, and is told there.
+            return;
+        }
+        self.net.now_ns = monotonic_ns();
+        self.but = but;
+        self.reap(handler);
+        self.write_all(handler);
+        self.but = None;
     }
 }
 
@@ -366,7 +465,7 @@ pub async fn drive<H: Handler>(core: Rc<RefCell<Core<H>>>, slices: Rc<Slices>) {
             Ok(Next::Turn) => {}
             Ok(Next::Slice) => slices.grant().await,
             Ok(Next::Stop) => break,
-            Err(error) => panic!("epoll failed on core {}: {error}", core.borrow().net.core),
+            Err(error) => panic!("epoll failed on core {}: {error}", core.borrow().engine.net.core),
         }
     }
     slices.stop();

@@ -1,6 +1,7 @@
 //! What the handler of one core asks of its sockets under epoll.
 #![allow(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -53,7 +54,7 @@ pub struct Net {
     conns: Vec<Conn>,
     free: Vec<u32>,
     /// Connections that may be read.
-    pub reads: Vec<u32>,
+    pub reads: VecDeque<u32>,
     /// Connections with output.
     pub writes: Vec<u32>,
     pub listeners: Vec<Option<Listening>>,
@@ -74,7 +75,7 @@ impl Net {
             pool: Pool::default(),
             conns: Vec::new(),
             free: Vec::new(),
-            reads: Vec::new(),
+            reads: VecDeque::new(),
             writes: Vec::new(),
             listeners: Vec::new(),
             accepts: Vec::new(),
@@ -117,7 +118,7 @@ impl Net {
         let conn = &mut self.conns[index as usize];
         if !conn.reading {
             conn.reading = true;
-            self.reads.push(index);
+            self.reads.push_back(index);
         }
     }
 

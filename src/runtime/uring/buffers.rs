@@ -11,6 +11,7 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use io_uring::cqueue;
@@ -40,13 +41,33 @@ impl Cut {
 /// The buffers of one core's ring.
 pub struct Buffers {
     cut: Cut,
-    /// `count` entries, then the buffers, each on its own pages.
-    entries: NonNull<BufRingEntry>,
-    data: NonNull<u8>,
-    mapped: usize,
+    memory: Rc<Memory>,
     tail: u16,
     /// Per buffer, incremental mode: how many bytes receives have taken of it.
     taken: Vec<u32>,
+}
+
+/// The mapping: `count` entries, then the buffers, each on its own pages.
+pub struct Memory {
+    entries: NonNull<BufRingEntry>,
+    data: NonNull<u8>,
+    mapped: usize,
+}
+
+/// Bytes that a completion brought. They are the core's until [`Buffers::release`].
+pub struct Taken {
+    memory: Rc<Memory>,
+    at: usize,
+    len: usize,
+}
+
+impl Taken {
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the range lies inside one buffer (checked by `Buffers::take`), which stays mapped as long as its
+        // memory, and the kernel, which named it in a completion, writes no more into that part of it until it is put
+        // back. That is after the last use of what is returned here.
+        unsafe { std::slice::from_raw_parts(self.memory.data.as_ptr().add(self.at), self.len) }
+    }
 }
 
 impl Buffers {
@@ -65,8 +86,8 @@ impl Buffers {
         let base = NonNull::new(base.cast::<u8>()).expect("mmap does not map page zero");
         // SAFETY: `head` lies inside the mapping.
         let data = unsafe { base.add(head) };
-        let mut this =
-            Buffers { cut, entries: base.cast(), data, mapped, tail: 0, taken: vec![0; cut.count.into()] };
+        let memory = Rc::new(Memory { entries: base.cast(), data, mapped });
+        let mut this = Buffers { cut, memory, tail: 0, taken: vec![0; cut.count.into()] };
         let flags = if cut.incremental { INCREMENTAL } else { 0 };
         // SAFETY: the entries are mapped, page-aligned and `count` long, and outlive the ring (see the driver's
         // order of fields).
@@ -85,27 +106,25 @@ impl Buffers {
         Ok(this)
     }
 
-    /// The bytes a receive completion brought. They are the core's until [`Buffers::release`].
-    pub fn received(&self, completion: &cqueue::Entry) -> Option<&[u8]> {
-        let id = cqueue::buffer_select(completion.flags())?;
+    /// Takes the bytes that a receive completion brought. Completions must be taken in their order, and each released
+    /// afterwards.
+    pub fn take(&mut self, completion: &cqueue::Entry) -> Option<Taken> {
+        let id = usize::from(cqueue::buffer_select(completion.flags())?);
         let len = u32::try_from(completion.result()).ok()?;
-        let start = self.taken.get(usize::from(id))?;
+        let start = *self.taken.get(id)?;
         assert!(start + len <= self.cut.size, "the kernel filled a buffer beyond its end");
-        // SAFETY: the range lies inside buffer `id` (checked above), and the kernel, which named it in this
-        // completion, writes no more into that part of it until it is put back.
-        Some(unsafe {
-            let from = self.data.add(usize::from(id) * self.cut.size as usize + *start as usize);
-            std::slice::from_raw_parts(from.as_ptr(), len as usize)
-        })
+        if self.cut.incremental {
+            self.taken[id] += len;
+        }
+        let at = id * self.cut.size as usize + start as usize;
+        Some(Taken { memory: self.memory.clone(), at, len: len as usize })
     }
 
     /// The core is done with the bytes of a completion. A buffer that is used up goes back to the kernel.
     pub fn release(&mut self, completion: &cqueue::Entry) {
         let Some(id) = cqueue::buffer_select(completion.flags()) else { return };
         if self.cut.incremental {
-            let Ok(len @ 1..) = u32::try_from(completion.result()) else { return };
-            self.taken[usize::from(id)] += len;
-            if cqueue::buffer_more(completion.flags()) {
+            if completion.result() <= 0 || cqueue::buffer_more(completion.flags()) {
                 return;
             }
             debug_assert_eq!(self.taken[usize::from(id)], self.cut.size, "a buffer came back before its end");
@@ -117,7 +136,7 @@ impl Buffers {
     pub fn publish(&mut self) {
         // SAFETY: the tail overlays a reserved field of the first entry, which is mapped; the kernel only reads it.
         unsafe {
-            let tail = BufRingEntry::tail(self.entries.as_ptr()).cast_mut();
+            let tail = BufRingEntry::tail(self.memory.entries.as_ptr()).cast_mut();
             AtomicU16::from_ptr(tail).store(self.tail, Ordering::Release);
         }
     }
@@ -129,8 +148,8 @@ impl Buffers {
         // past it, and there are never more buffers than entries. Fields are set one by one, because the first
         // entry's reserved field is the tail.
         unsafe {
-            let address = self.data.add(usize::from(id) * self.cut.size as usize);
-            let entry = self.entries.add(slot).as_mut();
+            let address = self.memory.data.add(usize::from(id) * self.cut.size as usize);
+            let entry = self.memory.entries.add(slot).as_mut();
             entry.set_addr(address.as_ptr() as u64);
             entry.set_len(self.cut.size);
             entry.set_bid(id);
@@ -139,7 +158,7 @@ impl Buffers {
     }
 }
 
-impl Drop for Buffers {
+impl Drop for Memory {
     fn drop(&mut self) {
         // SAFETY: the mapping was made by `register`, and the ring that used it is gone.
         unsafe { libc::munmap(self.entries.as_ptr().cast(), self.mapped) };

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -21,7 +22,7 @@ use super::ring::Ring;
 use super::send;
 use crate::runtime::clock::monotonic_ns;
 use crate::runtime::ending::Ending;
-use crate::runtime::face::{Closed, ConnId, Handler, ListenerKind, NetIo};
+use crate::runtime::face::{Chunk, Closed, ConnId, Handler, Listener, ListenerKind, NetIo, Socket};
 use crate::runtime::slices::{self, Slices};
 use crate::runtime::socket;
 use crate::runtime::wake::Waker;
@@ -71,9 +72,16 @@ enum Next {
 }
 
 /// Everything one core's driver and background task share.
+pub struct Core<H> {
+    engine: Engine,
+    slice_ended_ns: u64,
+    handler: H,
+}
+
+/// The engine of one core, without who is driven.
 ///
 /// The order of the fields matters: the ring goes first, then the memory that its requests point into.
-pub struct Core<H> {
+pub struct Engine {
     ring: Ring,
     buffers: Buffers,
     net: Net,
@@ -82,10 +90,13 @@ pub struct Core<H> {
     quiet: Vec<u32>,
     /// Connections whose peer ended since the last reaping. By id: an index may be another's by the next.
     ended: Vec<ConnId>,
-    slice_ended_ns: u64,
-    /// Reused by every reaping.
-    completions: Vec<cqueue::Entry>,
-    handler: H,
+    /// Taken from the ring and not yet handed over, in their order: a reaping within another goes on with them.
+    completions: VecDeque<cqueue::Entry>,
+    /// While the handler is attended to in the midst of a call: the connection it hears nothing of, and what it will
+    /// hear of it.
+    but: Option<ConnId>,
+    put_off: VecDeque<cqueue::Entry>,
+    failed: Vec<(ConnId, i32)>,
 }
 
 impl<H: Handler> Core<H> {
@@ -93,49 +104,51 @@ impl<H: Handler> Core<H> {
     pub fn new(core: usize, waker: Waker, features: Features, handler: H) -> io::Result<Core<H>> {
         let ring = Ring::new(features.setup)?;
         let buffers = Buffers::register(&ring, features.cut)?;
-        let mut this = Core {
+        let mut engine = Engine {
             ring,
             buffers,
             net: Net::new(core, waker),
             features,
             quiet: Vec::new(),
             ended: Vec::new(),
-            slice_ended_ns: 0,
-            completions: Vec::new(),
-            handler,
+            completions: VecDeque::new(),
+            but: None,
+            put_off: VecDeque::new(),
+            failed: Vec::new(),
         };
-        this.arm_bell();
-        Ok(this)
+        engine.arm_bell();
+        Ok(Core { engine, slice_ended_ns: 0, handler })
     }
 
     /// One slice of background work.
     pub fn slice(&mut self) {
-        self.net.now_ns = monotonic_ns();
-        self.handler.background(&mut self.net, slices::BUDGET);
+        self.engine.net.now_ns = monotonic_ns();
+        self.handler.background(&mut self.engine, slices::BUDGET);
         self.slice_ended_ns = monotonic_ns();
     }
 
     fn turn(&mut self) -> io::Result<Next> {
-        self.net.now_ns = monotonic_ns();
-        self.reap();
-        self.net.now_ns = monotonic_ns();
-        let turn = self.handler.turn(&mut self.net);
-        self.note_requests();
+        let Core { engine, slice_ended_ns, handler } = self;
+        engine.net.now_ns = monotonic_ns();
+        engine.reap(handler);
+        engine.net.now_ns = monotonic_ns();
+        let turn = handler.turn(engine);
+        engine.note_requests();
         if turn.stop {
-            self.ring.enter(0, None)?;
+            engine.ring.enter(0, None)?;
             return Ok(Next::Stop);
         }
-        let busy = turn.busy || !self.ended.is_empty() || !self.net.todo.is_empty();
+        let busy = turn.busy || engine.has_more_to_tell() || !engine.net.todo.is_empty();
         if turn.background {
             // Not asleep: a slice follows when the core is idle or the background's share is due.
-            self.ring.enter(0, None)?;
-            let idle = !busy && self.ring.completions().is_empty();
-            let due = slices::due(self.net.now_ns, self.slice_ended_ns);
+            engine.ring.enter(0, None)?;
+            let idle = !busy && engine.ring.completions().is_empty();
+            let due = slices::due(engine.net.now_ns, *slice_ended_ns);
             return Ok(if idle || due { Next::Slice } else { Next::Turn });
         }
         if busy {
-            if self.ring.needs_entry() {
-                self.ring.enter(0, None)?;
+            if engine.ring.needs_entry() {
+                engine.ring.enter(0, None)?;
             }
         } else {
             self.sleep(turn.deadline_ns)?;
@@ -145,50 +158,94 @@ impl<H: Handler> Core<H> {
 
     /// Submits and waits for a completion, for a bell, or for the deadline.
     fn sleep(&mut self, deadline_ns: Option<u64>) -> io::Result<()> {
-        let deadline = match (deadline_ns, self.net.retry_at_ns()) {
+        let engine = &mut self.engine;
+        let deadline = match (deadline_ns, engine.net.retry_at_ns()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(self.net.now_ns)));
-        let core = self.net.core;
-        self.net.waker.announce(core);
+        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(engine.net.now_ns)));
+        let core = engine.net.core;
+        engine.net.waker.announce(core);
         let want = u32::from(!self.handler.has_mail());
-        let result = self.ring.enter(want, timeout);
-        self.net.waker.awake(core);
+        let result = engine.ring.enter(want, timeout);
+        engine.net.waker.awake(core);
         result
     }
 
+    /// Ends everything that is outstanding, so that the memory it points into may be freed.
+    fn settle(&mut self) {
+        for index in self.engine.net.conns.live().collect::<Vec<_>>() {
+            let id = self.engine.net.conns.id(index);
+            self.engine.net.shut(id);
+            self.engine.net.list(index);
+        }
+        for kind in [ListenerKind::Tcp, ListenerKind::Unix, ListenerKind::Metrics] {
+            self.engine.net.unlisten(kind);
+        }
+        let give_up_ns = monotonic_ns() + SETTLE_NS;
+        loop {
+            self.engine.note_requests();
+            if self.engine.net.conns.live().next().is_none()
+                && self.engine.net.listeners.iter().all(Option::is_none)
+            {
+                return;
+            }
+            let entered = self.engine.ring.enter(1, Some(Duration::from_millis(10)));
+            self.engine.net.now_ns = monotonic_ns();
+            assert!(
+                entered.is_ok() && self.engine.net.now_ns < give_up_ns,
+                "the kernel did not end requests that were cancelled"
+            );
+            self.engine.reap(&mut self.handler);
+        }
+    }
+}
+
+impl Engine {
     /// Hands over everything that completed.
-    fn reap(&mut self) {
+    fn reap<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let ended = mem::take(&mut self.ended);
-        let mut completions = mem::take(&mut self.completions);
-        completions.extend(self.ring.completions());
-        for completion in &completions {
+        self.completions.extend(self.ring.completions());
+        let any = !self.completions.is_empty();
+        while let Some(completion) = self.completions.pop_front() {
+            let completion = &completion;
             let (op, generation, index) = untag(completion.user_data());
             match op {
-                Op::Receive => self.received(index, generation, completion),
-                Op::Send => self.sent(index, generation, completion.result()),
-                Op::Accept => self.accepted(index, completion),
+                Op::Receive if self.but.is_some_and(|but| but.index == index) => {
+                    self.put_off.push_back(completion.clone());
+                }
+                Op::Receive => self.received(handler, index, generation, completion),
+                Op::Send => self.sent(handler, index, generation, completion.result()),
+                Op::Accept => self.accepted(handler, index, completion),
                 Op::Bell if !cqueue::more(completion.flags()) => self.arm_bell(),
                 Op::Bell | Op::Ignored => {}
             }
         }
-        if !completions.is_empty() {
+        if any {
             self.buffers.publish();
-            completions.clear();
         }
-        self.completions = completions;
         // A quiet send's complaint is posted before the entry that submitted it returns; so with all submitted
         // and no completion set aside, silence means that it carried everything.
         if !self.quiet.is_empty() && self.ring.all_heard() {
-            self.confirm_quiet_sends();
+            self.confirm_quiet_sends(handler);
         }
         for id in ended {
-            self.peer_ended(id);
+            self.peer_ended(handler, id);
+        }
+        if self.but.is_none() {
+            for (id, error) in mem::take(&mut self.failed) {
+                self.fail(handler, id, error);
+            }
         }
     }
 
-    fn received(&mut self, index: u32, generation: u32, completion: &cqueue::Entry) {
+    fn received<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        index: u32,
+        generation: u32,
+        completion: &cqueue::Entry,
+    ) {
         let id = self.net.conns.id(index);
         debug_assert_eq!(generation, id.generation & 0xff_ffff);
         let conn = self.net.conns.at(index);
@@ -198,10 +255,11 @@ impl<H: Handler> Core<H> {
             self.net.list(index);
         }
         if completion.result() > 0 {
+            let taken = self.buffers.take(completion);
             if self.net.conns.at(index).open
-                && let Some(bytes) = self.buffers.received(completion)
+                && let Some(taken) = taken
             {
-                self.handler.received(&mut self.net, id, bytes);
+                handler.received(self, id, taken.bytes());
             }
             self.buffers.release(completion);
             return;
@@ -214,11 +272,11 @@ impl<H: Handler> Core<H> {
             }
             // Out of buffers, interrupted or cancelled: armed again when the turn ends, if still wanted.
             libc::ENOBUFS | libc::EINTR | libc::EAGAIN | libc::ECANCELED => {}
-            error => self.fail(id, error),
+            error => self.fail(handler, id, error),
         }
     }
 
-    fn sent(&mut self, index: u32, generation: u32, result: i32) {
+    fn sent<H: Handler + ?Sized>(&mut self, handler: &mut H, index: u32, generation: u32, result: i32) {
         let id = self.net.conns.id(index);
         debug_assert_eq!(generation, id.generation & 0xff_ffff);
         let conn = self.net.conns.at(index);
@@ -227,25 +285,25 @@ impl<H: Handler> Core<H> {
             Flight::Quiet => conn.shortfall = Some(result),
             Flight::Awaited => {
                 conn.flight = Flight::None;
-                self.landed(index, Some(result));
+                self.landed(handler, index, Some(result));
             }
             Flight::None => debug_assert!(false, "a completion of a send that nobody made"),
         }
     }
 
-    fn confirm_quiet_sends(&mut self) {
+    fn confirm_quiet_sends<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let mut quiet = mem::take(&mut self.quiet);
         for index in quiet.drain(..) {
             let conn = self.net.conns.at(index);
             conn.flight = Flight::None;
             let shortfall = conn.shortfall.take();
-            self.landed(index, shortfall);
+            self.landed(handler, index, shortfall);
         }
         self.quiet = quiet;
     }
 
     /// A send is over: with everything carried (`None`), or with a result.
-    fn landed(&mut self, index: u32, result: Option<i32>) {
+    fn landed<H: Handler + ?Sized>(&mut self, handler: &mut H, index: u32, result: Option<i32>) {
         let id = self.net.conns.id(index);
         let Net { conns, pool, .. } = &mut self.net;
         let conn = conns.at(index);
@@ -262,7 +320,7 @@ impl<H: Handler> Core<H> {
             Some(count @ 0..) => conn.outbox.advance(count as usize, pool),
             Some(error) => match -error {
                 libc::EAGAIN | libc::EINTR | libc::ENOBUFS | libc::ENOMEM => false,
-                error => return self.fail(id, error),
+                error => return self.fail(handler, id, error),
             },
         };
         if !complete {
@@ -273,18 +331,21 @@ impl<H: Handler> Core<H> {
             return self.net.list(index);
         }
         let draining = conn.ending == Ending::Draining;
-        self.handler.sent(&mut self.net, id);
+        handler.sent(self, id);
         if draining {
-            self.peer_ended(id);
+            self.peer_ended(handler, id);
         }
     }
 
     /// The peer sends no more. The handler may keep the connection to answer; else queued replies leave first.
-    fn peer_ended(&mut self, id: ConnId) {
+    fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, id: ConnId) {
+        if self.but == Some(id) {
+            return self.ended.push(id);
+        }
         let Some(conn) = self.net.conns.get(id) else { return };
         if conn.ending == Ending::Seen {
             conn.ending = Ending::Draining;
-            if self.handler.ended(&mut self.net, id) {
+            if handler.ended(self, id) {
                 if let Some(conn) = self.net.conns.get(id) {
                     conn.ending = Ending::Kept;
                 }
@@ -293,19 +354,22 @@ impl<H: Handler> Core<H> {
         }
         if self.net.conns.get(id).is_some_and(|conn| conn.outbox.is_empty()) {
             self.net.shut(id);
-            self.handler.closed(&mut self.net, id, Closed::Peer);
+            handler.closed(self, id, Closed::Peer);
         }
     }
 
-    fn fail(&mut self, id: ConnId, error: i32) {
+    fn fail<H: Handler + ?Sized>(&mut self, handler: &mut H, id: ConnId, error: i32) {
+        if self.but == Some(id) {
+            return self.failed.push((id, error));
+        }
         if self.net.conns.get(id).is_some() {
             self.net.shut(id);
             let kind = io::Error::from_raw_os_error(error).kind();
-            self.handler.closed(&mut self.net, id, Closed::Error(kind));
+            handler.closed(self, id, Closed::Error(kind));
         }
     }
 
-    fn accepted(&mut self, index: u32, completion: &cqueue::Entry) {
+    fn accepted<H: Handler + ?Sized>(&mut self, handler: &mut H, index: u32, completion: &cqueue::Entry) {
         let Some(listening) = self.net.listeners[index as usize].as_mut() else {
             debug_assert!(false, "an accept of a listener that is gone");
             return;
@@ -321,7 +385,7 @@ impl<H: Handler> Core<H> {
                 let fd = unsafe { OwnedFd::from_raw_fd(fd) };
                 // Also from a listener that is being closed: this client came in before.
                 let socket = socket::accepted(fd, kind);
-                self.handler.accepted(&mut self.net, socket);
+                handler.accepted(self, socket);
             }
             error => {
                 if matches!(-error, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {
@@ -329,6 +393,11 @@ impl<H: Handler> Core<H> {
                 }
             }
         }
+    }
+
+    /// Is there anything that the handler hears of in the next turn although nothing arrives?
+    fn has_more_to_tell(&self) -> bool {
+        !self.ended.is_empty() || !self.completions.is_empty() || !self.failed.is_empty()
     }
 
     /// Turns the notes of this turn into requests.
@@ -458,30 +527,61 @@ impl<H: Handler> Core<H> {
             unsafe { self.ring.push(&entry.user_data(target)) };
         }
     }
+}
 
-    /// Ends everything that is outstanding, so that the memory it points into may be freed.
-    fn settle(&mut self) {
-        for index in self.net.conns.live().collect::<Vec<_>>() {
-            let id = self.net.conns.id(index);
-            self.net.shut(id);
-            self.net.list(index);
+impl NetIo for Engine {
+    fn now_ns(&self) -> u64 {
+        self.net.now_ns()
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        self.net.buffer()
+    }
+
+    fn send(&mut self, conn: ConnId, chunk: Chunk) {
+        self.net.send(conn, chunk);
+    }
+
+    fn adopt(&mut self, socket: Socket) -> io::Result<ConnId> {
+        self.net.adopt(socket)
+    }
+
+    fn pause_receive(&mut self, conn: ConnId) {
+        self.net.pause_receive(conn);
+    }
+
+    fn resume_receive(&mut self, conn: ConnId) {
+        self.net.resume_receive(conn);
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.net.close(conn);
+    }
+
+    fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.net.listen(listener)
+    }
+
+    fn unlisten(&mut self, kind: ListenerKind) {
+        self.net.unlisten(kind);
+    }
+
+    fn wake(&mut self, core: usize) {
+        self.net.wake(core);
+    }
+
+    fn attend(&mut self, handler: &mut dyn Handler, but: Option<ConnId>) {
+        self.note_requests();
+        if self.ring.enter(0, None).is_err() {
+            // What fails here fails again at the end of the turn, and is told there.
+            return;
         }
-        for kind in [ListenerKind::Tcp, ListenerKind::Unix, ListenerKind::Metrics] {
-            self.net.unlisten(kind);
-        }
-        let give_up_ns = monotonic_ns() + SETTLE_NS;
-        loop {
-            self.note_requests();
-            if self.net.conns.live().next().is_none() && self.net.listeners.iter().all(Option::is_none) {
-                return;
-            }
-            let entered = self.ring.enter(1, Some(Duration::from_millis(10)));
-            self.net.now_ns = monotonic_ns();
-            assert!(
-                entered.is_ok() && self.net.now_ns < give_up_ns,
-                "the kernel did not end requests that were cancelled"
-            );
-            self.reap();
+        self.net.now_ns = monotonic_ns();
+        self.but = but;
+        self.reap(handler);
+        self.but = None;
+        while let Some(completion) = self.put_off.pop_back() {
+            self.completions.push_front(completion);
         }
     }
 }
@@ -494,7 +594,7 @@ pub async fn drive<H: Handler>(core: Rc<RefCell<Core<H>>>, slices: Rc<Slices>) {
             Ok(Next::Turn) => {}
             Ok(Next::Slice) => slices.grant().await,
             Ok(Next::Stop) => break,
-            Err(error) => panic!("io_uring failed on core {}: {error}", core.borrow().net.core),
+            Err(error) => panic!("io_uring failed on core {}: {error}", core.borrow().engine.net.core),
         }
     }
     slices.stop();

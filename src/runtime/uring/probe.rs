@@ -147,7 +147,7 @@ fn receive_once(setup: Setup, cut: Cut, multishot: bool) -> io::Result<bool> {
     ring.enter(1, Some(std::time::Duration::from_secs(1)))?;
     let completion = ring.completions().next();
     let works = completion.is_some_and(|completion| {
-        let right = buffers.received(&completion) == Some(b"probe");
+        let right = buffers.take(&completion).is_some_and(|taken| taken.bytes() == b"probe");
         buffers.release(&completion);
         right
             && cqueue::more(completion.flags()) == multishot

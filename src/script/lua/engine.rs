@@ -257,9 +257,10 @@ impl Engine {
             state.out.shared.truncate(shared);
             end = End::Stopped(stop);
             if stop != Stop::Wider {
-                let by = if stop == Stop::Killed { "SCRIPT KILL" } else { "FUNCTION KILL" };
+                // Redis: so also for a function.
                 let (name, place) = (given.name, &state.note);
-                let line = format!("ERR Script killed by user with {by}. script: {name}, on {place}.");
+                let line =
+                    format!("ERR Script killed by user with SCRIPT KILL... script: {name}, on {place}.");
                 Reply::new(&mut state.out, given.protocol).error(line);
             }
         }

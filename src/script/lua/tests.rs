@@ -232,7 +232,7 @@ fn a_script_that_must_end_cannot_catch_it() {
         let mut bench = Bench { kill_after: Some(3), ..Bench::default() };
         let (end, reply) = bench.run_as(Protocol::Resp2, source, &[], &[]);
         assert_eq!(end, End::Stopped(Stop::Killed), "{source}");
-        assert!(reply.starts_with("-ERR Script killed by user with SCRIPT KILL."), "{reply}");
+        assert!(reply.starts_with("-ERR Script killed by user with SCRIPT KILL..."), "{reply}");
         bench.kill_after = None;
         assert_eq!(bench.run("return 1"), ":1");
     }

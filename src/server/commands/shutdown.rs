@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Shape};
 use crate::commands::{Args, CommandError};
 use crate::net::Core;
+use crate::net::busy::busy_error;
 use crate::net::dispatch::{After, Bound, await_token};
 use crate::net::durable::ShutdownOptions;
 use crate::resp::Reply;
@@ -68,6 +69,10 @@ fn shutdown(
         durable.tell();
         reply.ok();
         return Ok(After::Done);
+    }
+    if !nosave && let Some(busy) = core.busy_somewhere() {
+        // Redis: what a script has half done is not saved.
+        return Err(busy_error(busy.is_function));
     }
     log::warning("User requested shutdown...");
     // Without replicas there is nobody to wait for, so NOW changes nothing.
