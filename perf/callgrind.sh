@@ -10,7 +10,7 @@
 # server is always saturated, so at P=1 a turn of its loop serves most of the connections; compare
 # servers with each other, not with a trace of a lightly loaded one.
 set -u
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 
 OPERATION="get"
 if [ $# -gt 0 ] && [ "$1" != -- ]; then OPERATION=$1; shift; fi

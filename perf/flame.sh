@@ -8,7 +8,7 @@
 # Samples the `cycles` counter where there is one, else the `cpu-clock` timer (virtual machines).
 # Frame pointers are the default; CALL_GRAPH=dwarf needs none but writes much more.
 set -u
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 
 OPERATION="get"
 if [ $# -gt 0 ] && [ "$1" != -- ]; then OPERATION=$1; shift; fi

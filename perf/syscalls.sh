@@ -8,7 +8,7 @@
 # strace makes every call some microseconds dearer, so the server is saturated and batches more
 # than it would otherwise: read the figure as "calls per request under full load".
 set -u
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 
 OPERATION="get"
 if [ $# -gt 0 ] && [ "$1" != -- ]; then OPERATION=$1; shift; fi

@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 use super::context::{ClientView, Ctx};
 use super::error::CommandError;
 use super::part::Part;
-use crate::resp::{Output, Protocol, Reply};
+use crate::resp::{Output, Protocol, Referred, Reply};
 use crate::shard::pins::Pin;
 use crate::shard::{Shard, ValueView};
 use crate::types::{Collection, DbIndex, Value};
@@ -205,12 +205,12 @@ impl Slices {
             }
         };
         for (at, value, range) in shared {
-            put(bytes.clone(), from..at);
+            put(Referred::Value(bytes.clone()), from..at);
             put(value, range);
             from = at;
         }
         let end = bytes.len();
-        put(bytes, from..end);
+        put(Referred::Value(bytes), from..end);
     }
 }
 

@@ -136,7 +136,6 @@ pub enum Area {
     Cluster,
     Acl,
     Tls,
-    Scripting,
     Modules,
     /// Accepted so that existing files and tools work; there is nothing here for it to govern.
     Compatibility,
@@ -151,7 +150,6 @@ impl Area {
             Area::Cluster => Some("Stored without effect: there is no cluster mode."),
             Area::Acl => Some("Stored without effect: there are no access control lists."),
             Area::Tls => Some("Stored without effect: there is no TLS."),
-            Area::Scripting => Some("Stored without effect."),
             Area::Modules => Some("Stored without effect: there are no modules."),
             Area::Compatibility => Some("Accepted for compatibility, without effect."),
         }

@@ -88,6 +88,8 @@ pub struct Client {
     pub sending: usize,
     /// In the core's list of clients with something to send.
     pub dirty: bool,
+    /// In the line of those who have messages to get.
+    pub in_line: bool,
     /// Replies in order, when an earlier one is awaited.
     pub pending: VecDeque<Pending>,
     pub next_seq: u32,
@@ -163,6 +165,7 @@ impl Client {
             out: Output::default(),
             sending: 0,
             dirty: false,
+            in_line: false,
             pending: VecDeque::new(),
             next_seq: 0,
             outstanding: 0,
@@ -246,6 +249,12 @@ impl Client {
             return &mut self.out;
         }
         if self.pending.is_empty() { &mut self.out } else { self.behind_pending() }
+    }
+
+    /// Would a message go straight to `out`?
+    #[inline]
+    pub fn has_clear_way(&self) -> bool {
+        self.pending.is_empty() && !self.blocked
     }
 
     /// It waits from now on: what is behind the answer that it waits for are messages, for no command behind runs.

@@ -112,6 +112,8 @@ pub struct Core {
     pub reload_asked: Option<Asked>,
     /// The state of `Durable::news` when jobs were last looked at.
     pub news_seen: u64,
+    /// The last round in which this core said that it rests.
+    pub rested_in: u64,
     /// Replies that wait for the log.
     pub log_gate: LogGate,
     /// A file is being loaded.
@@ -245,6 +247,7 @@ impl Core {
     }
 
     fn send_batches(&mut self, io: &mut dyn NetIo, logged: u64) -> bool {
+        self.shard.publish_keys();
         let mut any = false;
         for to in 0..self.outgoing.len() {
             if let Some(mut batch) = self.outgoing[to].take() {
@@ -410,7 +413,7 @@ impl Core {
         if !self.short_of_credit.is_empty() {
             self.ready.extend(self.short_of_credit.drain(..));
         }
-        if !self.paused.is_empty() && !self.is_paused() {
+        if !self.paused.is_empty() && !self.is_paused() && !self.shared.durable.is_held() {
             self.ready.extend(self.paused.drain(..));
         }
     }
@@ -454,7 +457,8 @@ impl Core {
         self.end_sitting(io);
         self.tell_broadcasts();
         busy |= self.flush(io);
-        self.send_replies(io);
+        let stop = self.shared.stop.load(Ordering::Relaxed);
+        busy |= self.send_replies(io, stop);
         self.look_at_received(io);
         self.cron(io);
         busy |= self.lend(io);
@@ -484,7 +488,7 @@ impl Core {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
             background: self.shard.has_background() || self.sliced.has_work(),
             deadline_ns: deadlines.into_iter().flatten().min(),
-            stop: self.shared.stop.load(Ordering::Relaxed),
+            stop,
         }
     }
 }
@@ -542,6 +546,7 @@ impl Core {
             jobs: Vec::new(),
             reload_asked: None,
             news_seen: 0,
+            rested_in: 0,
             log_gate: LogGate::new(shared.shards),
             loading: None,
             replay: Default::default(),

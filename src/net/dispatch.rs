@@ -399,10 +399,13 @@ impl Core {
         {
             return self.reject(conn, row, &super::pubsub::refusal(entry.full_name));
         }
-        if self.shared.durable.is_gated()
-            && let Some(error) = self.durable_refusal(conn, entry)
-        {
-            return self.reject(conn, row, &error);
+        if self.shared.durable.is_gated() {
+            if self.reload_holds(conn, entry) {
+                return self.stall(conn, Stall::Paused);
+            }
+            if let Some(error) = self.durable_refusal(conn, entry) {
+                return self.reject(conn, row, &error);
+            }
         }
         if self.is_any_busy()
             && let Some(error) = self.busy_refusal(conn, row, entry, argv)
@@ -441,6 +444,8 @@ impl Core {
         let must_wait = outstanding > 0
             && match way {
                 Route::Several | Route::Broadcast => true,
+                // A walk over shards knows of keys elsewhere when who made them was told.
+                Route::Shard(_) if matches!(entry.row.run, Run::AtShard { .. }) => true,
                 Route::Shard(shard) => {
                     (self.tx_mode && client.outstanding_at != shard) || outstanding >= OUTSTANDING_MAX
                 }
@@ -504,7 +509,7 @@ impl Core {
             );
         }
         // Redis: what administrators do is not shown.
-        let shown = !entry.row.flags.has(Flags::SKIP_MONITOR) && !entry.row.flags.has(Flags::ADMIN);
+        let shown = super::output::is_shown(entry);
         // A command about the connection is shown with what it made of it. EXEC shows itself, after its commands.
         let after = matches!(way, Route::Bound | Route::Local);
         let db = self.clients.at(conn.index).db;

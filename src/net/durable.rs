@@ -20,7 +20,7 @@ use crate::persistence::aof::find::find;
 use crate::persistence::aof::manifest::Folder;
 use crate::persistence::aof::replay::LogOptions;
 use crate::persistence::load::{Batch, Load, LoadOptions};
-use crate::persistence::save::{Outcome, SaveJob, SaveOptions};
+use crate::persistence::save::{Functions, Outcome, SaveJob, SaveOptions};
 use crate::persistence::{AlreadyRunning, Durable, delay_of, level, path_of};
 use crate::rdb::file::FileEntry;
 use crate::rdb::{Limits, RdbError};
@@ -73,16 +73,11 @@ pub enum Job {
         wanted: (i64, i64),
         deadline_ns: Option<u64>,
     },
+    /// DEBUG RELOAD and DEBUG LOADAOF.
     Reload {
         token: Token,
-        phase: Phase,
-        flush: bool,
-        merge: bool,
-    },
-    /// DEBUG LOADAOF.
-    LoadLog {
-        token: Token,
-        load: Arc<Load>,
+        asked: Asked,
+        phase: ReloadPhase,
     },
     Shutdown(Shutdown),
     /// Another core shuts down.
@@ -104,11 +99,26 @@ pub enum Asked {
     Log,
 }
 
-/// How far a job of several steps is.
+/// How far a shutdown that saves is.
 pub enum Phase {
     /// Until no other save is under way.
     Wait,
     Saving(Arc<SaveJob>),
+}
+
+/// How far a reload is. Clients' commands wait from its second step on until its end: what they wrote behind the serial
+/// point of its snapshot would be acknowledged and lost.
+pub enum ReloadPhase {
+    /// Until no other save or reload is under way.
+    Wait,
+    /// Until nothing is under way on any core. A message may be on its way from one that rests to another, and begin
+    /// something there, so all are asked once more.
+    Rest {
+        again: bool,
+    },
+    Save,
+    Saving(Arc<SaveJob>),
+    Load,
     Loading(Arc<Load>),
 }
 
@@ -133,7 +143,10 @@ pub struct Shutdown {
 
 /// Is it neither loading nor ending?
 fn durable_is_serving(durable: &Durable) -> bool {
-    durable.is_attached() && !durable.is_loading() && !durable.stopping.load(Ordering::Relaxed)
+    durable.is_attached()
+        && !durable.is_loading()
+        && !durable.is_held()
+        && !durable.stopping.load(Ordering::Relaxed)
 }
 
 /// A file's batches for this core.
@@ -141,6 +154,26 @@ pub type Loading = (Arc<Load>, Receiver<Batch>);
 
 impl Core {
     // --- gates -------------------------------------------------------------------------------------------------
+
+    /// Does this command wait until a reload is over?
+    #[cold]
+    pub fn reload_holds(&mut self, conn: ConnId, entry: &Entry) -> bool {
+        if !self.shared.durable.is_held() {
+            return false;
+        }
+        let table = self.table;
+        let client = self.clients.at(conn.index);
+        if client.kind == ListenerKind::Loader {
+            return false;
+        }
+        let waits = |entry: &Entry| !entry.row.flags.has(Flags::LOADING);
+        waits(entry)
+            || (entry.full_name == "exec"
+                && client
+                    .multi
+                    .as_deref()
+                    .is_some_and(|multi| multi.commands.iter().any(|(row, _)| waits(table.entry(*row)))))
+    }
 
     /// Why a command may not run while the data set is loaded, or cannot be saved.
     #[cold]
@@ -185,9 +218,8 @@ impl Core {
         &mut self,
         client: Option<(Token, ClientView, &'static str)>,
     ) -> Result<Arc<SaveJob>, AlreadyRunning> {
-        let libraries = self.shared.scripts.libraries.all();
         let options = SaveOptions {
-            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            functions: self.functions(),
             ..SaveOptions::of(&self.config, self.shared.memory.total())
         };
         self.begin_save(client, options)
@@ -198,9 +230,8 @@ impl Core {
         &mut self,
         client: Option<(Token, ClientView, &'static str)>,
     ) -> Result<Arc<SaveJob>, AlreadyRunning> {
-        let libraries = self.shared.scripts.libraries.all();
         let mut options = SaveOptions {
-            functions: libraries.iter().map(|library| library.source.to_vec()).collect(),
+            functions: self.functions(),
             ..SaveOptions::of_base(&self.config, self.shared.memory.total())
         };
         {
@@ -215,6 +246,14 @@ impl Core {
         let job = self.begin_save(client, options)?;
         self.shared.durable.log(level::NOTICE, "Background append only file rewriting started");
         Ok(job)
+    }
+
+    fn functions(&self) -> Functions {
+        let shared = self.shared.clone();
+        Functions::new(move || {
+            let libraries = shared.scripts.libraries.all();
+            libraries.iter().map(|library| library.source.to_vec()).collect()
+        })
     }
 
     fn begin_save(
@@ -326,6 +365,11 @@ impl Core {
         if self.shard.snapshot.flushed_all {
             self.flushed_all();
         }
+        let round = self.shared.durable.round_of_rest();
+        if round != 0 && round != self.rested_in && self.is_at_rest() {
+            self.rested_in = round;
+            self.shared.durable.core_rests();
+        }
         let news = self.shared.durable.news();
         if news != self.news_seen {
             self.news_seen = news;
@@ -397,42 +441,7 @@ impl Core {
                     }),
                 }
             }
-            Job::Reload { token, phase, flush, merge } => {
-                let phase = match phase {
-                    Phase::Wait => match self.start_save(None) {
-                        Ok(save) => Phase::Saving(save),
-                        Err(AlreadyRunning) => Phase::Wait,
-                    },
-                    Phase::Saving(save) => match save.outcome() {
-                        None => Phase::Saving(save),
-                        Some(Outcome::Saved { .. }) => match self.start_load(flush, merge) {
-                            Some(load) => Phase::Loading(load),
-                            None => return self.answer(token, Some(LOAD_FAILED)),
-                        },
-                        Some(_) => return self.answer(token, Some(SAVE_FAILED)),
-                    },
-                    Phase::Loading(load) => match load.outcome() {
-                        None => Phase::Loading(load),
-                        Some(Ok(())) => return self.answer(token, None),
-                        Some(Err(error)) => {
-                            self.shared.durable.log(level::WARNING, format!("Loading fails: {error}"));
-                            return self.answer(token, Some(LOAD_FAILED));
-                        }
-                    },
-                };
-                Some(Job::Reload { token, phase, flush, merge })
-            }
-            Job::LoadLog { token, load } => match load.outcome() {
-                None => Some(Job::LoadLog { token, load }),
-                Some(Ok(())) => {
-                    self.shared.durable.log(level::NOTICE, "Append Only File loaded by DEBUG LOADAOF");
-                    self.answer(token, None)
-                }
-                Some(Err(error)) => {
-                    self.shared.durable.log(level::WARNING, error);
-                    self.answer(token, Some(LOG_LOAD_FAILED))
-                }
-            },
+            Job::Reload { token, asked, phase } => self.step_reload(token, asked, phase),
             Job::Shutdown(shutdown) => self.step_shutdown(io, shutdown),
             Job::End { token } if self.shared.durable.stopping.load(Ordering::Acquire) => {
                 Some(Job::End { token })
@@ -468,36 +477,79 @@ impl Core {
 
     /// Saves if that is asked for, then loads.
     pub fn reload(&mut self, io: &mut dyn NetIo, token: Token, asked: Asked) {
-        let Asked::Snapshot { save, flush, merge } = asked else {
-            return match self.start_log_load() {
-                Ok(load) => self.begin_job(io, Job::LoadLog { token, load }),
-                Err(error) => {
-                    self.shared.durable.log(level::WARNING, error);
-                    self.answer(token, Some(LOG_LOAD_FAILED));
+        self.begin_job(io, Job::Reload { token, asked, phase: ReloadPhase::Wait });
+    }
+
+    fn step_reload(&mut self, token: Token, asked: Asked, phase: ReloadPhase) -> Option<Job> {
+        let durable = self.shared.durable.clone();
+        let saves = matches!(asked, Asked::Snapshot { save: true, .. });
+        let mut phase = phase;
+        loop {
+            phase = match phase {
+                ReloadPhase::Wait if (saves && durable.is_saving()) || !durable.hold_clients() => {
+                    return Some(Job::Reload { token, asked, phase: ReloadPhase::Wait });
                 }
+                ReloadPhase::Wait => ReloadPhase::Rest { again: true },
+                ReloadPhase::Rest { again } if !durable.all_rest() => {
+                    return Some(Job::Reload { token, asked, phase: ReloadPhase::Rest { again } });
+                }
+                ReloadPhase::Rest { again: true } => {
+                    durable.ask_for_rest();
+                    ReloadPhase::Rest { again: false }
+                }
+                ReloadPhase::Rest { again: false } if saves => ReloadPhase::Save,
+                ReloadPhase::Rest { again: false } => ReloadPhase::Load,
+                ReloadPhase::Save => match self.start_save(None) {
+                    Ok(save) => ReloadPhase::Saving(save),
+                    Err(AlreadyRunning) => {
+                        return Some(Job::Reload { token, asked, phase: ReloadPhase::Save });
+                    }
+                },
+                ReloadPhase::Saving(save) => match save.outcome() {
+                    None => return Some(Job::Reload { token, asked, phase: ReloadPhase::Saving(save) }),
+                    Some(Outcome::Saved { .. }) => ReloadPhase::Load,
+                    Some(_) => return self.end_reload(token, Some(SAVE_FAILED)),
+                },
+                ReloadPhase::Load => match self.start_load(asked) {
+                    Ok(load) => ReloadPhase::Loading(load),
+                    Err(error) => return self.reload_failed(token, asked, &error),
+                },
+                ReloadPhase::Loading(load) => match load.outcome() {
+                    // The process ends.
+                    Some(Err(_)) if load.is_fatal() => return None,
+                    Some(Err(error)) => return self.reload_failed(token, asked, &error),
+                    None => return Some(Job::Reload { token, asked, phase: ReloadPhase::Loading(load) }),
+                    Some(Ok(())) => {
+                        if asked == Asked::Log {
+                            durable.log(level::NOTICE, "Append Only File loaded by DEBUG LOADAOF");
+                        }
+                        return self.end_reload(token, None);
+                    }
+                },
             };
-        };
-        let phase = match save {
-            true => Some(Phase::Wait),
-            false => self.start_load(flush, merge).map(Phase::Loading),
-        };
-        match phase {
-            Some(phase) => self.begin_job(io, Job::Reload { token, phase, flush, merge }),
-            None => {
-                self.answer(token, Some(LOAD_FAILED));
-            }
         }
     }
 
-    /// DEBUG LOADAOF: what is in the log takes the place of what is here.
-    fn start_log_load(&mut self) -> Result<Arc<Load>, String> {
+    fn reload_failed(&mut self, token: Token, asked: Asked, error: &str) -> Option<Job> {
+        let durable = &self.shared.durable;
+        match asked {
+            Asked::Log => durable.log(level::WARNING, error),
+            Asked::Snapshot { .. } => durable.log(level::WARNING, format!("Loading fails: {error}")),
+        }
+        let reply = if asked == Asked::Log { LOG_LOAD_FAILED } else { LOAD_FAILED };
+        self.end_reload(token, Some(reply))
+    }
+
+    fn end_reload(&mut self, token: Token, error: Option<CommandError>) -> Option<Job> {
+        self.shared.durable.let_clients_go();
+        self.answer(token, error)
+    }
+
+    /// The second half of DEBUG RELOAD, and DEBUG LOADAOF.
+    fn start_load(&mut self, asked: Asked) -> Result<Arc<Load>, String> {
         let durable = self.shared.durable.clone();
-        let folder = Folder::of(&self.config);
-        let found = find(&folder, &durable)?.ok_or_else(|| "There is no append-only file".to_owned())?;
-        let mut log = LogOptions::of(&self.config, found, self.table);
-        log.is_written = durable.aof.state().mode != LogMode::Off;
         let options = LoadOptions {
-            path: folder.path,
+            path: path_of(&self.config),
             check: self.config.flag(id::RDBCHECKSUM),
             databases: self.shard.dbs.len() as u32,
             flush: true,
@@ -505,28 +557,36 @@ impl Core {
             at_start: false,
             key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
             now_ms: 0,
-            log: Some(log),
-        };
-        durable.begin_load(options, || Ok(()), |_| {}).map_err(|error| error.to_string())
-    }
-
-    /// DEBUG RELOAD's second half.
-    pub fn start_load(&mut self, flush: bool, merge: bool) -> Option<Arc<Load>> {
-        let durable = self.shared.durable.clone();
-        let options = LoadOptions {
-            path: path_of(&self.config),
-            check: self.config.flag(id::RDBCHECKSUM) && !self.skip_checksums,
-            key_delay_us: delay_of(&self.config, id::KEY_LOAD_DELAY),
-            databases: self.shard.dbs.len() as u32,
-            flush,
-            merge,
-            at_start: false,
-            now_ms: clock::realtime_ms(),
             log: None,
         };
-        let path = options.path.clone();
-        let loaded = durable.begin_load(options, || Ok(()), |_| {});
-        loaded.inspect_err(|error| durable.log(level::WARNING, format!("{}: {error}", path.display()))).ok()
+        let options = match asked {
+            Asked::Snapshot { flush, merge, .. } => LoadOptions {
+                check: options.check && !self.skip_checksums,
+                flush,
+                merge,
+                now_ms: clock::realtime_ms(),
+                ..options
+            },
+            // What is in the log takes the place of what is here.
+            Asked::Log => {
+                let folder = Folder::of(&self.config);
+                let found = find(&folder, &durable)?;
+                let found = found.ok_or_else(|| "There is no append-only file".to_owned())?;
+                let mut log = LogOptions::of(&self.config, found, self.table);
+                log.is_written = durable.aof.state().mode != LogMode::Off;
+                LoadOptions { path: folder.path, log: Some(log), ..options }
+            }
+        };
+        let (path, shared) = (options.path.clone(), self.shared.clone());
+        let then = move |load: &Load| {
+            if load.is_fatal() {
+                // Redis ends too: what is on disk is better than what is in memory now.
+                shared.started_badly.store(true, Ordering::Relaxed);
+                shared.stop.store(true, Ordering::Relaxed);
+                shared.durable.tell();
+            }
+        };
+        durable.begin_load(options, || Ok(()), then).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Takes its share of a file that is loaded. True when there was some.

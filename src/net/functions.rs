@@ -1,27 +1,32 @@
 //! FUNCTION: libraries. FCALL runs as every script does (`scripts.rs`).
+//!
+//! INVARIANT: libraries change on the first core only, whose log has the changes in their order, and which says what there is
+//! where a snapshot of its shard begins. On two cores at once they would come into the file in either order, and one
+//! between a snapshot's list and its serial point would be in neither.
 
 use std::sync::atomic::Ordering;
 
+use super::batch::Asker;
 use super::busy::busy_error;
 use super::core::Core;
 use super::dispatch::{After, Bound};
-use crate::commands::{Args, CommandError};
+use crate::commands::{Args, CommandError, Part};
 use crate::rdb::functions::{dump_functions, restore_functions};
-use crate::resp::{Argv, Reply};
+use crate::resp::{Argv, Output, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::script::Flags;
 use crate::script::functions::{Existing, Library};
-use crate::types::DbIndex;
 use crate::types::glob::glob_match;
+use crate::types::{DbIndex, ShardId};
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
-    ("function|load", Bound::Here(load)),
-    ("function|delete", Bound::Here(delete)),
-    ("function|flush", Bound::Here(flush)),
+    ("function|load", Bound::Broadcast { each: each_load, merge }),
+    ("function|delete", Bound::Broadcast { each: each_delete, merge }),
+    ("function|flush", Bound::Broadcast { each: each_flush, merge }),
     ("function|list", Bound::Here(list)),
     ("function|dump", Bound::Here(dump)),
-    ("function|restore", Bound::Here(restore)),
+    ("function|restore", Bound::Broadcast { each: each_restore, merge }),
     ("function|stats", Bound::Here(stats)),
     ("function|kill", Bound::Here(kill)),
     ("function|help", Bound::Here(help)),
@@ -34,6 +39,11 @@ fn syntax(name: &str) -> CommandError {
 }
 
 type Answer = Result<After, CommandError>;
+
+/// Where libraries change.
+const CHANGER: ShardId = ShardId(0);
+/// The place of the first argument behind FUNCTION and its subcommand.
+const FIRST: usize = 2;
 
 impl Core {
     /// Takes over a library that was read from a file.
@@ -64,7 +74,69 @@ impl Core {
     }
 }
 
-fn load(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Answer {
+/// Has the changer's core do it, and nobody else.
+fn on_changer(
+    core: &mut Core,
+    asker: Asker,
+    argv: Argv<'_>,
+    change: impl FnOnce(&mut Core, &mut Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
+) -> Result<Part, CommandError> {
+    if core.me != CHANGER {
+        return Ok(Part::Nothing);
+    }
+    let mut output = Output::default();
+    change(core, &mut Args::new(argv, FIRST), &mut Reply::new(&mut output, asker.protocol))?;
+    Ok(Part::Output(output))
+}
+
+fn each_load(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
+    on_changer(core, asker, argv, load)
+}
+
+fn each_delete(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
+    on_changer(core, asker, argv, delete)
+}
+
+fn each_flush(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
+    on_changer(core, asker, argv, flush)
+}
+
+fn each_restore(
+    core: &mut Core,
+    _: &mut dyn NetIo,
+    asker: Asker,
+    argv: Argv<'_>,
+) -> Result<Part, CommandError> {
+    on_changer(core, asker, argv, restore)
+}
+
+fn merge(
+    _: &mut Core,
+    _: &mut dyn NetIo,
+    _: ConnId,
+    _: Argv<'_>,
+    parts: Vec<Part>,
+    reply: &mut Reply<'_>,
+) -> Answer {
+    for part in parts {
+        if let Part::Output(mut output) = part {
+            reply.out.append(&mut output);
+        }
+    }
+    Ok(After::Done)
+}
+
+fn load(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     let mut existing = Existing::Refuse;
     while args.left() > 1 {
         if args.token("replace") {
@@ -83,31 +155,19 @@ fn load(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, repl
     core.shared.scripts.libraries.add(libraries, existing, false, false).map_err(CommandError::text)?;
     core.log_as_it_came(argv);
     reply.bulk(name.as_bytes());
-    Ok(After::Done)
+    Ok(())
 }
 
-fn delete(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    args: &mut Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Answer {
+fn delete(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     if !core.shared.scripts.libraries.delete(args.take()?) {
         return Err(CommandError::Line("ERR Library not found"));
     }
     core.log_as_it_came(args.argv());
     reply.ok();
-    Ok(After::Done)
+    Ok(())
 }
 
-fn flush(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    args: &mut Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Answer {
+fn flush(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     if args.left() > 1 {
         return Err(syntax("flush"));
     }
@@ -118,7 +178,7 @@ fn flush(
     core.shared.scripts.libraries.flush();
     core.log_as_it_came(args.argv());
     reply.ok();
-    Ok(After::Done)
+    Ok(())
 }
 
 fn list(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Answer {
@@ -173,13 +233,7 @@ fn dump(core: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: 
     Ok(After::Done)
 }
 
-fn restore(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    _: ConnId,
-    args: &mut Args<'_>,
-    reply: &mut Reply<'_>,
-) -> Answer {
+fn restore(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     if core.shard.over_limit() && !core.shard.make_room() {
         return Err(CommandError::OutOfMemory);
     }
@@ -204,7 +258,7 @@ fn restore(
     core.shared.scripts.libraries.add(libraries, existing, flush, true).map_err(CommandError::text)?;
     core.log_as_it_came(args.argv());
     reply.ok();
-    Ok(After::Done)
+    Ok(())
 }
 
 fn stats(core: &mut Core, _: &mut dyn NetIo, _: ConnId, _: &mut Args<'_>, reply: &mut Reply<'_>) -> Answer {

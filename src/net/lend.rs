@@ -105,6 +105,7 @@ impl Core {
     pub(super) fn give_back(&mut self, tx: TxRef) {
         for (owner, loan) in std::mem::take(&mut self.loans.taken) {
             let Loan { shard, lender } = *loan;
+            shard.publish_keys();
             self.batch_to(owner).tx.push(TxMessage::Back { tx, shard });
             self.loans.lenders.push(lender);
         }

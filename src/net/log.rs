@@ -168,7 +168,10 @@ impl Core {
         self.log_gate
             .held
             .front()
-            .is_some_and(|first| self.shard.log.is_none() || self.is_released(&first.needs))
+            // While a log is replayed this shard's is away, and not off.
+            .is_some_and(|first| {
+                (self.shard.log.is_none() && !self.replay.is_on) || self.is_released(&first.needs)
+            })
     }
 
     /// Sends what is released now.

@@ -76,6 +76,13 @@ impl Core {
 
     fn open(&mut self, io: &mut dyn NetIo, from: ShardId, mut batch: Box<Batch>) {
         self.see_log_of(from, batch.logged);
+        if self.has_monitors() {
+            // A script is shown before its commands, which may be shown here as they run.
+            let lines = batch.control.extract_if(.., |control| matches!(control, Control::Monitor(_)));
+            for line in lines.collect::<Vec<_>>() {
+                self.take_control(io, from, line);
+            }
+        }
         self.run_remote_commands(io, from, &batch);
         for message in batch.tx.drain(..) {
             self.take_tx_message(io, from, message);

@@ -429,9 +429,16 @@ impl Core {
         self.log_begin_block();
         for step in steps {
             let mut out = Output::default();
+            // A script is shown before its commands.
+            let is_script = self.table.entry(step.command.row).is_script;
+            if is_script {
+                self.show_step(conn, &step.command);
+            }
             self.run_step(io, conn, &step, &mut out);
             reply.out.append(&mut out);
-            self.show_step(conn, &step.command);
+            if !is_script {
+                self.show_step(conn, &step.command);
+            }
             if self.shard.has_news() {
                 self.tell_news();
             }
@@ -443,8 +450,7 @@ impl Core {
     /// Shows a command of a block to the monitors.
     pub(super) fn show_step(&mut self, conn: ConnId, command: &TxCommand) {
         let entry = self.table.entry(command.row);
-        let hidden = entry.row.flags.has(Flags::SKIP_MONITOR) || entry.row.flags.has(Flags::ADMIN);
-        if self.has_monitors() && !hidden && self.clients.get(conn).is_some() {
+        if self.has_monitors() && super::output::is_shown(entry) && self.clients.get(conn).is_some() {
             let argv = command.request.argv();
             // SELECT is shown with the database it selected.
             let selected = (entry.full_name == "select").then(|| parse_i64(argv.get(1))).flatten();
@@ -550,6 +556,7 @@ impl Core {
         }
         let mut out = Output::default();
         if self.table.entry(step.command.row).is_script && step.route.is_ok() {
+            self.show_step(conn, &step.command);
             self.run_script_wide(io, conn, slot, &step.command, &mut out);
             let Plan::Exec(exec) = self.coordinator.program(slot) else { unreachable!("checked above") };
             exec.caller_done_as_before(out);

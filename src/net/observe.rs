@@ -50,6 +50,14 @@ pub struct Noted {
 }
 
 impl Core {
+    /// Must its words be kept for a command that is counted later?
+    pub fn is_notable(&self, argv: Argv<'_>, ran: Ran) -> bool {
+        let observe = &self.observe;
+        ran.cycles >= observe.note_cycles
+            || argv.data_bytes() as u64 >= observe.note_request_bytes as u64
+            || ran.reply_bytes >= observe.note_reply_bytes
+    }
+
     /// Counts a command that ran.
     #[inline]
     pub fn ran(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
@@ -118,7 +126,10 @@ impl Core {
                     self.ran(row, Caller::Here(conn), exec.request().argv(), ran);
                 }
                 if self.has_monitors() {
-                    exec.commands().for_each(|command| self.show_step(conn, command));
+                    // Scripts were shown when they ran, before what they called.
+                    let table = self.table;
+                    let others = exec.commands().filter(|command| !table.entry(command.row).is_script);
+                    others.for_each(|command| self.show_step(conn, command));
                     let db = self.clients.at(conn.index).db;
                     self.feed_monitors(conn, db, "exec", exec.request().argv());
                 }
@@ -268,6 +279,7 @@ impl Core {
             lazy_pending: self.shard.graveyard.pending() as u64,
             lazy_freed: self.shard.graveyard.freed,
             lazy_bytes: self.shard.graveyard.bytes as u64,
+            lua_bytes: self.scripts.as_deref().map_or(0, |cache| cache.engine.memory_bytes() as u64),
             cpu: process::thread_usage(),
             ..CoreReport::default()
         };
@@ -390,9 +402,10 @@ impl Core {
         let (scripts, script_bytes) = self.shared.scripts.usage();
         let libraries = self.shared.scripts.libraries.all();
         let functions = libraries.iter().map(|library| library.functions.len()).sum();
+        let library_bytes = libraries.iter().map(|library| library.memory_bytes()).sum();
         let libraries = libraries.len();
         Facts {
-            scripts: ScriptFacts { scripts, script_bytes, libraries, functions },
+            scripts: ScriptFacts { scripts, script_bytes, libraries, library_bytes, functions },
             run_id: self.shared.run_id.clone(),
             port: self.shared.port.load(Ordering::Relaxed),
             started_ms: self.shared.started_ms,

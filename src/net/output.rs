@@ -6,15 +6,20 @@ use std::sync::atomic::Ordering;
 use super::batch::Control;
 use super::client::Stall;
 use super::core::Core;
+use crate::commands::Entry;
+use crate::commands::spec::Flags;
 use crate::config::id;
 use crate::observe::slowlog::{REDACTED, is_secret};
-use crate::resp::{Argv, Output};
+use crate::resp::{Argv, Output, Referred};
 use crate::runtime::face::{Chunk, ConnId, ListenerKind, NetIo, Socket};
 use crate::types::{DbIndex, ShardId};
 
+/// A send that falls short may keep a page alive that is so many times as long.
+const KEPT_ALIVE_TIMES: usize = 4;
+
 impl Core {
-    /// Hands every client's replies to the engine: one send per client and turn.
-    pub fn send_replies(&mut self, io: &mut dyn NetIo) {
+    /// Hands every client's replies to the engine: one send per client and turn. True when messages are left to be sent.
+    pub fn send_replies(&mut self, io: &mut dyn NetIo, stops: bool) -> bool {
         self.send_held(io);
         let dirty = std::mem::take(&mut self.dirty);
         for conn in &dirty {
@@ -22,7 +27,9 @@ impl Core {
         }
         // The list keeps its memory; sending marks nobody dirty.
         self.dirty = dirty;
+        let replies = self.dirty.len();
         self.dirty.clear();
+        self.send_messages(io, replies, stops)
     }
 
     /// The same for all but one client, in the midst of what that one has asked for.
@@ -35,9 +42,10 @@ impl Core {
                 self.send_to(io, conn);
             }
         }
+        self.send_all_messages_but(io, but);
     }
 
-    fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
+    pub(super) fn send_to(&mut self, io: &mut dyn NetIo, conn: ConnId) {
         let Some(client) = self.clients.get(conn) else { return };
         client.dirty = false;
         // Before any of it leaves: who is over the limit gets no part of what was too much.
@@ -46,9 +54,12 @@ impl Core {
             return self.close(io, conn);
         }
         let client = self.clients.at(conn.index);
+        if !client.out.shared.is_empty() {
+            self.publishing.pages.complete();
+        }
         if client.sending > 0 {
-            // Joined with what comes until the present send is done.
-            return;
+            // Joined with what comes until the present send is done, which may be long.
+            return client.out.own_short();
         }
         let length = client.out.len();
         if length == 0 {
@@ -71,20 +82,34 @@ impl Core {
     /// Gives replies to the engine.
     pub(super) fn hand_over(&mut self, io: &mut dyn NetIo, conn: ConnId, mut out: Output) {
         if out.shared.is_empty() {
+            return io.send(conn, Chunk::Bytes(out.bytes));
+        }
+        if out.bytes.is_empty()
+            && let [(_, Referred::Lines(lines), range)] = out.shared.as_slice()
+            && range.len() * KEPT_ALIVE_TIMES >= lines.get().map_or(0, Vec::len)
+        {
+            // Nothing but messages that others get too, the usual case: no copy at all.
+            return io.send(conn, Chunk::Lines { lines: lines.clone(), start: range.start, end: range.end });
+        }
+        out.own_short();
+        let mut from = 0;
+        for (at, value, range) in out.shared.drain(..) {
+            if at > from {
+                io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
+            }
+            let (start, end) = (range.start, range.end);
+            io.send(
+                conn,
+                match value {
+                    Referred::Value(value) => Chunk::Shared { value, start, end },
+                    Referred::Lines(lines) => Chunk::Lines { lines, start, end },
+                },
+            );
+            from = at;
+        }
+        if out.bytes.len() > from {
+            out.bytes.drain(..from);
             io.send(conn, Chunk::Bytes(out.bytes));
-        } else {
-            let mut from = 0;
-            for (at, value, range) in out.shared.drain(..) {
-                if at > from {
-                    io.send(conn, Chunk::Bytes(out.bytes[from..at].to_vec()));
-                }
-                io.send(conn, Chunk::Shared { value, start: range.start, end: range.end });
-                from = at;
-            }
-            if out.bytes.len() > from {
-                out.bytes.drain(..from);
-                io.send(conn, Chunk::Bytes(out.bytes));
-            }
         }
     }
 
@@ -95,7 +120,7 @@ impl Core {
         client.sending = 0;
         client.active_ms = now_ms;
         if !client.out.is_empty() {
-            if !client.dirty {
+            if !client.dirty && !client.in_line {
                 client.dirty = true;
                 self.dirty.push(conn);
             }
@@ -158,7 +183,13 @@ impl Core {
     /// Shows a command to the monitors of all cores.
     #[cold]
     pub fn feed_monitors(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) {
-        let line = Arc::new(self.monitor_line(conn, db, name, argv));
+        let line = self.monitor_line(conn, db, name, argv);
+        self.feed_monitors_line(line);
+    }
+
+    /// Shows a line to the monitors of all cores.
+    pub(super) fn feed_monitors_line(&mut self, line: Vec<u8>) {
+        let line = Arc::new(line);
         for core in 0..self.shared.shards {
             if core != self.me.index() && self.shared.monitors[core].load(Ordering::Relaxed) > 0 {
                 self.batch_to(ShardId(core as u16)).control.push(Control::Monitor(line.clone()));
@@ -168,21 +199,12 @@ impl Core {
     }
 
     fn monitor_line(&mut self, conn: ConnId, db: DbIndex, name: &str, argv: Argv<'_>) -> Vec<u8> {
-        let micros = crate::sys::clock::realtime_us();
         let client = self.clients.at(conn.index);
         let peer = match client.kind {
             ListenerKind::Unix => format!("unix:{}", client.socket_path),
             _ => super::info::peer_text(client),
         };
-        let mut line =
-            format!("+{}.{:06} [{} {}]", micros / 1_000_000, micros % 1_000_000, db.0, peer).into_bytes();
-        for (index, arg) in argv.iter().enumerate() {
-            line.push(b' ');
-            let shown = if is_secret(name, argv, index) { REDACTED } else { arg };
-            super::info::push_quoted(&mut line, shown);
-        }
-        line.extend_from_slice(b"\r\n");
-        line
+        monitor_line(db, &peer, name, argv)
     }
 
     /// The client is no monitor any more, if it was one.
@@ -204,6 +226,26 @@ impl Core {
             }
         }
     }
+}
+
+/// Do monitors see a command? Redis: not what administrators do. A script is marked as hidden and shown all the same,
+/// before its commands.
+pub(super) fn is_shown(entry: &Entry) -> bool {
+    let flags = entry.row.flags;
+    entry.is_script || !flags.has(Flags::SKIP_MONITOR) && !flags.has(Flags::ADMIN)
+}
+
+/// How a command is shown to monitors. `who`: the client's address, or `lua`.
+pub(super) fn monitor_line(db: DbIndex, who: &str, name: &str, argv: Argv<'_>) -> Vec<u8> {
+    let micros = crate::sys::clock::realtime_us();
+    let mut line = format!("+{}.{:06} [{} {who}]", micros / 1_000_000, micros % 1_000_000, db.0).into_bytes();
+    for (index, arg) in argv.iter().enumerate() {
+        line.push(b' ');
+        let shown = if is_secret(name, argv, index) { REDACTED } else { arg };
+        super::info::push_quoted(&mut line, shown);
+    }
+    line.extend_from_slice(b"\r\n");
+    line
 }
 
 const PROTECTED: &[u8] = b"-DENIED coreshard runs in protected mode: no password is set, so only connections from \

@@ -73,6 +73,8 @@ impl Core {
     pub fn pause_deadline_ns(&self) -> Option<u64> {
         let until = self.shared.pause_until_ms.load(Ordering::Relaxed);
         let left_ms = until.saturating_sub(self.now_ms as i64).max(0) as u64;
-        (!self.paused.is_empty()).then(|| self.now_ns.saturating_add(left_ms.saturating_mul(1_000_000)))
+        // Whoever is held for a reload is told of its end.
+        (!self.paused.is_empty() && until != 0)
+            .then(|| self.now_ns.saturating_add(left_ms.saturating_mul(1_000_000)))
     }
 }

@@ -40,6 +40,7 @@ impl Core {
             && !self.coordinator.is_entering()
             && self.queue.is_idle()
             && self.own_mail.is_empty()
+            && self.broadcasts.iter().all(Option::is_none)
             && self.clients.iter().all(|client| client.outstanding == 0 || waits(client))
     }
 

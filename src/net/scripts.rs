@@ -30,6 +30,7 @@ use super::client::Stall;
 use super::core::Core;
 use super::dispatch::{After, Bound, EachFn, MergeFn, await_token};
 use super::observe::{Caller, Ran};
+use super::output::{is_shown, monitor_line};
 use super::shared::Shared;
 use crate::commands::context::ClientView;
 use crate::commands::keys_of::keys_of;
@@ -45,7 +46,7 @@ use crate::script::gate::{self, Gates};
 use crate::script::lua::{Called, Chunk, End, Given, Host, Stop};
 use crate::script::{Cache, Flags, Kill, Script};
 use crate::shard::effects::Class;
-use crate::shard::{Event, Moved, ValueView};
+use crate::shard::{Effect, Event, Moved, ValueView};
 use crate::sys::clock;
 use crate::tx::Claim;
 use crate::tx::Route;
@@ -462,6 +463,22 @@ fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
     })
 }
 
+/// What others will hear of a script.
+enum Told {
+    Message(Space, Vec<u8>, Vec<u8>),
+    Notice(Effect),
+}
+
+/// A command that a script has called, to be counted.
+struct Counted {
+    row: RowId,
+    ran: Ran,
+    /// The reply, when it is an error.
+    error: Vec<u8>,
+    /// Its words, when a log may want them.
+    request: Option<Request>,
+}
+
 /// A key as it was before a script changed it.
 struct Before {
     db: DbIndex,
@@ -484,8 +501,12 @@ struct ScriptHost<'c, 'i> {
     can_undo: bool,
     before: Vec<Before>,
     saved: HashSet<(DbIndex, Box<[u8]>), ahash::RandomState>,
-    /// Messages leave when the script has ended.
-    messages: Vec<(Space, Vec<u8>, Vec<u8>)>,
+    /// Messages and notifications leave when the script has ended, in the order in which they came to be.
+    told: Vec<Told>,
+    /// What a run that may be undone has called: counted when it was not.
+    called: Vec<Counted>,
+    /// What monitors will see of it.
+    shown: Vec<Vec<u8>>,
     /// When this core looks again at what came in while the script runs; 0: it has not been looked at the clock yet.
     attend_at_ns: u64,
     /// The server stops: what the script has done is half of something.
@@ -513,7 +534,9 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             can_undo,
             before: Vec::new(),
             saved: HashSet::default(),
-            messages: Vec::new(),
+            told: Vec::new(),
+            called: Vec::new(),
+            shown: Vec::new(),
             attend_at_ns: 0,
             is_cut_off: false,
         }
@@ -567,17 +590,72 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             }
             End::Replied => {}
             End::Failed | End::Stopped(_) => {
-                self.publish();
+                self.tell();
                 return ScriptDid::Failed;
             }
         }
-        self.publish();
+        self.tell();
         ScriptDid::Replied
     }
 
+    /// The run stands: everybody hears of it.
+    fn tell(&mut self) {
+        self.collect_notices();
+        for Counted { row, ran, error, request } in std::mem::take(&mut self.called) {
+            let error = Output { bytes: error, shared: Vec::new() };
+            if ran.ok || !self.core.count_error_reply(row, &error, 0) {
+                let argv = request.as_ref().map_or(Argv { buf: &[], spans: &[] }, Request::argv);
+                self.core.ran(row, self.caller, argv, ran);
+            }
+        }
+        let is_heard_of = !self.told.is_empty();
+        for line in std::mem::take(&mut self.shown) {
+            self.core.feed_monitors_line(line);
+        }
+        self.publish();
+        // Before others go on with what it has changed: that is told in turn, and a batch's messages come last.
+        if is_heard_of
+            && self.wide.is_some()
+            && let Some(io) = self.io.as_deref_mut()
+        {
+            self.core.flush(io);
+        }
+    }
+
     fn publish(&mut self) {
-        for (space, channel, text) in std::mem::take(&mut self.messages) {
-            self.core.announce_bytes(space, &channel, &text);
+        for told in std::mem::take(&mut self.told) {
+            match told {
+                Told::Message(space, channel, text) => self.core.announce_bytes(space, &channel, &text),
+                Told::Notice(effect) => self.core.notify_of(&[effect]),
+            }
+        }
+    }
+
+    /// Takes what the shard in this core's place has noticed, behind what was noticed before.
+    fn collect_notices(&mut self) {
+        let notices = &mut self.core.shard.notices;
+        if notices.has_pending() {
+            let mut effects = notices.take();
+            self.told.extend(effects.drain(..).map(Told::Notice));
+            self.core.shard.notices.give_back(effects);
+        }
+    }
+
+    /// Counts a command that ran, or keeps it to be counted.
+    fn count(&mut self, row: RowId, argv: Argv<'_>, ran: Ran, out: &Output) {
+        if self.can_undo {
+            let request = self.core.is_notable(argv, ran).then(|| Request::from(argv));
+            let error = if ran.ok { Vec::new() } else { out.bytes.clone() };
+            self.called.push(Counted { row, ran, error, request });
+        } else if ran.ok || !self.core.count_error_reply(row, out, 0) {
+            self.core.ran(row, self.caller, argv, ran);
+        }
+    }
+
+    /// A command has run: monitors will see it.
+    fn show(&mut self, entry: &Entry, argv: Argv<'_>) {
+        if self.core.has_monitors() && is_shown(entry) {
+            self.shown.push(monitor_line(self.db, "lua", entry.full_name, argv));
         }
     }
 
@@ -596,7 +674,12 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         }
         finish_command(shard, Repeat::State);
         shard.notices.undo();
-        if shard.has_news() {
+        // Keys that went of themselves stay away.
+        let gone = |told: &Told| matches!(told, Told::Notice(effect) if matches!(effect.event.class, Class::Expired | Class::Evicted));
+        self.told.retain(gone);
+        self.collect_notices();
+        self.publish();
+        if self.core.shard.has_news() {
             self.core.tell_news();
         }
     }
@@ -665,11 +748,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             // Redis: nothing waits within a script.
             block.when_over.write(&mut Reply::new(out, view.protocol));
         }
-        let ok = did.is_ok();
-        if ok || !self.core.count_error_reply(row, out, 0) {
-            let ran = Ran { cycles: clock::cycles() - begun, ok, reply_bytes: out.len() };
-            self.core.ran(row, self.caller, argv, ran);
-        }
+        let ran = Ran { cycles: clock::cycles() - begun, ok: did.is_ok(), reply_bytes: out.len() };
+        self.count(row, argv, ran, out);
+        self.show(entry, argv);
+        self.collect_notices();
         Called::Replied
     }
 
@@ -687,6 +769,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 match parse_i64(argv.get(1)) {
                     Some(index) if (0..databases).contains(&index) => {
                         self.db = DbIndex(index as u16);
+                        self.show(entry, argv);
                         Reply::new(out, protocol).ok();
                         Called::Replied
                     }
@@ -697,7 +780,8 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             (_, Bound::Publish(space)) => {
                 let (channel, text) = (argv.get(1), argv.get(2));
                 Reply::new(out, protocol).int(self.core.subscribers_here(space, channel));
-                self.messages.push((space, channel.to_vec(), text.to_vec()));
+                self.told.push(Told::Message(space, channel.to_vec(), text.to_vec()));
+                self.show(entry, argv);
                 Called::Replied
             }
             (_, Bound::Here(_)) => {
@@ -708,7 +792,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 let result = self.core.call_bound(io, conn, row, entry, argv, out, protocol);
                 self.core.clients.at(conn.index).protocol = spoken;
                 match result {
-                    Ok(After::Done) => Called::Replied,
+                    Ok(After::Done) => {
+                        self.show(entry, argv);
+                        Called::Replied
+                    }
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
                 }
@@ -719,7 +806,10 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 }
                 let Some(conn) = conn else { return self.fail(&NOT_ALLOWED, protocol, out) };
                 match self.broadcast(conn, row, argv, (each, merge), protocol, out) {
-                    Ok(After::Done) => Called::Replied,
+                    Ok(After::Done) => {
+                        self.show(entry, argv);
+                        Called::Replied
+                    }
                     Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
                     Err(error) => self.fail(&error, protocol, out),
                 }
@@ -810,6 +900,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             {
                 out.append(&mut reply);
             }
+            self.show(self.core.table.entry(row), argv);
             return Called::Replied;
         }
         let begun = clock::cycles();
@@ -829,6 +920,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         let ok = out.bytes.first() != Some(&b'-');
         let ran = Ran { cycles: clock::cycles() - begun, ok, reply_bytes: out.len() };
         self.core.ran(row, self.caller, argv, ran);
+        self.show(self.core.table.entry(row), argv);
         Called::Replied
     }
 
@@ -870,6 +962,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
             self.core.loans.swap(on, &mut self.core.shard);
             let part = run_work_whole(&mut self.core.shard, self.core.table, client, work, &mut done)
                 .unwrap_or_else(|error| Part::Failed(Box::new(error)));
+            self.collect_notices();
             self.core.loans.swap(on, &mut self.core.shard);
             self.core.ran_in_work(me, client.id, done);
             parts.push((on, part));

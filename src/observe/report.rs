@@ -78,6 +78,8 @@ pub struct CoreReport {
     pub lazy_pending: u64,
     pub lazy_freed: u64,
     pub lazy_bytes: u64,
+    /// What the core's machine for scripts holds.
+    pub lua_bytes: u64,
     /// Of the core's thread.
     pub cpu: Usage,
     /// Further lines of INFO's `shards` section about this core: name and value.
@@ -104,6 +106,7 @@ impl CoreReport {
             (&mut self.monitors, other.monitors),
             (&mut self.subscribers, other.subscribers),
             (&mut self.tracking, other.tracking),
+            (&mut self.lua_bytes, other.lua_bytes),
             (&mut self.tracked_keys, other.tracked_keys),
             (&mut self.tracked_items, other.tracked_items),
             (&mut self.watching, other.watching),
@@ -241,6 +244,7 @@ pub struct ScriptFacts {
     pub scripts: usize,
     pub script_bytes: usize,
     pub libraries: usize,
+    pub library_bytes: usize,
     pub functions: usize,
 }
 

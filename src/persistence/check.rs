@@ -23,11 +23,11 @@ pub struct Report {
     pub bytes: u64,
 }
 
-/// Reads the file. The error says where and what.
-pub fn check(path: &Path, now_ms: u64) -> Result<Report, String> {
+/// Reads the file. The error says where and what. Without `sums` its checksum may be wrong.
+pub fn check(path: &Path, now_ms: u64, sums: bool) -> Result<Report, String> {
     let of = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(|error| of(&error))?;
-    let mut reader = FileReader::new(file, true).map_err(|error| of(&error))?;
+    let mut reader = FileReader::new(file, sums).map_err(|error| of(&error))?;
     let mut report = Report { version: reader.version(), ..Report::default() };
     let limits = Limits { string_bytes: usize::MAX, encodings: Encodings::DEFAULT };
     loop {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::aof::replay::{LogOptions, Replay};
+use super::check::check;
 use super::{Durable, level};
 use crate::rdb::file::{FileEntry, FileReader, Record};
 use crate::shard::Placement;
@@ -32,11 +33,12 @@ pub struct LoadOptions {
     pub path: PathBuf,
     pub check: bool,
     pub databases: u32,
-    /// Empty the databases first.
+    /// Empty the databases first, when it is known that the file can be read.
     pub flush: bool,
     /// A key that is there already is replaced; otherwise it is an error.
     pub merge: bool,
-    /// The process ends when it fails, and serves nobody what is half loaded.
+    /// The process begins with it. When such a load fails, or one for which the databases were emptied, then the process
+    /// ends, and serves nobody what is half loaded: see [`Load::is_fatal`].
     pub at_start: bool,
     /// `key-load-delay`: each key takes so long, for tests.
     pub key_delay_us: u64,
@@ -81,6 +83,8 @@ pub struct Load {
     failed: AtomicBool,
     error: Mutex<Option<String>>,
     ended: AtomicBool,
+    /// The databases were emptied for it.
+    flushed: AtomicBool,
     pub begun_s: u64,
     pub begun_ms: u64,
     pub total_bytes: u64,
@@ -106,6 +110,11 @@ impl Load {
     /// Has it failed already, though it may not have ended?
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Has it failed, with what was there before gone, so that nothing may be served or written that comes of it?
+    pub fn is_fatal(&self) -> bool {
+        self.has_failed() && (self.options.at_start || self.flushed.load(Ordering::Acquire))
     }
 
     /// Has it ended, and if it has failed, why?
@@ -147,6 +156,7 @@ impl Durable {
             failed: AtomicBool::new(false),
             error: Mutex::new(None),
             ended: AtomicBool::new(false),
+            flushed: AtomicBool::new(false),
             begun_s: begun_ms / 1000,
             begun_ms,
             total_bytes,
@@ -190,8 +200,7 @@ impl Durable {
         let mut state = self.state();
         state.keys_expired = load.keys_expired.load(Ordering::Relaxed);
         state.keys_loaded = load.keys_loaded.load(Ordering::Relaxed);
-        let is_end = load.options.at_start && load.has_failed();
-        self.loading.store(is_end, Ordering::Release);
+        self.loading.store(load.is_fatal(), Ordering::Release);
         self.set_gate(&state);
         drop(state);
         self.all_is_saved();
@@ -222,6 +231,10 @@ impl<'l> Dealer<'l> {
         if let Some(log) = &options.log {
             return Replay::new(self, log).run();
         }
+        if options.flush {
+            // What is there now is not given up for a file that cannot be read.
+            check(&options.path, options.now_ms, options.check)?;
+        }
         let file = File::open(&options.path).map_err(|error| of(&options.path, &error))?;
         let reader = FileReader::new(file, options.check).map_err(|error| of(&options.path, &error))?;
         if options.flush {
@@ -231,6 +244,7 @@ impl<'l> Dealer<'l> {
     }
 
     pub(super) fn flush_all(&self) {
+        self.load.flushed.store(true, Ordering::Release);
         for core in 0..self.senders.len() {
             self.send(core, Batch::Flush { libraries: core == LIBRARIES_TO });
         }

@@ -5,6 +5,7 @@
 //! - [`load`]: a file's way to the owners of its keys.
 //! - [`check`]: what `coreshard check-rdb` says of a file.
 //! - [`convert`] and [`verify`]: files of other versions, and whether two places hold the same.
+//! - [`faults`]: disks that fail, for tests.
 //! - [`Durable`]: what all cores know of these. Threads of its own write and read files; no core waits for a disk.
 //!
 //! ```text
@@ -19,12 +20,13 @@
 pub mod aof;
 pub mod check;
 pub mod convert;
+pub mod faults;
 pub mod load;
 pub mod save;
 pub mod verify;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use load::Load;
@@ -75,10 +77,22 @@ pub struct State {
     pub keys_loaded: u64,
 }
 
+/// Clients wait while the data set is saved and loaded again at the wish of one of them.
+#[derive(Default)]
+struct Hold {
+    is_on: AtomicBool,
+    /// Counts how often the cores were asked to come to rest.
+    round: AtomicU64,
+    /// Cores that have, in this round.
+    rested: AtomicUsize,
+}
+
 /// One per process.
 pub struct Durable {
     /// The append-only file.
     pub aof: aof::Aof,
+    /// DEBUG DISK-FAULT.
+    pub faults: faults::Faults,
     state: Mutex<State>,
     host: OnceLock<Host>,
     /// Raised when a save or a load has ended, or a shutdown is asked for.
@@ -86,6 +100,7 @@ pub struct Durable {
     /// Some commands may have to be refused: look closer.
     gated: AtomicBool,
     loading: AtomicBool,
+    hold: Hold,
     /// Changes since the start, per shard.
     dirty: Vec<AtomicU64>,
     /// Of their sum, what is in the last file.
@@ -104,11 +119,13 @@ impl Durable {
         let now_s = clock::realtime_ms() / 1000;
         Durable {
             aof: aof::Aof::new(shards),
+            faults: faults::Faults::default(),
             state: Mutex::new(State { last_save_s: now_s, ..State::default() }),
             host: OnceLock::new(),
             news: AtomicU64::new(0),
             gated: AtomicBool::new(false),
             loading: AtomicBool::new(false),
+            hold: Hold::default(),
             dirty: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             saved_dirty: AtomicU64::new(0),
             stop_asked: AtomicBool::new(false),
@@ -170,7 +187,61 @@ impl Durable {
         let behind = self.aof.is_behind();
         self.aof.note_behind(behind);
         let cannot_log = behind || self.aof.error().is_some();
-        self.gated.store(self.is_loading() || state.last_failed || cannot_log, Ordering::Relaxed);
+        let waits = self.is_loading() || self.is_held();
+        self.gated.store(waits || state.last_failed || cannot_log, Ordering::Relaxed);
+    }
+
+    // --- holding clients ----------------------------------------------------------------------------------------
+
+    /// Do clients' commands wait until a reload is over?
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        self.hold.is_on.load(Ordering::Acquire)
+    }
+
+    /// From here on clients' commands wait. False when they do already, for somebody else.
+    pub fn hold_clients(&self) -> bool {
+        if self.hold.is_on.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let state = self.state();
+        self.set_gate(&state);
+        drop(state);
+        self.ask_for_rest();
+        true
+    }
+
+    /// They go on.
+    pub fn let_clients_go(&self) {
+        self.hold.is_on.store(false, Ordering::Release);
+        let state = self.state();
+        self.set_gate(&state);
+        drop(state);
+        self.tell();
+    }
+
+    /// Every core is to say when nothing is under way that it began.
+    pub fn ask_for_rest(&self) {
+        self.hold.rested.store(0, Ordering::Release);
+        self.hold.round.fetch_add(1, Ordering::AcqRel);
+        self.tell();
+    }
+
+    /// Which time it is that cores are asked to come to rest; 0 when they are not.
+    #[inline]
+    pub fn round_of_rest(&self) -> u64 {
+        if self.is_held() { self.hold.round.load(Ordering::Acquire) } else { 0 }
+    }
+
+    /// A core has come to rest, in this round.
+    pub fn core_rests(&self) {
+        if self.hold.rested.fetch_add(1, Ordering::AcqRel) + 1 == self.dirty.len() {
+            self.tell();
+        }
+    }
+
+    pub fn all_rest(&self) -> bool {
+        self.hold.rested.load(Ordering::Acquire) == self.dirty.len()
     }
 
     /// Gives every core a turn.
@@ -188,8 +259,11 @@ impl Durable {
         self.set_gate(&state);
     }
 
-    /// These chunks are on disk, per shard.
+    /// These chunks are on disk, per shard, as far as is known.
     fn aof_synced(&self, chunks: &[u64]) {
+        if self.aof.lost_sync.load(Ordering::Acquire) {
+            return;
+        }
         if self.aof.note_synced(chunks) && self.aof.waiters.load(Ordering::SeqCst) > 0 {
             self.tell();
         }
@@ -296,8 +370,8 @@ impl Durable {
             state.scheduled = false;
             state.last_try_s = clock::realtime_ms() / 1000;
         }
-        let job = SaveJob::begin(self.clone(), options, self.dirty.len());
-        if job.outcome().is_none() {
+        let (job, has_begun) = SaveJob::begin(self.clone(), options, self.dirty.len());
+        if has_begun {
             state.saving = Some(job.clone());
         } else if job.is_rewrite() {
             drop(state);

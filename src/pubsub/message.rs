@@ -140,7 +140,7 @@ mod tests {
         let mut out = Output::default();
         write_line(&line, Protocol::Resp2, &mut out);
         write_line(&line, Protocol::Resp3, &mut out);
-        assert!(Arc::ptr_eq(&out.shared[1].1, &text));
+        assert_eq!(out.shared[1].1.bytes().as_ptr(), text.as_ptr());
         let x = "x".repeat(SHARED_MIN_BYTES);
         let text = format!("3\r\n$7\r\nmessage\r\n$2\r\nch\r\n${SHARED_MIN_BYTES}\r\n{x}\r\n");
         assert_eq!(String::from_utf8(out.to_vec()).unwrap(), format!("*{text}>{text}"));

@@ -9,10 +9,12 @@
 //! ```
 
 pub mod message;
+pub mod pages;
 pub mod presence;
 pub mod subscriptions;
 
 pub use message::{Letter, Message};
+pub use pages::Pages;
 pub use presence::Presence;
 pub use subscriptions::{Counts, Subscriptions};
 

@@ -16,4 +16,4 @@ pub mod writer;
 
 pub use parser::{Limits, Parser, ProtocolError, Step};
 pub use request::{Argv, Request, Span};
-pub use writer::{Deferred, Output, Protocol, Reply};
+pub use writer::{Deferred, Lines, Output, Protocol, Referred, Reply};

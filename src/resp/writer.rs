@@ -7,10 +7,13 @@
 use crate::types::number::format_f64_17g;
 use std::mem;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Values from this length on are referred to, not copied.
 pub const SHARED_MIN_BYTES: usize = 16 * 1024;
+
+/// Replies up to this length are copied to where there is room, so that the room is not lost.
+const COPIED_BYTES: usize = 1024;
 
 pub const OK_LINE: &[u8] = b"+OK\r\n";
 pub const PONG: &[u8] = b"+PONG\r\n";
@@ -37,14 +40,34 @@ pub enum Protocol {
     Resp3,
 }
 
-/// Reply bytes with references to big values in between.
+/// Lines that many clients get, written once; there as soon as all of them are.
+pub type Lines = Arc<OnceLock<Vec<u8>>>;
+
+/// Bytes that are referred to, not copied.
+#[derive(Clone, Debug)]
+pub enum Referred {
+    Value(Arc<Vec<u8>>),
+    Lines(Lines),
+}
+
+impl Referred {
+    /// All of them. Lines that are not complete yet are none.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Referred::Value(value) => value,
+            Referred::Lines(lines) => lines.get().map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+/// Reply bytes with references to others in between.
 ///
-/// INVARIANT: positions in `shared` ascend and none exceeds `bytes.len()`; ranges lie in their values.
+/// INVARIANT: positions in `shared` ascend and none exceeds `bytes.len()`; ranges lie in what they are of.
 #[derive(Default, Debug)]
 pub struct Output {
     pub bytes: Vec<u8>,
-    /// Position in `bytes` before which the value goes, the value, the part of it meant.
-    pub shared: Vec<(usize, Arc<Vec<u8>>, Range<usize>)>,
+    /// Position in `bytes` before which it goes, what is referred to, the part of it meant.
+    pub shared: Vec<(usize, Referred, Range<usize>)>,
 }
 
 impl Output {
@@ -72,7 +95,8 @@ impl Output {
 
     /// Moves all of `other` to the end of `self`; `other` is empty afterwards.
     pub fn append(&mut self, other: &mut Output) {
-        if self.is_empty() {
+        let has_room = self.bytes.capacity() - self.bytes.len() >= other.bytes.len();
+        if self.is_empty() && !(has_room && other.bytes.len() <= COPIED_BYTES) {
             self.clear();
             mem::swap(self, other);
             return;
@@ -80,6 +104,48 @@ impl Output {
         let base = self.bytes.len();
         self.bytes.append(&mut other.bytes);
         self.shared.extend(other.shared.drain(..).map(|(at, value, range)| (base + at, value, range)));
+    }
+
+    /// Refers to a part of `lines` at the end. What continues the part before becomes one with it.
+    #[inline]
+    pub fn refer(&mut self, lines: &Lines, range: Range<usize>) {
+        if let Some((at, Referred::Lines(last), known)) = self.shared.last_mut()
+            && *at == self.bytes.len()
+            && known.end == range.start
+            && Arc::ptr_eq(last, lines)
+        {
+            known.end = range.end;
+            return;
+        }
+        self.shared.push((self.bytes.len(), Referred::Lines(Arc::clone(lines)), range));
+    }
+
+    /// Is it surely long enough for a send of its own?
+    #[inline]
+    pub fn is_long(&self) -> bool {
+        let referred = self.shared.last().map_or(0, |(_, _, range)| range.len());
+        self.bytes.len().max(referred) >= SHARED_MIN_BYTES
+    }
+
+    /// Copies what is referred to and is not long, so that little of it keeps nothing alive.
+    pub fn own_short(&mut self) {
+        let is_short = |(_, _, range): &(usize, Referred, Range<usize>)| range.len() < SHARED_MIN_BYTES;
+        let Some(first) = self.shared.iter().position(is_short) else { return };
+        // What is before stays as it is: who gets more and more is not copied again and again.
+        let parts = self.shared.split_off(first);
+        let mut from = parts[0].0;
+        let bytes = self.bytes.split_off(from);
+        let base = mem::replace(&mut from, 0);
+        for (at, value, range) in parts {
+            self.bytes.extend_from_slice(&bytes[from..at - base]);
+            from = at - base;
+            if range.len() < SHARED_MIN_BYTES {
+                self.bytes.extend_from_slice(&value.bytes()[range]);
+            } else {
+                self.shared.push((self.bytes.len(), value, range));
+            }
+        }
+        self.bytes.extend_from_slice(&bytes[from..]);
     }
 
     /// Leaves `self` empty, without memory, and returns what it held.
@@ -93,7 +159,7 @@ impl Output {
         let mut from = 0;
         for (at, value, range) in &self.shared {
             all.extend_from_slice(&self.bytes[from..*at]);
-            all.extend_from_slice(&value[range.clone()]);
+            all.extend_from_slice(&value.bytes()[range.clone()]);
             from = *at;
         }
         all.extend_from_slice(&self.bytes[from..]);
@@ -190,7 +256,8 @@ impl<'a> Reply<'a> {
         }
         assert!(range.end <= value.len(), "a reply refers to a part of its value");
         self.header(b'$', range.len() as i64);
-        self.out.shared.push((self.out.bytes.len(), Arc::clone(value), range));
+        let value = Referred::Value(Arc::clone(value));
+        self.out.shared.push((self.out.bytes.len(), value, range));
         self.raw(CRLF);
     }
 

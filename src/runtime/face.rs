@@ -11,7 +11,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A connection of one core. The generation makes a stale id of a closed connection harmless.
@@ -69,6 +69,8 @@ pub enum Chunk {
     Bytes(Vec<u8>),
     /// `start..end` of a value that is kept alive until the send completes; never copied.
     Shared { value: Arc<Vec<u8>>, start: usize, end: usize },
+    /// The same of lines that many connections get. They must be complete.
+    Lines { lines: Arc<OnceLock<Vec<u8>>>, start: usize, end: usize },
 }
 
 impl Chunk {
@@ -77,6 +79,9 @@ impl Chunk {
         match self {
             Chunk::Bytes(bytes) => bytes,
             Chunk::Shared { value, start, end } => &value[*start..*end],
+            Chunk::Lines { lines, start, end } => {
+                &lines.get().expect("lines are sent when they are complete")[*start..*end]
+            }
         }
     }
 }

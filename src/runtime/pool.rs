@@ -32,7 +32,9 @@ impl Pool {
     /// Takes a buffer back.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if capacity == 0 || capacity > KEEP_BUFFER_BYTES || self.idle_bytes + capacity > KEEP_TOTAL_BYTES {
+        // A small one would be outgrown at once.
+        let is_kept = (FRESH_BYTES..=KEEP_BUFFER_BYTES).contains(&capacity);
+        if !is_kept || self.idle_bytes + capacity > KEEP_TOTAL_BYTES {
             return;
         }
         buffer.clear();

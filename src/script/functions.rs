@@ -41,6 +41,15 @@ pub struct Library {
     pub functions: Vec<Function>,
 }
 
+impl Library {
+    /// What it takes beside what the machines have made of it.
+    pub fn memory_bytes(&self) -> usize {
+        let functions: usize =
+            self.functions.iter().map(|function| size_of::<Function>() + function.name.len()).sum();
+        size_of::<Library>() + self.name.len() + self.source.len() + functions
+    }
+}
+
 /// All libraries of the process.
 #[derive(Default)]
 pub struct Libraries {

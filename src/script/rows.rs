@@ -213,6 +213,7 @@ const FUNCTION: Row = Row {
             tips: ALL_SHARDS,
             args: &[Arg::word("replace", "REPLACE").optional(), Arg::new("function-code", ArgKind::String)],
             reply: Shape::Bulk,
+            run: Run::Broadcast,
             ..FUN
         },
         Row {
@@ -223,6 +224,7 @@ const FUNCTION: Row = Row {
             tips: ALL_SHARDS,
             args: &[Arg::new("library-name", ArgKind::String)],
             reply: Shape::Ok,
+            run: Run::Broadcast,
             ..FUN
         },
         Row {
@@ -238,6 +240,7 @@ const FUNCTION: Row = Row {
             )
             .optional()],
             reply: Shape::Ok,
+            run: Run::Broadcast,
             ..FUN
         },
         Row {
@@ -281,6 +284,7 @@ const FUNCTION: Row = Row {
                 .optional(),
             ],
             reply: Shape::Ok,
+            run: Run::Broadcast,
             ..FUN
         },
         Row {

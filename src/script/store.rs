@@ -30,6 +30,11 @@ pub struct Script {
 }
 
 impl Script {
+    /// What it takes, with its place in the table of all scripts.
+    fn memory_bytes(&self) -> usize {
+        size_of::<Script>() + self.source.len() + size_of::<(Sha, Arc<Script>)>()
+    }
+
     /// The script's name as text.
     pub fn name(&self) -> &str {
         std::str::from_utf8(&self.sha).expect("hexadecimal digits are text")
@@ -171,10 +176,10 @@ impl Scripts {
         self.flushes.load(Ordering::Acquire)
     }
 
-    /// How many scripts there are, and the bytes of their sources.
+    /// How many scripts there are, and the bytes that they take beside what the machines have made of them.
     pub fn usage(&self) -> (usize, usize) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        (known.len(), known.values().map(|script| script.source.len()).sum())
+        (known.len(), known.values().map(|script| script.memory_bytes()).sum())
     }
 
     /// What runs on a core has run for too long.

@@ -154,8 +154,8 @@ fn place(from: &Path, to: &Path, shared: bool) -> Result<()> {
 pub fn snapshot_of_log(log: &Log, folder: &Path) -> Result<PathBuf> {
     let name = log.place_in(folder)?;
     let flags = ["--appendonly", "yes", "--appendfilename", &name, "--aof-load-truncated", "no"];
-    let mut helper = Helper::start(folder, &flags)?;
-    helper.expect_ok(&[b"SAVE"])?;
+    let mut server = OwnServer::start(folder, &flags)?;
+    server.expect_ok(&[b"SAVE"])?;
     Ok(folder.join(SNAPSHOT))
 }
 
@@ -164,33 +164,33 @@ pub fn snapshot_of_log(log: &Log, folder: &Path) -> Result<PathBuf> {
 pub fn log_of_snapshot(snapshot: &Path, folder: &Path, commands: bool) -> Result<PathBuf> {
     place(snapshot, &folder.join(SNAPSHOT), true)?;
     let preamble = if commands { "no" } else { "yes" };
-    let mut helper = Helper::start(folder, &["--appendonly", "no", "--aof-use-rdb-preamble", preamble])?;
-    helper.expect_ok(&[b"CONFIG", b"SET", b"appendonly", b"yes"])?;
+    let mut server = OwnServer::start(folder, &["--appendonly", "no", "--aof-use-rdb-preamble", preamble])?;
+    server.expect_ok(&[b"CONFIG", b"SET", b"appendonly", b"yes"])?;
     loop {
-        let Answer::Text(text) = helper.call(&[b"INFO", b"persistence"])? else { bail!("INFO: no text") };
+        let Answer::Text(text) = server.call(&[b"INFO", b"persistence"])? else { bail!("INFO: no text") };
         let text = String::from_utf8_lossy(&text).into_owned();
         let has = |line: &str| text.lines().any(|other| other == line);
-        ensure!(!has("aof_last_bgrewrite_status:err"), "the log cannot be written: {}", helper.last_words());
+        ensure!(!has("aof_last_bgrewrite_status:err"), "the log cannot be written: {}", server.last_words());
         if has("aof_rewrite_in_progress:0") && has("aof_rewrite_scheduled:0") {
             break;
         }
         std::thread::park_timeout(LOOK);
     }
-    helper.stop()?;
+    server.stop()?;
     Ok(folder.join(LOG_FOLDER))
 }
 
 /// The server, which ends with its owner.
-struct Helper {
+struct OwnServer {
     child: Child,
     client: Client,
     socket: PathBuf,
     log: PathBuf,
 }
 
-impl Helper {
+impl OwnServer {
     /// Starts it in the folder and waits until it has loaded what is there.
-    fn start(folder: &Path, flags: &[&str]) -> Result<Helper> {
+    fn start(folder: &Path, flags: &[&str]) -> Result<OwnServer> {
         let log = folder.join("log");
         // The folder's own path may be too long for one.
         let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -220,7 +220,7 @@ impl Helper {
             }
             std::thread::park_timeout(LOOK);
         };
-        Ok(Helper { child, client, socket, log })
+        Ok(OwnServer { child, client, socket, log })
     }
 
     fn call(&mut self, words: &[&[u8]]) -> Result<Answer> {
@@ -256,7 +256,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for OwnServer {
     fn drop(&mut self) {
         // It may have ended.
         let _ = self.child.kill();

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -108,7 +109,7 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     let shared = share(&config, config_file, &cores, &choice, oom_score_base, ready);
     let bell = waker.clone();
     shared.durable.attach(Host { wake: Box::new(move || bell.wake_all()), log: log::of_script });
-    let sockets = open_sockets(&config, &shared)?;
+    let sockets = open_sockets_patiently(&config, &shared)?;
     if sockets.iter().all(Vec::is_empty) {
         bail!("Configured to not listen anywhere, exiting.");
     }
@@ -186,6 +187,33 @@ fn share(
         log: log::of_script,
         ..Shared::new(cores.count, config.clone())
     })
+}
+
+/// How long a port may still be taken: a server that was killed a moment ago may have left sockets that the kernel has not
+/// closed yet. And how often is tried.
+const PORT_PATIENCE: Duration = Duration::from_secs(2);
+const PORT_LOOK: Duration = Duration::from_millis(20);
+
+/// Opens the sockets; waits a while for ports that are in use.
+fn open_sockets_patiently(config: &Config, shared: &Shared) -> Result<Vec<Vec<Listener>>> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        let error = match open_sockets(config, shared) {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) => error,
+        };
+        let in_use = error
+            .downcast_ref::<listeners::ListenError>()
+            .is_some_and(|error| error.error.kind() == std::io::ErrorKind::AddrInUse);
+        if !in_use || begun.elapsed() >= PORT_PATIENCE {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            log::warning(format!("{error:#}. Trying again for {} seconds", PORT_PATIENCE.as_secs()));
+        }
+        std::thread::park_timeout(PORT_LOOK);
+    }
 }
 
 /// The sockets of every core; those that there is one of belong to the first.
@@ -289,13 +317,13 @@ fn load(
 }
 
 /// How long the end waits for a save that was called off.
-const END_OF_SAVING: std::time::Duration = std::time::Duration::from_secs(2);
+const END_OF_SAVING: Duration = Duration::from_secs(2);
 
 /// A save that is under way ends with the process: its file is removed.
 fn end_of_saving(shared: &Shared) {
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while shared.durable.cancel_save() && begun.elapsed() < END_OF_SAVING {
-        std::thread::park_timeout(std::time::Duration::from_millis(2));
+        std::thread::park_timeout(Duration::from_millis(2));
     }
 }
 
@@ -317,7 +345,7 @@ fn watch_for_signals(stop_fd: std::os::fd::RawFd, shared: Arc<Shared>) {
 }
 
 /// After a signal was taken, how often is looked whether the shutdown was refused.
-const SIGNAL_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+const SIGNAL_LOOK: Duration = Duration::from_millis(50);
 
 thread_local! {
     /// A core's registration for crash reports, undone when its thread ends.

@@ -35,7 +35,7 @@ fn check_rdb(files: &[OsString]) -> Result<ExitCode> {
     ensure!(!files.is_empty(), "check-rdb: which file?");
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        match check::check(Path::new(file), clock::realtime_ms()) {
+        match check::check(Path::new(file), clock::realtime_ms(), true) {
             Ok(report) => println!("{report}"),
             Err(error) => {
                 eprintln!("{error}");
@@ -117,7 +117,7 @@ fn convert_data(args: &[OsString]) -> Result<ExitCode> {
     };
     if wanted.is_log {
         // What a snapshot holds is known before a log is made of it.
-        let report = check::check(&from, clock::realtime_ms()).map_err(|error| anyhow!("{error}"))?;
+        let report = check::check(&from, clock::realtime_ms(), true).map_err(|error| anyhow!("{error}"))?;
         let folder = Scratch::within(beside)?;
         let log = log_of_snapshot(&from, folder.path(), wanted.commands)?;
         std::fs::rename(&log, to).with_context(|| to.display().to_string())?;

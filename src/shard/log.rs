@@ -466,6 +466,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_forgotten_block_leaves_no_trace() {
+        let mut log = Log::default();
+        let word = |log: &mut Log, db, word: &'static [u8]| log.push(DbIndex(db), [word].into_iter());
+        word(&mut log, 1, b"a");
+        log.begin_block();
+        word(&mut log, 2, b"b");
+        log.begin_block();
+        word(&mut log, 1, b"c");
+        log.forget_block();
+        log.end_block();
+        log.end_block();
+        word(&mut log, 1, b"d");
+        let chunk = log.take_chunk().unwrap();
+        let [Item::Plain(commands)] = &chunk.items[..] else { panic!("one run of commands") };
+        assert_eq!(String::from_utf8_lossy(&commands.bytes), "*1\r\n$1\r\na\r\n*1\r\n$1\r\nd\r\n");
+        assert_eq!(commands.dbs, Some((DbIndex(1), DbIndex(1))));
+    }
+
+    #[test]
     fn a_transaction_with_commands_for_all_shards_comes_in_pieces() {
         let mut log = Log::default();
         log.enter(1);

@@ -29,6 +29,8 @@ struct Lone {
     used_bytes: AtomicU64,
     /// Of these, what eviction could remove (an estimate).
     evictable_bytes: AtomicU64,
+    /// Bit by bit, the first databases that hold keys.
+    dbs: AtomicU64,
 }
 
 /// Bytes used by every shard's keyspace, shared by all of them.
@@ -71,6 +73,13 @@ impl MemoryBoard {
     /// How many shards the process has.
     pub fn shards(&self) -> usize {
         self.shards.len()
+    }
+
+    /// May a shard have keys in a database? When it says no there was none at the shard's last word, and a shard
+    /// speaks before anybody hears that a key was made.
+    pub fn may_hold_keys(&self, shard: usize, db: DbIndex) -> bool {
+        let bits = self.shards[shard].dbs.load(Ordering::Acquire);
+        db.index() >= u64::BITS as usize || bits & 1 << db.index() != 0
     }
 
     fn parts(&self) -> u64 {
@@ -247,6 +256,19 @@ impl Shard {
             self.reckon();
         }
         std::mem::take(&mut self.account.stuck)
+    }
+
+    /// Says which databases hold keys, for [`MemoryBoard::may_hold_keys`]. To be called before any reply leaves.
+    pub fn publish_keys(&self) {
+        if self.board.shards() == 1 {
+            return;
+        }
+        let held = |bits, (index, db): (usize, &super::Db)| bits | u64::from(!db.table.is_empty()) << index;
+        let bits = self.dbs.iter().enumerate().take(u64::BITS as usize).fold(0, held);
+        let line = &self.board.shards[self.id.index()].dbs;
+        if line.load(Ordering::Relaxed) != bits {
+            line.store(bits, Ordering::Release);
+        }
     }
 
     /// The figures of INFO and MEMORY STATS.

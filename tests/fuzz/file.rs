@@ -150,14 +150,14 @@ fn load(bytes: &[u8]) -> Result<usize, String> {
 
 /// Every way from a good file to another one keeps what there is.
 fn same_on_every_way(folder: &Path, path: &Path, now_ms: u64) {
-    let report = check(path, now_ms).expect("it was just loaded");
+    let report = check(path, now_ms, true).expect("it was just loaded");
     let place = |path: &Path| Place::File(path.to_owned());
     let itself = verify(&place(path), &place(path), || now_ms, 10).expect("it was just loaded");
     assert!(itself.differences == 0, "{itself}");
     let other = folder.join("other.rdb");
     for version in [None, Some(12), Some(11), Some(10), Some(9)] {
         let made = convert(path, &other, version, now_ms).expect("it was just loaded");
-        check(&other, now_ms).expect("it was just written");
+        check(&other, now_ms, true).expect("it was just written");
         let verdict = verify(&place(path), &place(&other), || now_ms, 10).expect("it was just written");
         // What is lost was told.
         let lost = made.losses.any() || made.keys_lost > 0;
@@ -199,7 +199,7 @@ fn files() {
             let place = Place::File(path.clone());
             let verdict = verify(&place, &place, || now_ms, 10);
             // A database that is out of range is no matter for tools.
-            if check(&path, now_ms).is_err() {
+            if check(&path, now_ms, true).is_err() {
                 assert!(verdict.is_err());
                 assert!(convert(&path, &folder.path().join("none.rdb"), None, now_ms).is_err());
             }

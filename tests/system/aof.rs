@@ -340,6 +340,34 @@ fn the_end_of_the_process_syncs_the_log() {
 }
 
 #[test]
+fn a_script_that_the_end_of_the_process_cuts_off_is_not_logged() {
+    for threads in [1, 3] {
+        let dir = folder();
+        let options = logging(dir.path(), threads, "no").with("busy-reply-threshold", "20");
+        let mut server = Server::start_with(&options);
+        let (mut client, mut busy) = (server.client(Protocol::Resp2), server.client(Protocol::Resp2));
+        busy.expect("SELECT 3", ok());
+        busy.expect("SET before 1", ok());
+        busy.send("MULTI");
+        busy.send("SET half 1");
+        busy.send(&["EVAL", "redis.call('set', KEYS[1], 1) while true do end", "1", "half"]);
+        busy.send("EXEC");
+        wait_until("the script is busy", PATIENCE, || {
+            let mut other = server.client(Protocol::Resp2);
+            other.send("SCRIPT KILL");
+            other
+                .recv_within(Duration::from_millis(20))
+                .is_some_and(|reply| reply.to_string().contains("UNKILLABLE"))
+        });
+        client.send("SHUTDOWN NOSAVE");
+        assert_eq!(server.wait_for_exit(PATIENCE).code(), Some(0), "{}", server.log());
+        let Some((_redis, mut redis)) = in_redis(dir.path()) else { return };
+        redis.expect("SELECT 3", ok());
+        redis.expect("MGET before half", array([bulk("1"), nil()]));
+    }
+}
+
+#[test]
 fn a_log_that_has_grown_is_rewritten_by_itself() {
     let dir = folder();
     let options = logging(dir.path(), 2, "no").with("auto-aof-rewrite-min-size", "4kb");

@@ -11,16 +11,16 @@ use std::process::Stdio;
 const REDIS: &str = "/usr/bin/redis-server";
 const INCR: &str = "appendonly.aof.1.incr.aof";
 
-fn logging(folder: &Path, threads: usize) -> Options {
+pub fn logging(folder: &Path, threads: usize) -> Options {
     at(folder, threads).with("appendonly", "yes")
 }
 
-fn start_logging(folder: &Path, threads: usize) -> Server {
+pub fn start_logging(folder: &Path, threads: usize) -> Server {
     ready(Server::start_with(&logging(folder, threads)))
 }
 
 /// Stops it as an administrator does.
-fn stop(mut server: Server) {
+pub fn stop(mut server: Server) {
     server.signal("TERM");
     assert!(server.wait_for_exit(PATIENCE).success());
 }
@@ -41,7 +41,7 @@ fn contents(client: &mut Client) -> BTreeMap<String, String> {
 }
 
 /// Commands as a log has them.
-fn commands(lines: &[&str]) -> Vec<u8> {
+pub fn commands(lines: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for line in lines {
         if line.starts_with('#') {
@@ -58,7 +58,7 @@ fn commands(lines: &[&str]) -> Vec<u8> {
 }
 
 /// A folder with a log of these increments and no base; the paths of their files.
-fn log_of(folder: &Path, incrs: &[Vec<u8>]) -> Vec<PathBuf> {
+pub fn log_of(folder: &Path, incrs: &[Vec<u8>]) -> Vec<PathBuf> {
     let dir = folder.join("appendonlydir");
     std::fs::create_dir_all(&dir).expect("the folder is writable");
     let mut manifest = String::new();
@@ -74,7 +74,7 @@ fn log_of(folder: &Path, incrs: &[Vec<u8>]) -> Vec<PathBuf> {
 }
 
 /// Starts a server that is to refuse; what it says.
-fn refused(folder: &Path, flags: &[(&str, &str)]) -> String {
+pub fn refused(folder: &Path, flags: &[(&str, &str)]) -> String {
     let mut command = Options::threads(2).command();
     command.args(["--port", "0", "--unixsocket", "s", "--save", "", "--threads", "2", "--appendonly", "yes"]);
     for (flag, value) in flags {

@@ -140,6 +140,29 @@ fn a_port_in_use_is_an_error() {
 }
 
 #[test]
+fn a_port_that_becomes_free_is_waited_for() {
+    let place = folder();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let log = place.path().join("log");
+    let mut child = Options::threads(2)
+        .command()
+        .args(["--threads", "2", "--bind", "127.0.0.1", "--port", &port.to_string(), "--logfile"])
+        .arg(&log)
+        .current_dir(place.path())
+        .spawn()
+        .expect("the server can be started");
+    let said = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
+    wait_until("it says that it waits", PATIENCE, || said("Address already in use"));
+    assert!(said("Trying again for 2 seconds"));
+    drop(taken);
+    wait_until("it is ready", PATIENCE, || said("Ready to accept connections"));
+    Client::connect(([127, 0, 0, 1], port).into(), Protocol::Resp2).expect("PING", simple("PONG"));
+    child.kill().expect("it runs");
+    child.wait().expect("the child is ours to wait for");
+}
+
+#[test]
 fn an_optional_address_may_be_missing_and_another_may_not() {
     let server = Server::start_with(&Options::threads(1).with("bind", "127.0.0.1 -192.0.2.1"));
     server.client(Protocol::Resp2).expect("PING", simple("PONG"));

@@ -209,3 +209,73 @@ fn shards_show_their_own_numbers() {
         assert_eq!(number(&mut c, "shards", "shard_count"), s.shards() as i64);
     });
 }
+
+#[test]
+fn info_tells_what_scripts_take() {
+    with_server(Options::threads, |s| {
+        let mut c = s.client();
+        let figures = |c: &mut Client| {
+            let text = c.call("INFO memory").text();
+            move |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:")));
+                line.unwrap_or_else(|| panic!("{name}")).parse::<u64>().unwrap()
+            }
+        };
+        let before = figures(&mut c);
+        assert_eq!((before("number_of_cached_scripts"), before("used_memory_scripts_eval")), (0, 0));
+        c.expect(&["EVAL", "return 1", "0"], 1);
+        c.expect(&["EVAL", "return 1", "0"], 1);
+        c.call(&["SCRIPT", "LOAD", "return 2"]);
+        c.call(&["EVAL", "this is no program", "0"]);
+        let scripts = figures(&mut c);
+        assert_eq!(scripts("number_of_cached_scripts"), 2);
+        assert!(scripts("used_memory_scripts_eval") > 16);
+        assert!(
+            scripts("used_memory_lua") > 10_000
+                && scripts("used_memory_vm_eval") == scripts("used_memory_lua")
+        );
+        let vm = |figures: &dyn Fn(&str) -> u64| {
+            figures("used_memory_vm_eval") + figures("used_memory_vm_functions")
+        };
+        assert_eq!(scripts("used_memory_vm_total"), vm(&scripts));
+        let library = "#!lua name=l\nredis.register_function('f', function() return 1 end)";
+        c.expect(&["FUNCTION", "LOAD", library], bulk("l"));
+        let functions = figures(&mut c);
+        assert!(functions("used_memory_functions") > before("used_memory_functions") + library.len() as u64);
+        let both = functions("used_memory_functions") + functions("used_memory_scripts_eval");
+        assert_eq!(functions("used_memory_scripts"), both);
+        c.expect("SCRIPT FLUSH", ok());
+        c.expect("FUNCTION FLUSH", ok());
+        let after = figures(&mut c);
+        assert_eq!((after("number_of_cached_scripts"), after("used_memory_scripts_eval")), (0, 0));
+        assert_eq!(after("used_memory_functions"), before("used_memory_functions"));
+    });
+}
+
+#[test]
+fn commands_of_a_script_that_begins_anew_are_counted_once() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, b] = &s.keys(["a", "b"]);
+        let source = "redis.call('set', KEYS[1], 'x') redis.pcall('incr', KEYS[1]) redis.pcall('get') \
+                      return redis.call('incr', ARGV[1]) -- counted once";
+        for n in 1..=2 {
+            c.expect("CONFIG RESETSTAT", ok());
+            c.expect(&["EVAL", source, "1", a, b], n);
+            let calls = |c: &mut Client, name: &str| {
+                let text = c.call("INFO commandstats").text();
+                let line =
+                    text.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).unwrap_or("");
+                let fields = line.split([':', ',']).filter(|field| !field.starts_with("usec"));
+                fields.skip(1).map(str::to_owned).collect::<Vec<_>>().join(" ")
+            };
+            assert_eq!(calls(&mut c, "set"), "calls=1 rejected_calls=0 failed_calls=0");
+            assert_eq!(calls(&mut c, "incr"), "calls=2 rejected_calls=0 failed_calls=1");
+            assert_eq!(calls(&mut c, "eval"), "calls=1 rejected_calls=0 failed_calls=0");
+            // Redis counts the call that was refused as well.
+            let errors = if s.is_redis() { 2 } else { 1 };
+            let line = format!("errorstat_ERR:count={errors}\r\n");
+            assert!(c.call("INFO errorstats").text().contains(&line));
+        }
+    });
+}

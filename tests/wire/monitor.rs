@@ -16,7 +16,8 @@ impl Watching {
         Watching { monitor, client }
     }
 
-    /// The next line about our client, without time, address and database's brackets: `db "WORD" ...`.
+    /// The next line about our client, without time, address and database's brackets: `db "WORD" ...`; or
+    /// about a command of a script: `db lua "WORD" ...`.
     #[track_caller]
     fn next(&mut self) -> String {
         let address = self.client.local_address().to_string();
@@ -29,6 +30,9 @@ impl Watching {
             let (db, peer) = from.split_once(' ').unwrap_or_else(|| panic!("no address in {line}"));
             if peer == address {
                 return format!("{db} {words}");
+            }
+            if peer == "lua" {
+                return format!("{db} lua {words}");
             }
         }
     }
@@ -129,5 +133,45 @@ fn a_monitor_may_not_touch_keys() {
         c.expect("MULTI", ok());
         c.expect("MONITOR", simple("QUEUED"));
         c.expect("EXEC", array([err("ERR MONITOR isn't allowed for DENY BLOCKING client")]));
+    });
+}
+
+#[test]
+fn scripts_are_shown_before_their_commands_and_once() {
+    each_placement(|s| {
+        let [one, two] = s.keys(["one", "two"]);
+        let mut w = Watching::begin(s);
+        // The second key is undeclared: elsewhere, it makes the script begin anew.
+        let source = "redis.call('set', KEYS[1], 'v') redis.pcall('get') redis.pcall('lpush', KEYS[1], 'x') \
+                      redis.call('select', 2) redis.call('publish', 'channel', 'm') redis.call('select', 0) \
+                      return redis.call('incr', ARGV[1])";
+        let lines = |eval: &str, source: &str| {
+            [
+                format!("0 \"{eval}\" \"{source}\" \"1\" \"{one}\" \"{two}\""),
+                format!("0 lua \"set\" \"{one}\" \"v\""),
+                format!("0 lua \"lpush\" \"{one}\" \"x\""),
+                "2 lua \"select\" \"2\"".to_owned(),
+                "2 lua \"publish\" \"channel\" \"m\"".to_owned(),
+                "0 lua \"select\" \"0\"".to_owned(),
+                format!("0 lua \"incr\" \"{two}\""),
+            ]
+        };
+        for n in 1..=2 {
+            w.client.expect(&["EVAL", source, "1", &one, &two], n);
+            w.expect(&lines("EVAL", source).each_ref().map(String::as_str));
+        }
+        w.client.expect("MULTI", ok());
+        w.client.expect(&["EVAL", source, "1", &one, &two], simple("QUEUED"));
+        w.client.expect("EXEC", array([int(3)]));
+        w.expect(&["0 \"MULTI\""]);
+        w.expect(&lines("EVAL", source).each_ref().map(String::as_str));
+        w.expect(&["0 \"EXEC\""]);
+        let library =
+            "#!lua name=l\nredis.register_function('f', function(k) return redis.call('echo', k[1]) end)";
+        w.client.expect(&["FUNCTION", "LOAD", "REPLACE", library], bulk("l"));
+        w.next();
+        w.client.expect(&["FCALL", "f", "1", &one], one.as_str());
+        w.expect(&[&format!("0 \"FCALL\" \"f\" \"1\" \"{one}\""), &format!("0 lua \"echo\" \"{one}\"")]);
+        w.client.expect("FUNCTION FLUSH", ok());
     });
 }

@@ -243,16 +243,43 @@ fn keys_that_expire_in_a_script_that_begins_anew_are_told_once() {
         let source =
             "redis.call('get', KEYS[1]) redis.call('set', KEYS[1], 'x') return redis.call('incr', ARGV[1])";
         c.expect(&["EVAL", source, "1", a, b], int(1));
-        // Each key's events come in their order.
-        let mut told = [next(&mut l), next(&mut l), next(&mut l)];
-        told.sort_by_key(|line| line.ends_with(" incrby"));
-        assert_eq!(
-            told,
+        expect(
+            &mut l,
             [format!("{a} expired"), format!("{a} set"), format!("{b} incrby")]
-                .map(|line| format!("keyspace@0:{line}"))
+                .map(|l| format!("keyspace@0:{l}")),
         );
         expect_nothing(s, &mut l);
         c.expect("DEBUG SET-ACTIVE-EXPIRE 1", ok());
+    });
+}
+
+#[test]
+fn a_script_s_events_come_in_its_order_wherever_its_keys_are() {
+    each_placement(|s| {
+        let mut l = listening(s, "EA");
+        let mut c = s.client();
+        let [a, b, d] = s.keys(["a", "b", "d"]);
+        let source = "redis.call('set', KEYS[1], 1) redis.call('rpush', ARGV[1], 1) \
+                      redis.call('publish', '__keymine@0__:x', 'y') redis.call('sadd', ARGV[2], 1) \
+                      redis.call('append', KEYS[1], 2) redis.call('del', ARGV[2], KEYS[1]) \
+                      redis.call('rpush', ARGV[1], 1)";
+        // First it begins anew; then it is known to need all shards.
+        for _ in 0..3 {
+            c.expect(&["EVAL", source, "1", &a, &b, &d], nil());
+            let [x, y, z] = [("set", &a), ("rpush", &b), ("sadd", &d)]
+                .map(|(event, key)| format!("keyevent@0:{event} {key}"));
+            expect(&mut l, [x, y, "keymine@0:x y".to_owned(), z, format!("keyevent@0:append {a}")]);
+            // One command over shards: each tells its own.
+            let mut both = [next(&mut l), next(&mut l)];
+            both.sort();
+            let mut deleted = [format!("keyevent@0:del {a}"), format!("keyevent@0:del {d}")];
+            deleted.sort();
+            assert_eq!(both, deleted);
+            expect(&mut l, [format!("keyevent@0:rpush {b}")]);
+            c.expect(&["DEL", &b], 1);
+            expect(&mut l, [format!("keyevent@0:del {b}")]);
+        }
+        expect_nothing(s, &mut l);
     });
 }
 

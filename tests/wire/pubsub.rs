@@ -433,3 +433,133 @@ fn a_half_of_a_publisher_s_pipeline_is_not_lost_when_it_leaves() {
         }
     });
 }
+
+/// A name of this pass alone: connections of the last one may still be subscribed to theirs.
+fn own(s: &Setup, name: &str) -> String {
+    format!("{name}-{:?}", s.protocol())
+}
+
+fn subscribe_all(all: &mut [Client], channel: &str) {
+    all.iter_mut().for_each(|c| c.expect(&["SUBSCRIBE", channel], subscribed("subscribe", channel, 1)));
+}
+
+#[test]
+fn many_subscribers_get_everything_in_order() {
+    each_setup(|s| {
+        let (crowd, few) = (own(s, "crowd"), own(s, "few"));
+        let pattern = format!("{crowd}*");
+        let mut all = clients(s, 40);
+        subscribe_all(&mut all, &crowd);
+        // Some get more than the others, so that what these get has gaps.
+        for c in all.iter_mut().step_by(3) {
+            c.expect(&["SUBSCRIBE", &few], subscribed("subscribe", &few, 2));
+            c.expect(&["PSUBSCRIBE", &pattern], subscribed("psubscribe", &pattern, 3));
+        }
+        let mut publisher = s.client();
+        let long = "y".repeat(20_000);
+        for round in 0..20 {
+            let lines: Vec<String> =
+                (0..10).map(|n| format!("PUBLISH {crowd} {round}.{n}\r\nPUBLISH {few} {n}\r\n")).collect();
+            publisher.send_raw(lines.concat());
+            publisher.send(&["PUBLISH", &crowd, &long]);
+        }
+        for _ in 0..20 {
+            (0..10).for_each(|_| {
+                publisher.expect_next(40 + 14);
+                publisher.expect_next(14);
+            });
+            publisher.expect_next(40 + 14);
+        }
+        for (index, c) in all.iter_mut().enumerate() {
+            let gets_all = index % 3 == 0;
+            for round in 0..20 {
+                let texts = (0..10).map(|n| format!("{round}.{n}")).chain([long.clone()]);
+                for (n, text) in texts.enumerate() {
+                    c.expect_next(message(&crowd, &text));
+                    if gets_all {
+                        c.expect_next(pmessage(&pattern, &crowd, &text));
+                        if n < 10 {
+                            c.expect_next(message(&few, &n.to_string()));
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn replies_of_a_subscriber_stay_between_its_messages() {
+    each_setup(|s| {
+        let mixed = own(s, "mixed");
+        let mut all = clients(s, 20);
+        subscribe_all(&mut all, &mixed);
+        let mut publisher = s.client();
+        for round in 0..10 {
+            let text = format!("before-{round}");
+            publisher.expect(&["PUBLISH", &mixed, &text], 20);
+            all.iter_mut().for_each(|c| c.send(&["SUBSCRIBE", &mixed]));
+            for c in &mut all {
+                // What was published before a subscriber's command was sent comes before its answer.
+                c.expect_next(message(&mixed, &text));
+                c.expect_next(subscribed("subscribe", &mixed, 1));
+            }
+        }
+    });
+}
+
+#[test]
+fn who_is_killed_gets_what_was_published_before() {
+    each_setup(|s| {
+        let last = own(s, "last");
+        let mut all = clients(s, 30);
+        subscribe_all(&mut all, &last);
+        let mut killer = s.client();
+        killer.send_raw(format!(
+            "PUBLISH {last} 1\r\nPUBLISH {last} 2\r\nCLIENT KILL TYPE pubsub\r\nPUBLISH {last} 3\r\n"
+        ));
+        killer.expect_next(30);
+        killer.expect_next(30);
+        assert!(matches!(killer.recv(), Value::Int(30..)));
+        killer.expect_next(0);
+        for c in &mut all {
+            c.expect_next(message(&last, "1"));
+            c.expect_next(message(&last, "2"));
+            c.expect_closed();
+        }
+    });
+}
+
+#[test]
+fn a_server_that_stops_delivers_what_was_published() {
+    with_server(Options::threads, |s| {
+        let mut all = clients(s, 60);
+        subscribe_all(&mut all, "end");
+        let mut publisher = s.client();
+        publisher.send_raw("PUBLISH end bye\r\nSHUTDOWN NOSAVE\r\n");
+        publisher.expect_next(60);
+        for c in &mut all {
+            c.expect_next(message("end", "bye"));
+            c.expect_closed();
+        }
+    });
+}
+
+#[test]
+fn messages_leave_although_a_script_is_busy() {
+    with_server(
+        |threads| Options::threads(threads).with("busy-reply-threshold", "20"),
+        |s| {
+            let mut all = clients(s, 30);
+            subscribe_all(&mut all, "busy");
+            let (mut publisher, mut killer) = (s.client(), s.client());
+            publisher.send_raw("PUBLISH busy hi\r\nEVAL \"while true do end\" 0\r\n");
+            all.iter_mut().for_each(|c| c.expect_next(message("busy", "hi")));
+            wait_until("the script is killed", Duration::from_secs(30), || {
+                killer.call("SCRIPT KILL") == ok()
+            });
+            publisher.expect_next(30);
+            assert!(matches!(publisher.recv(), Value::Error(_)));
+        },
+    );
+}

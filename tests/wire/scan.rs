@@ -181,3 +181,33 @@ fn randomkey_and_dbsize() {
         c.expect("RANDOMKEY", nil());
     });
 }
+
+#[test]
+fn a_scan_passes_over_shards_without_keys() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let nothing = || array([Value::from("0"), array([] as [Value; 0])]);
+        for db in ["0", "5", "15"] {
+            c.expect(&["SELECT", db], ok());
+            c.expect("SCAN 0", nothing());
+            // Whoever was told that a key was made has it in a walk that begins then, wherever it lives.
+            for n in 0..20 {
+                let key = format!("key{n}");
+                s.client().pipeline([["SELECT", db].as_slice(), ["SET", &key, "1"].as_slice()]);
+                assert_eq!(names(&scan(&mut c, &[], |_| {})), BTreeSet::from([&key[..]]));
+                // What a client sends behind it is behind it.
+                let replies = c.pipeline([["DEL", &key].as_slice(), ["SCAN", "0"].as_slice()]);
+                assert_eq!(replies, [int(1), nothing()]);
+                let replies = c.pipeline([["SET", &key, "1"].as_slice(), ["SCAN", "0"].as_slice()]);
+                let [cursor, found] = &replies[1].elements()[..] else { panic!("{replies:?}") };
+                assert!(cursor.text() != "0" || !found.elements().is_empty(), "{replies:?}");
+                c.expect(&["EVAL", "return redis.call('del', ARGV[1])", "0", &key], 1);
+                c.expect("SCAN 0", nothing());
+                c.expect(&["EVAL", "return redis.call('set', ARGV[1], 1)", "0", &key], ok());
+                assert_eq!(names(&scan(&mut c, &[], |_| {})), BTreeSet::from([&key[..]]));
+                c.expect(&["UNLINK", &key], 1);
+            }
+        }
+        c.expect("SELECT 0", ok());
+    });
+}

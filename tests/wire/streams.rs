@@ -342,6 +342,59 @@ fn consumers_wait_for_what_is_new_and_are_told_of_the_end() {
     });
 }
 
+#[test]
+fn options_of_groups_come_in_any_order_and_may_be_repeated() {
+    each_placement(|s| {
+        let mut c = s.client();
+        let [a, none] = &s.keys(["a", "none"]);
+        let unknown = |word: &str| {
+            err(&format!(
+                "ERR unknown subcommand or wrong number of arguments for '{word}'. Try XGROUP HELP."
+            ))
+        };
+        let integer = || err(WRONG_INT);
+        for (number, (options, reply)) in [
+            ("0 MKSTREAM", ok()),
+            ("0 mkstream MKSTREAM", ok()),
+            ("0 MKSTREAM MKSTREAM MKSTREAM", ok()),
+            ("0 MKSTREAM ENTRIESREAD 5", ok()),
+            ("$ ENTRIESREAD 3 MKSTREAM", ok()),
+            ("0 MKSTREAM MKSTREAM MKSTREAM MKSTREAM", unknown("CREATE")),
+            ("0 ENTRIESREAD 1 MKSTREAM ENTRIESREAD 2", unknown("CREATE")),
+            ("0 ENTRIESREAD -1 ENTRIESREAD x", integer()),
+            ("0 ENTRIESREAD", unknown("CREATE")),
+            ("0 MKSTREAM FOO", unknown("CREATE")),
+            ("0 ENTRIESREAD x FOO", integer()),
+            ("x ENTRIESREAD x", integer()),
+            ("0 ENTRIESREAD -2", err("ERR value for ENTRIESREAD must be positive or -1")),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("g{number}");
+            let mut words = vec!["XGROUP", "CREATE", a, &name];
+            words.extend(options.split_whitespace());
+            c.expect(&words, reply);
+        }
+        for (options, reply) in [
+            ("0 ENTRIESREAD 3", ok()),
+            ("0 entriesread -1", ok()),
+            ("0 ENTRIESREAD 1 ENTRIESREAD 2", unknown("SETID")),
+            ("0 ENTRIESREAD -1 ENTRIESREAD x", integer()),
+            ("0 MKSTREAM", unknown("SETID")),
+            ("0 ENTRIESREAD 3 MKSTREAM", unknown("SETID")),
+            ("0 1 2", unknown("SETID")),
+            ("$ ENTRIESREAD", unknown("SETID")),
+        ] {
+            let mut words = vec!["XGROUP", "SETID", a, "g0"];
+            words.extend(options.split_whitespace());
+            c.expect(&words, reply);
+        }
+        c.expect(&["XGROUP", "SETID", none, "g", "0", "FOO"], unknown("SETID"));
+        c.expect(&["XGROUP", "CREATE", none, "g", "x", "MKSTREAM"], err(INVALID_ID));
+    });
+}
+
 /// Bytes of an entry of [`fill`] with a number of one digit, as a reply shows it.
 const ENTRY_BYTES: usize = 49;
 

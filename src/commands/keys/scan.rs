@@ -4,6 +4,8 @@ use super::exist::kind;
 use crate::commands::cursor::{matches, parse_cursor, take_count};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Output, Protocol, Reply};
+use crate::shard::memory::MemoryBoard;
+use crate::types::DbIndex;
 
 pub fn keys_each(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> Result<Part, CommandError> {
     let pattern = argv.get(1);
@@ -45,14 +47,14 @@ impl Cursor {
         Ok(Cursor { shard: (number % shards) as usize, position: number / shards })
     }
 
-    /// What to show for the place after a step that ended at `next` on its shard.
-    fn after(self, next: u64, shards: usize) -> u64 {
-        let (shard, position) = match next {
-            0 if self.shard + 1 == shards => (0, 0),
-            0 => (self.shard + 1, 0),
-            next => (self.shard, next),
-        };
-        position * shards as u64 + shard as u64
+    /// What to show for the place after a step that ended at `next` on its shard. Shards without keys are passed over.
+    fn after(self, next: u64, board: &MemoryBoard, db: DbIndex) -> u64 {
+        let shards = board.shards();
+        if next != 0 {
+            return next * shards as u64 + self.shard as u64;
+        }
+        // The beginning of a shard is its number, and the end is the beginning of the first.
+        (self.shard + 1..shards).find(|shard| board.may_hold_keys(*shard, db)).unwrap_or(0) as u64
     }
 }
 
@@ -110,7 +112,7 @@ pub fn scan(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Re
     // Redis: looking at a key's type counts as a hit.
     ctx.shard.stats.hits += typed;
     reply.array(2);
-    reply.bulk(itoa::Buffer::new().format(cursor.after(next, shards)).as_bytes());
+    reply.bulk(itoa::Buffer::new().format(cursor.after(next, &ctx.shard.board, ctx.db)).as_bytes());
     reply.array(count);
     reply.out.append(&mut found);
     Ok(Outcome::Done)

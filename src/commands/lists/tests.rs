@@ -1,6 +1,6 @@
 use super::ROWS;
-use crate::commands::testing::Bench;
 use crate::commands::testing::recording::replay;
+use crate::commands::testing::{Bench, check};
 use crate::commands::{keys, strings};
 
 fn bench() -> Bench {
@@ -27,13 +27,6 @@ fn replies_do_not_depend_on_the_size_of_nodes() {
         let mut bench = bench();
         bench.shard.settings.encodings.list_node = list_node;
         replay_recorded(bench);
-    }
-}
-
-/// Asks in turn and compares; the line ends of replies are left out.
-fn check(bench: &mut Bench, cases: &[(&str, &str)]) {
-    for (command, wanted) in cases {
-        assert_eq!(bench.ask(command).trim_end().replace("\r\n", " "), *wanted, "{command}");
     }
 }
 

@@ -40,7 +40,7 @@ struct Options {
 impl Options {
     fn take(args: &mut Args<'_>, creating: bool) -> Result<Options, CommandError> {
         let mut options = Options::default();
-        // Redis: each option once, and no more words than that.
+        // Redis: in any order and as often as one likes, but no more words than each option once would need.
         let most_words = if creating { 8 } else { 7 };
         while !args.is_done() {
             if creating && args.token("MKSTREAM") {

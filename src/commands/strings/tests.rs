@@ -1,6 +1,6 @@
 use super::ROWS;
 use crate::commands::testing::recording::replay;
-use crate::commands::testing::{Bench, NOW_MS};
+use crate::commands::testing::{Bench, NOW_MS, check};
 use crate::types::Value;
 
 fn bench() -> Bench {
@@ -20,13 +20,6 @@ fn replies_and_events_are_those_of_redis_in_resp2() {
 #[test]
 fn replies_and_events_are_those_of_redis_in_resp3() {
     replay_recorded(bench().resp3());
-}
-
-/// Asks in turn and compares; the line ends of replies are left out.
-fn check(bench: &mut Bench, cases: &[(&str, &str)]) {
-    for (command, wanted) in cases {
-        assert_eq!(bench.ask(command).trim_end().replace("\r\n", " "), *wanted, "{command}");
-    }
 }
 
 const NULL: &str = "$-1";

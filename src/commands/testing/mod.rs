@@ -28,6 +28,14 @@ pub struct Bench {
 /// The time at which a bench begins.
 pub const NOW_MS: u64 = 1_700_000_000_000;
 
+/// Asks in turn and compares; the line ends of replies are left out.
+#[track_caller]
+pub fn check(bench: &mut Bench, cases: &[(&str, &str)]) {
+    for (command, wanted) in cases {
+        assert_eq!(bench.ask(command).trim_end().replace("\r\n", " "), *wanted, "{command}");
+    }
+}
+
 impl Bench {
     pub fn new(families: &[&'static [Row]]) -> Bench {
         let mut shard = Shard::new(ShardId(0), 1, Hasher::from_seed(7), 7, MemoryBoard::new(1));

@@ -9,10 +9,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         (0, LONG_MAX),
         "Milliseconds after which other clients are told that a script is busy; 0 never tells them.",
     )
-    .aliases(&["lua-time-limit"])
-    .area(Area::Scripting),
+    .aliases(&["lua-time-limit"]),
     flag("lua-enable-deprecated-api", "no", "Offer functions to Lua scripts that newer Redis took away.")
         .immutable()
         .hidden()
-        .area(Area::Scripting),
+        .area(Area::Compatibility),
 ];

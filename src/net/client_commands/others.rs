@@ -83,7 +83,7 @@ pub fn kill_each(
     });
     let meant: Vec<ConnId> = meant.map(|client| client.conn).collect();
     for conn in &meant {
-        core.close(io, *conn);
+        core.kill(io, *conn);
     }
     Ok(Part::Int(meant.len() as i64))
 }

@@ -9,20 +9,25 @@
 //! of what the connection did before (rules (a) to (e) of `core.rs`; a letter counts as a command at other shards).
 
 pub mod commands;
+pub mod fan;
 pub mod notify;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::fan::Fan;
 use super::batch::Control;
 use super::client::Client;
+use super::clients::Clients;
 use super::core::Core;
 use super::dispatch::{After, await_token};
 use crate::commands::{Args, CommandError};
 use crate::pubsub::message::{Letter, Message, Text};
 use crate::pubsub::message::{long, write_line};
-use crate::pubsub::{Counts, Space};
+use crate::pubsub::subscriptions::Subscribers;
+use crate::pubsub::{Counts, Pages, Space};
 use crate::resp::{Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::tx::message::Token;
@@ -59,6 +64,10 @@ pub struct Publishing {
     held: Output,
     /// The line that is being delivered.
     line: Output,
+    /// Where lines are that several get.
+    pub(super) pages: Pages,
+    /// Who has messages to get.
+    pub(super) fan: Fan,
 }
 
 impl Publishing {
@@ -240,29 +249,18 @@ impl Core {
             return 0;
         }
         let Core { subscriptions, clients, dirty, publishing, .. } = self;
-        let Publishing { line, held, executing, .. } = publishing;
+        let Publishing { line, pages, fan, executing, held, .. } = publishing;
+        let mut delivery = Delivery { clients, dirty, fan, line, pages, executing: *executing, held };
         let mut count = 0;
-        let mut push = |conn: ConnId, line: &Output| {
-            let Some(client) = clients.get(conn).filter(|client| !client.close_after_reply) else { return };
-            if *executing == Some(conn) {
-                return write_line(line, client.protocol, held);
-            }
-            let protocol = client.protocol;
-            write_line(line, protocol, client.push_output());
-            if !client.dirty {
-                client.dirty = true;
-                dirty.push(conn);
-            }
-        };
         if let Some(subscribers) = subscriptions.subscribers(message.space, message.channel) {
-            message.line(line);
-            subscribers.iter().for_each(|conn| push(*conn, line));
+            message.line(delivery.line);
+            delivery.give_all(subscribers);
             count += subscribers.len();
         }
         if message.space == Space::Channel {
             for (pattern, subscribers) in subscriptions.matching(message.channel) {
-                message.pattern_line(pattern, line);
-                subscribers.iter().for_each(|conn| push(*conn, line));
+                message.pattern_line(pattern, delivery.line);
+                delivery.give_all(subscribers);
                 count += subscribers.len();
             }
         }
@@ -324,6 +322,56 @@ impl Core {
         let mut held = self.publishing.held.take();
         if let Some(client) = self.clients.get(conn) {
             client.push_output().append(&mut held);
+        }
+    }
+}
+
+/// A message on its way to the clients of this core.
+struct Delivery<'a> {
+    clients: &'a mut Clients,
+    dirty: &'a mut Vec<ConnId>,
+    fan: &'a mut Fan,
+    line: &'a mut Output,
+    pages: &'a mut Pages,
+    executing: Option<ConnId>,
+    held: &'a mut Output,
+}
+
+impl Delivery<'_> {
+    /// Gives the line to everyone who subscribed to a name.
+    fn give_all(&mut self, subscribers: &Subscribers) {
+        // A copy costs one client less than a reference; a long text is referred to anyway.
+        let refers = subscribers.len() > 1 && self.line.shared.is_empty();
+        let mut places: [Option<Range<usize>>; 2] = [None, None];
+        for conn in subscribers {
+            let Some(client) = self.clients.get(*conn).filter(|client| !client.close_after_reply) else {
+                continue;
+            };
+            let protocol = client.protocol;
+            if self.executing == Some(*conn) {
+                write_line(self.line, protocol, self.held);
+                continue;
+            }
+            if refers && client.has_clear_way() {
+                let place = &mut places[usize::from(protocol == Protocol::Resp3)];
+                let range = match place {
+                    Some(range) => range.clone(),
+                    None => place.insert(self.pages.write(protocol, &self.line.bytes)).clone(),
+                };
+                client.out.refer(self.pages.lines(protocol), range);
+            } else {
+                write_line(self.line, protocol, client.push_output());
+            }
+            if client.dirty {
+                continue;
+            }
+            if client.out.is_long() {
+                client.dirty = true;
+                self.dirty.push(*conn);
+            } else if !client.in_line {
+                client.in_line = true;
+                self.fan.join(*conn);
+            }
         }
     }
 }

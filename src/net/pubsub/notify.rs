@@ -23,10 +23,17 @@ impl Core {
     #[cold]
     pub fn notify(&mut self) {
         let mut pending = self.shard.notices.take();
+        self.notify_of(&pending);
+        pending.clear();
+        self.shard.notices.give_back(pending);
+    }
+
+    /// Publishes what was noticed, here or on a shard that was lent to this core.
+    pub fn notify_of(&mut self, effects: &[Effect]) {
         let wants = self.shard.notices.wants;
         if !self.shared.presence.is_empty() {
             let mut channel = Vec::new();
-            for effect in &pending {
+            for effect in effects {
                 let event = effect.event.name.as_bytes();
                 if wants.keyspace {
                     name(&mut channel, "keyspace", effect, &[&effect.key]);
@@ -41,8 +48,6 @@ impl Core {
                 }
             }
         }
-        pending.clear();
-        self.shard.notices.give_back(pending);
     }
 
     /// Redis: a channel of a field is not told of a key with a line break, which is what parts the two.

@@ -156,7 +156,7 @@ impl Checker<'_> {
         if read.is_err() || magic != b"REDIS" {
             return Ok(0);
         }
-        match check::check(&file.path, self.options.now_ms) {
+        match check::check(&file.path, self.options.now_ms, true) {
             Ok(report) => {
                 self.say(&report);
                 self.say("RDB preamble is OK, proceeding with AOF tail...");

@@ -1,4 +1,7 @@
 //! Which files are loaded at the start.
+//!
+//! INVARIANT: where data of a log lie that no manifest names, nothing is loaded and nothing is begun: a new log beside them
+//! would hide them, and its files would take their names.
 
 use std::fs;
 use std::io;
@@ -16,12 +19,19 @@ pub struct Found {
     pub manifest: Manifest,
 }
 
+/// So many files are named in an error.
+const NAMED: usize = 5;
+
 /// Finds the log of a folder; `None` when there is none. A log of Redis before 7, one file beside the folder, is taken
 /// over into it.
 ///
-/// Redis: files that no manifest names are as good as not there.
+/// Redis: files that a manifest does not name are as good as not there. Redis takes them so even where there is no manifest,
+/// and begins an empty log over them.
 pub fn find(folder: &Folder, durable: &Durable) -> Result<Option<Found>, String> {
     let mut manifest = Manifest::read(folder).map_err(|error| error.to_string())?.unwrap_or_default();
+    if manifest.is_empty() {
+        refuse_unnamed(folder)?;
+    }
     if folder.single_file().is_file() && is_to_be_taken_over(folder, &manifest) {
         manifest = take_over(folder).map_err(|error| {
             let path = folder.single_file();
@@ -46,6 +56,27 @@ pub fn find(folder: &Folder, durable: &Durable) -> Result<Option<Found>, String>
     let files = files_of(folder, &manifest);
     let total_bytes = files.iter().try_fold(0, |sum, file| Ok::<_, String>(sum + length_of(file)?))?;
     Ok(Some(Found { files, total_bytes, manifest }))
+}
+
+/// An error if the folder holds data of its log.
+fn refuse_unnamed(folder: &Folder) -> Result<(), String> {
+    let names = folder.files_with_data().map_err(|error| {
+        format!("Fatal error: can't look into the append-only dir {}: {error}", folder.path.display())
+    })?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut list = names[..names.len().min(NAMED)].join(", ");
+    if names.len() > NAMED {
+        list.push_str(", ...");
+    }
+    Err(format!(
+        "Fatal error: {} holds files of an append-only log ({list}), but {} names none of them, so it is not known which \
+         of them are the data and in what order. Nothing was changed. Put the manifest back, or move these files away to \
+         begin with an empty log",
+        folder.path.display(),
+        folder.manifest().display()
+    ))
 }
 
 /// The files that a manifest names, in their order.

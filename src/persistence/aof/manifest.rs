@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::line::{self, Comments};
 use crate::config::{Config, id};
+use crate::rdb::file::{FileReader, Record};
 
 /// Redis reads lines of this length, the line's end included.
 const MAX_LINE: usize = 1024;
@@ -57,6 +58,11 @@ impl Folder {
         self.path.join(format!("temp-{}.manifest", self.name))
     }
 
+    /// What a start writes until it is complete.
+    pub fn temporary_base(&self) -> PathBuf {
+        self.path.join(format!("temp-{}.base", self.name))
+    }
+
     /// What is written before the first rewrite after `appendonly yes` has ended.
     pub fn temporary_incr(&self) -> PathBuf {
         self.path.join(format!("temp-{}.incr", self.name))
@@ -78,6 +84,50 @@ impl Folder {
 
     pub fn sync(&self) -> io::Result<()> {
         sync_folder(&self.path)
+    }
+
+    /// The names of bases and increments of this log, named by a manifest or not, that hold anything: no empty ones, and no
+    /// snapshots of nothing, which a start leaves behind that was ended before it had written its manifest.
+    pub fn files_with_data(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            if self.is_numbered(name.as_bytes()) && !is_void(&entry.path())? {
+                names.push(name.as_bytes().escape_ascii().to_string());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Is it a name that a base or an increment of this log would get?
+    fn is_numbered(&self, name: &[u8]) -> bool {
+        let rest = name.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+        let Some(rest) = rest else { return false };
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        digits > 0 && matches!(&rest[digits..], b".base.rdb" | b".base.aof" | b".incr.aof")
+    }
+}
+
+/// Does a file of a log hold nothing?
+fn is_void(path: &Path) -> io::Result<bool> {
+    let length = fs::metadata(path)?.len();
+    if length == 0 {
+        return Ok(true);
+    }
+    let Ok(mut reader) = FileReader::new(File::open(path)?, true) else { return Ok(false) };
+    loop {
+        match reader.next_record() {
+            Ok(Record::Aux { .. } | Record::Resize { .. }) => {}
+            // Commands may follow a snapshot.
+            Ok(Record::End { .. }) => return Ok(reader.offset() as u64 == length),
+            _ => return Ok(false),
+        }
     }
 }
 
@@ -164,7 +214,9 @@ impl Manifest {
     pub fn read(folder: &Folder) -> Result<Option<Manifest>, ReadError> {
         let path = folder.manifest();
         match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(ReadError::Io { path, error }),
             Ok(text) => match Manifest::parse(&text) {
                 Ok(manifest) => Ok(Some(manifest)),
@@ -305,24 +357,22 @@ impl Manifest {
         Manifest { base: Some(base), base_seq: 1, ..Manifest::default() }
     }
 
-    /// Adds a base; the one before becomes history. Its name.
+    /// Adds a base; the one before becomes history. Its name, which no file has yet.
     pub fn new_base(&mut self, folder: &Folder, rdb: bool) -> Vec<u8> {
         if let Some(old) = self.base.take() {
             self.history.insert(0, old);
         }
-        self.base_seq += 1;
         let format = if rdb { "rdb" } else { "aof" };
-        let name = format!("{}.{}.base.{format}", folder.name, self.base_seq).into_bytes();
-        self.base = Some(Info { name: name.clone(), seq: self.base_seq });
-        name
+        let info = next(folder, &mut self.base_seq, &format!("base.{format}"));
+        self.base = Some(info.clone());
+        info.name
     }
 
-    /// Adds an increment. Its name.
+    /// Adds an increment. Its name, which no file has yet.
     pub fn new_incr(&mut self, folder: &Folder) -> Vec<u8> {
-        self.incr_seq += 1;
-        let name = format!("{}.{}.incr.aof", folder.name, self.incr_seq).into_bytes();
-        self.incrs.push(Info { name: name.clone(), seq: self.incr_seq });
-        name
+        let info = next(folder, &mut self.incr_seq, "incr.aof");
+        self.incrs.push(info.clone());
+        info.name
     }
 
     /// The new base holds what is in all increments but the last `keep`.
@@ -330,6 +380,18 @@ impl Manifest {
         let retired = self.incrs.len().saturating_sub(keep);
         for info in self.incrs.drain(..retired).rev() {
             self.history.insert(0, info);
+        }
+    }
+}
+
+/// The next number whose file is not there, or holds nothing: whoever left one behind, it is not written over.
+fn next(folder: &Folder, seq: &mut i64, kind: &str) -> Info {
+    loop {
+        *seq += 1;
+        let name = format!("{}.{seq}.{kind}", folder.name).into_bytes();
+        let path = folder.file(&name);
+        if !path.exists() || is_void(&path).unwrap_or(false) {
+            return Info { name, seq: *seq };
         }
     }
 }

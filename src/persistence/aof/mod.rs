@@ -154,6 +154,9 @@ pub struct Aof {
     /// Errors of the last write and the last sync, 0 when it went well.
     write_errno: AtomicI32,
     sync_errno: AtomicI32,
+    /// A sync has failed. What it was to bring to the disk may be missing in the file although later ones succeed: the system
+    /// forgets it. So nothing counts as synced until a rewrite has written everything anew.
+    pub(super) lost_sync: AtomicBool,
     /// DEBUG AOF-FLUSH-SLEEP.
     pub flush_sleep_us: AtomicU64,
     /// For LATENCY: what took how many milliseconds, and when.
@@ -186,6 +189,7 @@ impl Aof {
             pending_syncs: AtomicU64::new(0),
             write_errno: AtomicI32::new(0),
             sync_errno: AtomicI32::new(0),
+            lost_sync: AtomicBool::new(false),
             flush_sleep_us: AtomicU64::new(0),
             events: Mutex::default(),
         }

@@ -111,7 +111,8 @@ impl Durable {
             let name = manifest.new_base(folder, rdb);
             let path = folder.file(&name);
             let text = if rdb { empty_snapshot(SaveOptions::of_base(config, 0)) } else { Vec::new() };
-            write_base(&path, &text).map_err(|error| OpenError::Base { path, error })?;
+            write_base(&folder.temporary_base(), &path, &text)
+                .map_err(|error| OpenError::Base { path, error })?;
             self.log(level::NOTICE, format!("Creating AOF base file {} on server start", show(&name)));
         }
         let (name, what) = match manifest.incrs.last() {
@@ -119,7 +120,8 @@ impl Durable {
             None => (manifest.new_incr(folder), "Creating"),
         };
         let path = folder.file(&name);
-        let opened = open(&path, false).and_then(|file| Ok((file.metadata()?.len(), file)));
+        let is_new = what == "Creating";
+        let opened = open(&path, is_new).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (bytes, file) = opened.map_err(|error| OpenError::File { path, error })?;
         if *manifest != before {
             manifest.write(folder)?;
@@ -141,10 +143,12 @@ fn open(path: &Path, fresh: bool) -> io::Result<File> {
     Ok(file)
 }
 
-fn write_base(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+/// Under its name it is complete.
+fn write_base(temporary: &Path, path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
     file.write_all(text)?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(temporary, path)
 }
 
 fn size_of_files(folder: &Folder, manifest: &Manifest) -> u64 {
@@ -162,6 +166,7 @@ pub fn temporary_base() -> PathBuf {
 fn remove_temporary_files(folder: &Folder) {
     // They may not be there, and are in nobody's way when they stay.
     let _ = fs::remove_file(folder.temporary_incr());
+    let _ = fs::remove_file(folder.temporary_base());
     let Some(Ok(entries)) = folder.path.parent().map(fs::read_dir) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -319,6 +324,8 @@ impl Writer {
             let bytes = fs::metadata(&base).map_or(0, |meta| meta.len()) + target.bytes;
             self.durable.aof.current_bytes.store(bytes, Ordering::Relaxed);
             self.durable.aof.base_bytes.store(bytes, Ordering::Relaxed);
+            // All that was logged before is in the base now, and that is on disk.
+            self.durable.aof.lost_sync.store(false, Ordering::Release);
             let mut state = self.durable.aof.state();
             if state.mode == LogMode::WaitRewrite {
                 state.mode = LogMode::On;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::{Message, errno};
+use crate::persistence::faults::Place;
 use crate::persistence::{Durable, level};
 
 /// What is to be on disk.
@@ -33,14 +34,22 @@ impl Syncer {
         std::thread::Builder::new().name("aof-sync".into()).spawn(move || {
             while let Ok(Job { file, chunks }) = receiver.recv() {
                 let aof = &process.aof;
-                match file.sync_data() {
+                match process.faults.sync(Place::LogSync, &file) {
                     Ok(()) => {
                         if aof.sync_errno.swap(0, Ordering::Relaxed) != 0 {
+                            process.log(
+                                level::WARNING,
+                                "The AOF file can be synced again. What a failed fsync was to bring to the disk may be \
+                                 missing in it: rewriting it",
+                            );
+                            aof.state().rewrite_scheduled = true;
                             process.aof_status_changed();
+                            process.tell();
                         }
                         process.aof_synced(&chunks);
                     }
                     Err(error) => {
+                        aof.lost_sync.store(true, Ordering::Release);
                         let known = aof.sync_errno.swap(errno(&error), Ordering::Relaxed);
                         if known != errno(&error) {
                             process.log(level::WARNING, format!("Fail to fsync the AOF file: {error}"));

@@ -11,7 +11,7 @@
 //! that was written is cut off again, the bytes are kept, and it is tried again every second while writes are refused.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use super::merge::Merge;
 use super::rewrite::Rewriting;
 use super::sync::Syncer;
 use super::{LogMode, Message, Policy, errno};
+use crate::persistence::faults::Place;
 use crate::persistence::{Durable, level};
 use crate::sys::clock;
 use crate::types::ShardId;
@@ -229,7 +230,7 @@ impl Writer {
             std::thread::park_timeout(Duration::from_micros(sleep_us));
         }
         let Some(target) = &mut self.target else { return true };
-        let (written, error) = write_all(&target.file, &self.buffer);
+        let (written, error) = durable.faults.write(Place::LogWrite, &target.file, &self.buffer);
         let (at_s, ms) = (clock::realtime_ms() / 1000, now.elapsed().as_millis() as u64);
         aof.event(
             match () {
@@ -311,7 +312,9 @@ impl Writer {
             say(format!(
                 "Short write while writing to the AOF file: (nwritten={written}, expected={expected}): {error}"
             ));
-            if let Err(error) = target.file.set_len(target.bytes) {
+            let cut =
+                self.durable.faults.check(Place::LogCut).and_then(|()| target.file.set_len(target.bytes));
+            if let Err(error) = cut {
                 say(format!(
                     "Could not remove short write from the append-only file. The server may refuse to load the AOF the \
                      next time it starts. ftruncate: {error}"
@@ -379,7 +382,7 @@ impl Writer {
         // A file before this one may be on its way.
         self.syncer.wait();
         let begun = Instant::now();
-        if let Err(error) = target.file.sync_data() {
+        if let Err(error) = self.durable.faults.sync(Place::LogSync, &target.file) {
             self.durable.log(
                 level::WARNING,
                 format!(
@@ -401,7 +404,7 @@ impl Writer {
     pub fn sync_quietly(&mut self) -> io::Result<()> {
         let Some(target) = &self.target else { return Ok(()) };
         self.syncer.wait();
-        target.file.sync_data()?;
+        self.durable.faults.sync(Place::LogSync, &target.file)?;
         self.unsynced = false;
         self.last_sync = Instant::now();
         self.durable.aof_synced(&self.written);
@@ -453,6 +456,7 @@ impl Writer {
         let aof = &self.durable.aof;
         aof.write_errno.store(0, Ordering::Relaxed);
         aof.sync_errno.store(0, Ordering::Relaxed);
+        aof.lost_sync.store(false, Ordering::Relaxed);
         aof.state().closing = false;
         self.durable.aof_status_changed();
         self.durable.tell();
@@ -466,7 +470,7 @@ impl Writer {
         self.flush(true);
         self.syncer.wait();
         if let Some(target) = &self.target
-            && let Err(error) = target.file.sync_data()
+            && let Err(error) = self.durable.faults.sync(Place::LogSync, &target.file)
         {
             self.durable.log(level::WARNING, format!("Fail to fsync the AOF file: {error}."));
         }
@@ -476,18 +480,4 @@ impl Writer {
     pub fn mode(&self) -> LogMode {
         self.durable.aof.state().mode
     }
-}
-
-/// Writes as much as can be written; how much that was, and why it was not all.
-fn write_all(mut file: &File, mut bytes: &[u8]) -> (usize, Option<io::Error>) {
-    let all = bytes.len();
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(0) => return (all - bytes.len(), Some(io::ErrorKind::WriteZero.into())),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (all - bytes.len(), Some(error)),
-        }
-    }
-    (all, None)
 }

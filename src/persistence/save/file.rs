@@ -19,7 +19,7 @@ const SYNC_BYTES: u64 = 4 << 20;
 
 /// A snapshot of nothing.
 pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
-    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[]);
+    let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[], &[]);
     out.push(opcode::EOF);
     let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
     out.extend_from_slice(&sum.to_le_bytes());
@@ -27,7 +27,12 @@ pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
 }
 
 /// What stands before the entries of a snapshot, and what of it could not be said for its target.
-pub(super) fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]) -> (Vec<u8>, Losses) {
+pub(super) fn header(
+    options: &SaveOptions,
+    now_s: u64,
+    beginnings: &[Beginning],
+    functions: &[Vec<u8>],
+) -> (Vec<u8>, Losses) {
     let mut writer = Writer::of(options.target);
     let field_deadlines = beginnings.iter().any(|beginning| beginning.field_deadlines);
     file::write_header(&mut writer.out, options.target.version_of_file(field_deadlines));
@@ -38,7 +43,7 @@ pub(super) fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]
     aux("used-mem", &options.used_bytes.to_string());
     aux("coreshard-ver", env!("CARGO_PKG_VERSION"));
     aux("aof-base", if options.base.is_some() { "1" } else { "0" });
-    options.functions.iter().for_each(|source| file::write_function(&mut writer, source));
+    functions.iter().for_each(|source| file::write_function(&mut writer, source));
     for (db, (keys, expires)) in sums(beginnings) {
         file::write_select(&mut writer, u32::from(db.0));
         file::write_resize(&mut writer, keys, expires);
@@ -47,12 +52,12 @@ pub(super) fn header(options: &SaveOptions, now_s: u64, beginnings: &[Beginning]
 }
 
 /// What stands before the entries of a base of commands.
-pub(super) fn header_of_commands(options: &SaveOptions, now_s: u64) -> Vec<u8> {
+pub(super) fn header_of_commands(options: &SaveOptions, now_s: u64, functions: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     if options.base.is_some_and(|base| base.timestamp) {
         out.extend_from_slice(format!("#TS:{now_s}\r\n").as_bytes());
     }
-    for source in &options.functions {
+    for source in functions {
         let mut commands = Commands::default();
         commands.push(DbIndex(0), [b"FUNCTION" as &[u8], b"LOAD", source].into_iter());
         out.append(&mut commands.bytes);

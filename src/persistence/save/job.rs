@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::options::SaveOptions;
 use super::writer::Message;
@@ -41,6 +41,8 @@ pub struct SaveJob {
     pub begun_s: u64,
     /// What the target cannot express and the file lacks.
     pub(super) losses: Mutex<Losses>,
+    /// The sources of libraries of functions as they were at the serial point.
+    pub(super) functions: OnceLock<Vec<Vec<u8>>>,
     /// Keys that are in buffers of the writer or in the file.
     pub keys_done: AtomicU64,
     /// Keys there were at the moment that the file shows; 0 until all shards have begun.
@@ -48,12 +50,13 @@ pub struct SaveJob {
 }
 
 impl SaveJob {
-    /// Begins it, on a thread of its own.
+    /// Begins it, on a thread of its own. False if there can be none: it has ended then. (With a thread it may have ended
+    /// too, and then the thread tells of it.)
     pub(in crate::persistence) fn begin(
         durable: Arc<Durable>,
         options: SaveOptions,
         shards: usize,
-    ) -> Arc<SaveJob> {
+    ) -> (Arc<SaveJob>, bool) {
         let (sender, receiver) = channel();
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let job = Arc::new(SaveJob {
@@ -68,17 +71,18 @@ impl SaveJob {
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
             losses: Mutex::default(),
+            functions: OnceLock::new(),
             keys_done: AtomicU64::new(0),
             keys_total: AtomicU64::new(0),
         });
         let writer = job.clone();
         let thread = std::thread::Builder::new().name("snapshot".into());
         let spawned = thread.spawn(move || writer.run(&receiver));
-        if let Err(error) = spawned {
+        if let Err(error) = &spawned {
             job.cancel();
             job.end(Outcome::Failed(format!("no thread can be started: {error}")));
         }
-        job
+        (job, spawned.is_ok())
     }
 
     /// How it ended, when it has.

@@ -26,4 +26,4 @@ mod writer;
 pub(super) use file::Out;
 pub use file::empty_snapshot;
 pub use job::{Outcome, SaveJob};
-pub use options::{Base, SaveOptions};
+pub use options::{Base, Functions, SaveOptions};

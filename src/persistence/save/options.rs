@@ -1,6 +1,7 @@
 //! What is to be saved how: settled by the settings when a save begins, whatever they become meanwhile.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::{Config, id};
 use crate::persistence::aof::rewrite::temporary_base;
@@ -22,10 +23,30 @@ pub struct SaveOptions {
     pub target: Target,
     /// `rdb-key-save-delay`: each key takes so long, for tests.
     pub key_delay_us: u64,
-    /// The sources of libraries of functions.
-    pub functions: Vec<Vec<u8>>,
+    /// Asked at the serial point, on the first shard's core.
+    pub functions: Functions,
     /// It is to be the base of the append-only file.
     pub base: Option<Base>,
+}
+
+/// Tells the sources of all libraries of functions. None unless it was given something that knows them.
+#[derive(Clone, Default)]
+pub struct Functions(Option<Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>>);
+
+impl Functions {
+    pub fn new(of: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static) -> Functions {
+        Functions(Some(Arc::new(of)))
+    }
+
+    pub(super) fn all(&self) -> Vec<Vec<u8>> {
+        self.0.as_ref().map_or_else(Vec::new, |of| of())
+    }
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Functions")
+    }
 }
 
 /// How a base of the append-only file is written.
@@ -53,7 +74,7 @@ impl SaveOptions {
             used_bytes,
             target: target_of(config),
             key_delay_us: delay_of(config, id::RDB_KEY_SAVE_DELAY),
-            functions: Vec::new(),
+            functions: Functions::default(),
             base: None,
         }
     }

@@ -14,7 +14,7 @@ use crate::shard::EntryView;
 use crate::shard::access::{AccessClock, Counting};
 use crate::shard::log::{Commands, Rotation};
 use crate::shard::snapshot::{Beginning, Sink, Source};
-use crate::types::DbIndex;
+use crate::types::{DbIndex, ShardId};
 
 /// A shard's buffer goes to the writer at this size.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -36,6 +36,9 @@ impl Source for Arc<SaveJob> {
     }
 
     fn begin(&self, beginning: Beginning) -> Box<dyn Sink> {
+        if beginning.shard == ShardId(0) {
+            self.functions.get_or_init(|| self.options.functions.all());
+        }
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.1 += 1;
         let mine = if sender.1 >= self.shards { sender.0.take() } else { sender.0.clone() };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::file::{Out, header, header_of_commands, sums};
 use super::job::{Outcome, SaveJob};
+use crate::persistence::faults::Place;
 use crate::persistence::{aof, level};
 use crate::rdb::file;
 use crate::rdb::target::Losses;
@@ -100,7 +101,8 @@ impl SaveJob {
             Ok(None) => return Ok(None),
             Err(error) => return Err(of("writing", temporary, error)),
         };
-        let ended = if self.options.is_rdb() { out.end() } else { out.sync() };
+        let ended = self.durable.faults.check(Place::SaveSync);
+        let ended = ended.and_then(|()| if self.options.is_rdb() { out.end() } else { out.sync() });
         ended.map_err(|error| of("writing", temporary, error))?;
         if self.is_cancelled() {
             return Ok(None);
@@ -130,6 +132,7 @@ impl SaveJob {
             if self.is_cancelled() {
                 return Ok(None);
             }
+            self.durable.faults.check(Place::SaveWrite)?;
             match receiver.recv_timeout(LOOK) {
                 Err(RecvTimeoutError::Timeout) => {}
                 // A shard has dropped its part.
@@ -171,13 +174,14 @@ impl SaveJob {
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
         let keys = sums(beginnings).values().map(|(keys, _)| keys).sum();
         self.keys_total.store(keys, Ordering::Relaxed);
+        let functions = self.functions.get().map_or(&[][..], Vec::as_slice);
         match self.options.is_rdb() {
             true => {
-                let (out, losses) = header(&self.options, self.begun_s, beginnings);
+                let (out, losses) = header(&self.options, self.begun_s, beginnings, functions);
                 self.count_losses(losses);
                 out
             }
-            false => header_of_commands(&self.options, self.begun_s),
+            false => header_of_commands(&self.options, self.begun_s, functions),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! CONFIG SET is a broadcast. The client's core makes the change and publishes it before any other core is asked;
 //! each core, when asked, takes over what is published. So the reply comes when every core runs by the new values.
 
+use super::merge_ok;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part};
 use crate::config::rewrite::rewrite_file;
@@ -77,17 +78,12 @@ pub const ROWS: &[Row] = &[Row {
 pub const BINDINGS: &[(&str, Bound)] = &[
     ("config|get", Bound::Here(get)),
     ("config|help", Bound::Here(help)),
-    ("config|resetstat", Bound::Broadcast { each: reset_each, merge: ok }),
+    ("config|resetstat", Bound::Broadcast { each: reset_each, merge: merge_ok }),
     ("config|rewrite", Bound::Here(rewrite)),
-    ("config|set", Bound::Broadcast { each: set_each, merge: ok }),
+    ("config|set", Bound::Broadcast { each: set_each, merge: merge_ok }),
 ];
 
 type Done = Result<After, CommandError>;
-
-fn ok(_: &mut Core, _: &mut dyn NetIo, _: ConnId, _: Argv<'_>, _: Vec<Part>, reply: &mut Reply<'_>) -> Done {
-    reply.ok();
-    Ok(After::Done)
-}
 
 fn get(core: &mut Core, _: &mut dyn NetIo, _: ConnId, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Done {
     let patterns: Vec<&[u8]> = args.rest().collect();

@@ -16,6 +16,7 @@ use crate::config::{id, number::memory};
 use crate::net::dispatch::{After, Bound};
 use crate::net::durable::Asked;
 use crate::net::{Asker, Core};
+use crate::persistence::faults::{Fault, Place};
 use crate::resp::{Argv, Output, Protocol, Reply};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::server::log;
@@ -85,6 +86,7 @@ const WORDS: &[(&str, usize, usize, Word)] = &[
     ("set-active-expire", 3, 3, Word::Everywhere(set_active_expire)),
     ("set-skip-checksum-validation", 3, 3, Word::Everywhere(set_skip_checksums)),
     ("aof-flush-sleep", 3, 3, Word::Here(aof_flush_sleep)),
+    ("disk-fault", 4, 6, Word::Here(disk_fault)),
     ("set-disable-deny-scripts", 3, 3, Word::Here(set_disable_deny_scripts)),
     ("populate", 3, 5, Word::Everywhere(populate)),
     ("digest", 2, 2, Word::Digest),
@@ -400,6 +402,34 @@ fn aof_flush_sleep(
 ) -> Result<(), CommandError> {
     let us = parse_i64(argv.get(2)).ok_or(CommandError::NotInteger)?;
     core.shared.durable.aof.flush_sleep_us.store(us.max(0) as u64, Ordering::Relaxed);
+    reply.ok();
+    Ok(())
+}
+
+/// DISK-FAULT place NONE | HANG | error [times [bytes]]: the error by its name or number, for ever if no number of times is
+/// given.
+fn disk_fault(core: &mut Core, _: Asker, argv: Argv<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
+    const ERRORS: &[(&str, i64)] = &[("eio", 5), ("enospc", 28), ("erofs", 30), ("edquot", 122)];
+    let place = Place::ALL.iter().find(|(name, _)| argv.get(2).eq_ignore_ascii_case(name.as_bytes()));
+    let (_, place) = place.ok_or(CommandError::Syntax)?;
+    let number = |at: usize, other: i64| match argv.try_get(at) {
+        None => Ok(other),
+        Some(text) => parse_i64(text).ok_or(CommandError::NotInteger),
+    };
+    let fault = match argv.get(3).to_ascii_lowercase().as_slice() {
+        b"none" => Fault::None,
+        b"hang" => Fault::Hang,
+        name => {
+            let known = ERRORS.iter().find(|(error, _)| error.as_bytes() == name);
+            let errno = known.map_or_else(|| number(3, 0), |(_, errno)| Ok(*errno))?;
+            Fault::Fails {
+                errno: i32::try_from(errno).map_err(|_| CommandError::NotInteger)?,
+                times: number(4, -1)?,
+                bytes: number(5, 0)?.max(0) as u64,
+            }
+        }
+    };
+    core.shared.durable.faults.set(*place, fault);
     reply.ok();
     Ok(())
 }

@@ -168,7 +168,8 @@ fn merge_stats(
 ) -> Result<After, CommandError> {
     use Fact::{Int, Ratio};
     let total = CoreReport::sum(&reports(parts));
-    let memory = core.facts(&total).memory;
+    let facts = core.facts(&total);
+    let (memory, scripts) = (facts.memory, facts.scripts);
     let keys = total.keys_count();
     let net = memory.used;
     let percent = |part: u64, whole: u64| Ratio((part as f64 * 100.0 / whole.max(1) as f64).min(100.0));
@@ -183,8 +184,8 @@ fn merge_stats(
         ("clients.normal", Int(total.client_bytes)),
         ("cluster.links", Int(0)),
         ("aof.buffer", Int(core.shared.durable.aof.pending_bytes())),
-        ("lua.caches", Int(0)),
-        ("functions.caches", Int(0)),
+        ("lua.caches", Int(scripts.script_bytes as u64)),
+        ("functions.caches", Int(scripts.library_bytes as u64)),
     ];
     let after = [
         ("overhead.total", Int(memory.overhead)),
