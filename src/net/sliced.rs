@@ -165,8 +165,8 @@ impl Core {
 
     /// Goes on with what is under way, for about so long. True when there is more to do at once.
     pub(super) fn run_slices(&mut self, budget_ns: u64) -> bool {
-        // As when what was deleted is dropped (`Core::background`).
-        let _direct = self.sliced.jobs.iter().any(|job| job.slices.changes()).then(DirectPurge::begin);
+        // As when what was deleted is dropped (`Core::background`): what was needed on the way is dropped in steps too.
+        let _direct = DirectPurge::begin();
         let end = clock::cycles() + clock::cycles_of_ns(budget_ns);
         let mut now = clock::cycles();
         while self.sliced.has_work() && now < end {
@@ -183,7 +183,7 @@ impl Core {
                 Ok(Step::Done) => Ok(()),
                 Err(error) => Err(error),
             };
-            self.end_job(job, result);
+            self.finish_job(job, result);
             self.run_queue();
         }
         self.sliced.has_work()
@@ -199,7 +199,8 @@ impl Core {
     }
 
     /// Brings to its end what has changed values by half, so that a snapshot sees all of it or nothing. With several
-    /// shards a snapshot is a transaction, and waits.
+    /// shards a snapshot is a transaction, and waits. Who waited for these keys goes on in the next turn: now a block may
+    /// be running.
     pub(super) fn end_changing_slices(&mut self) {
         while let Some(at) = self.sliced.jobs.iter().position(|job| job.slices.changes()) {
             let Some(job) = self.sliced.jobs.remove(at) else { break };
@@ -215,10 +216,10 @@ impl Core {
                 Err(error) => break Err(error),
             }
         };
-        self.end_job(job, result);
+        self.finish_job(job, result);
     }
 
-    fn end_job(&mut self, job: Job, result: Result<(), CommandError>) {
+    fn finish_job(&mut self, job: Job, result: Result<(), CommandError>) {
         let Job { tx, origin, answer, row, db, client, request, slices, cycles } = job;
         self.start_clock();
         let entry = self.table.entry(row);

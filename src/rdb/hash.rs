@@ -95,6 +95,19 @@ pub fn write(writer: &mut Writer, hash: HashView<'_>) {
     }
 }
 
+/// Writes about `count` fields of a big hash without deadlines; see [`super::value::write_some`].
+pub fn write_some(writer: &mut Writer, hash: HashView<'_>, at: u64, count: usize) -> Option<u64> {
+    if at == 0 {
+        writer.length(hash.len() as u64);
+    }
+    let mut digits = itoa::Buffer::new();
+    let next = hash.scan(at, count, 0, |field, value| {
+        writer.string(field.as_bytes(&mut digits));
+        writer.string(value.as_bytes(&mut digits));
+    });
+    (next != 0).then_some(next)
+}
+
 /// Are all of its fields over?
 pub fn is_over(hash: HashView<'_>, now_ms: u64) -> bool {
     hash.has_deadlines() && live_len(hash, now_ms) == 0

@@ -49,22 +49,42 @@ pub fn write(writer: &mut Writer, list: ListView<'_>) {
         }
         ListView::Heap(list) => {
             writer.length(list.nodes().len() as u64);
-            for node in list.nodes() {
-                match node {
-                    Node::Pack(pack) => write_pack(writer, pack.as_ref(), of),
-                    Node::Large(bytes) if bytes.len() < PACKED_MAX_BYTES => {
-                        let mut pack = Listpack::new();
-                        pack.push_back(&**bytes);
-                        write_pack(writer, pack.as_ref(), of);
-                    }
-                    Node::Large(bytes) => {
-                        writer.length(PLAIN);
-                        writer.string(bytes);
-                    }
-                }
-            }
+            list.nodes().for_each(|node| write_node(writer, node, of));
         }
     }
+}
+
+fn write_node(writer: &mut Writer, node: &Node, of: u8) {
+    match node {
+        Node::Pack(pack) => write_pack(writer, pack.as_ref(), of),
+        Node::Large(bytes) if bytes.len() < PACKED_MAX_BYTES => {
+            let mut pack = Listpack::new();
+            pack.push_back(&**bytes);
+            write_pack(writer, pack.as_ref(), of);
+        }
+        Node::Large(bytes) => {
+            writer.length(PLAIN);
+            writer.string(bytes);
+        }
+    }
+}
+
+/// Writes nodes of about `count` elements, of those that are of their type; see [`super::value::write_some`].
+pub fn write_some(writer: &mut Writer, list: &List, at: u64, count: usize) -> Option<u64> {
+    let nodes = list.nodes_from(at as usize);
+    if at == 0 {
+        writer.length(nodes.len() as u64);
+    }
+    let (mut written, mut next) = (0, at);
+    for node in nodes {
+        if written >= count {
+            return Some(next);
+        }
+        write_node(writer, node, kind::LIST_QUICKLIST_2);
+        written += node.len();
+        next += 1;
+    }
+    None
 }
 
 fn write_pack(writer: &mut Writer, pack: ListpackRef<'_>, of: u8) {

@@ -39,7 +39,7 @@ mod file_tests;
 mod tests;
 
 pub use error::RdbError;
-pub use payload::{dump_value, payload_version, restore_value};
+pub use payload::{Dumping, dump_value, payload_version, restore_value};
 pub use read::{Limits, Reader};
 pub use target::Target;
 pub use write::Writer;

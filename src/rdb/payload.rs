@@ -5,10 +5,10 @@
 //! ```
 
 use super::error::RdbError;
-use super::format::{CRC64, VERSION_MAX, version_of};
+use super::format::{CRC64, Checksum, VERSION_MAX, version_of};
 use super::length::Bytes;
 use super::read::{Limits, Reader};
-use super::value::{kind_of, read_value, write_value};
+use super::value::{can_write_some, kind_of, read_value, write_some, write_value};
 use super::write::Writer;
 use crate::types::Value;
 use crate::types::raw::table::{TakenValue, ValueRef};
@@ -23,6 +23,46 @@ pub fn dump_value(value: ValueRef<'_, Value>) -> Vec<u8> {
     writer.byte(of);
     write_value(&mut writer, &value);
     seal(writer.out, version_of(of))
+}
+
+/// What DUMP gives of a big value, in pieces.
+pub struct Dumping {
+    writer: Writer,
+    of: u8,
+    sum: Checksum,
+    /// Where to go on; nothing at the end.
+    at: Option<u64>,
+}
+
+impl Dumping {
+    /// Begins, if the value can be written in steps.
+    pub fn begin(value: &Value) -> Option<Dumping> {
+        let mut writer = Writer::new();
+        let of = kind_of(&ValueRef::Heap(value), writer.target);
+        if !can_write_some(value, of) {
+            return None;
+        }
+        writer.byte(of);
+        Some(Dumping { writer, of, sum: CRC64.digest(), at: Some(0) })
+    }
+
+    /// The next bytes, of about `count` elements, and whether there are more. The value is the same in every step.
+    pub fn step(&mut self, value: &Value, count: usize) -> (&[u8], bool) {
+        let at = self.at.take();
+        // The type's byte is there already when it begins.
+        if at != Some(0) {
+            self.writer.out.clear();
+        }
+        self.at = at.and_then(|at| write_some(&mut self.writer, value, at, count));
+        if self.at.is_none() {
+            self.writer.out.extend(version_of(self.of).to_le_bytes());
+        }
+        self.sum.update(&self.writer.out);
+        if self.at.is_none() {
+            self.writer.out.extend(self.sum.clone().finalize().to_le_bytes());
+        }
+        (&self.writer.out, self.at.is_some())
+    }
 }
 
 /// Adds the footer.

@@ -43,6 +43,15 @@ pub fn write(writer: &mut Writer, set: SetView<'_>) {
     }
 }
 
+/// Writes about `count` members of a table; see [`super::value::write_some`].
+pub fn write_some(writer: &mut Writer, set: SetView<'_>, at: u64, count: usize) -> Option<u64> {
+    if at == 0 {
+        writer.length(set.len() as u64);
+    }
+    let next = set.scan(at, count, &mut |member| writer.string(member.as_bytes(&mut itoa::Buffer::new())));
+    (next != 0).then_some(next)
+}
+
 /// Reads a set of one of the types above.
 ///
 /// Redis: members of type 2 make an intset when all are integers and not too many.

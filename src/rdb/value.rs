@@ -79,6 +79,29 @@ pub fn write_value(writer: &mut Writer, value: &ValueRef<'_, Value>) {
     }
 }
 
+/// Can this value be written in steps? One in the form of the largest, of a type whose bytes follow from what a step sees.
+pub fn can_write_some(value: &Value, of: u8) -> bool {
+    match value {
+        Value::List(_) => of == kind::LIST_QUICKLIST_2,
+        Value::Set(set) => set.packed().is_none(),
+        Value::ZSet(zset) => !zset.is_packed(),
+        Value::Hash(_) => of == kind::HASH,
+        Value::String(_) | Value::Stream(_) => false,
+    }
+}
+
+/// Writes about `count` elements of a value that is the same from step to step, from a place on: 0 first. The place to go
+/// on from; `None` at the end.
+pub fn write_some(writer: &mut Writer, value: &Value, at: u64, count: usize) -> Option<u64> {
+    match value {
+        Value::List(list) => list::write_some(writer, list, at, count),
+        Value::Set(set) => set::write_some(writer, set.view(), at, count),
+        Value::ZSet(zset) => zset::write_some(writer, zset.view(), at, count),
+        Value::Hash(hash) => hash::write_some(writer, hash.view(), at, count),
+        Value::String(_) | Value::Stream(_) => None,
+    }
+}
+
 /// Reads a value of a type.
 pub fn read_value(reader: &mut Reader<'_>, of: u8) -> Result<TakenValue<Value>, RdbError> {
     match of {

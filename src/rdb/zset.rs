@@ -51,6 +51,20 @@ pub fn write(writer: &mut Writer, zset: ZView<'_>) {
     }
 }
 
+/// Writes about `count` members, of the big form; see [`super::value::write_some`].
+pub fn write_some(writer: &mut Writer, zset: ZView<'_>, at: u64, count: usize) -> Option<u64> {
+    if at == 0 {
+        writer.length(zset.len() as u64);
+    }
+    let end = zset.len().saturating_sub(at as usize);
+    let start = end.saturating_sub(count);
+    for (member, score) in zset.iter(start..end, true) {
+        writer.string(member.as_bytes(&mut itoa::Buffer::new()));
+        writer.out.extend(score.to_le_bytes());
+    }
+    (start > 0).then_some((zset.len() - start) as u64)
+}
+
 /// Reads a sorted set of one of the types above.
 pub fn read(reader: &mut Reader<'_>, of: u8) -> Result<ZSet, RdbError> {
     if of == kind::ZSET_LISTPACK || of == kind::ZSET_ZIPLIST {

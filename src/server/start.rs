@@ -31,7 +31,7 @@ use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
 use crate::runtime::wake::Waker;
 use crate::shard::Shard;
-use crate::sys::{clock, crash, entropy, limits, signals};
+use crate::sys::{clock, crash, entropy, limits, memory, signals};
 use crate::types::ShardId;
 use crate::types::raw::table::Hasher;
 
@@ -157,6 +157,7 @@ fn adjust_process(config: &mut Config, cores: &Cores, oom_score_base: Option<i32
         // A number that fits its own setting.
         let _ = config.set_many(&[(b"maxclients", text.as_bytes())], Default::default());
     }
+    memory::purge_soon();
     if config.flag(id::DISABLE_THP)
         && let Err(error) = limits::disable_hugepages(true)
     {

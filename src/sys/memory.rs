@@ -141,9 +141,9 @@ const ONE_DIRECT: u64 = 1 << 32;
 
 /// While it lives, pages that become free go back to the system one by one, as they become free.
 ///
-/// The allocator keeps them for a while, in case they are wanted again, and then gives all of them back in one call,
-/// whoever makes it: after gigabytes were dropped that call takes tens of milliseconds. Who drops much, in slices, pays
-/// for it in these slices.
+/// The allocator keeps them for a while ([`purge_soon`]), in case they are wanted again, and then gives all of them back
+/// in one call, whoever makes it: after hundreds of megabytes were dropped that call takes tens of milliseconds. Who drops
+/// much, in slices, pays for it in these slices.
 pub struct DirectPurge(());
 
 /// While it lives, pages that become free go back to the system after a millisecond, for who frees much amid other work.
@@ -210,12 +210,23 @@ fn apply_purges() {
     }
 }
 
-/// Delay in milliseconds and multiplier, as the allocator's own settings have them.
+/// Delay in milliseconds and multiplier while nobody asks for less. The allocator's own delay is a second, unless its
+/// environment variable says otherwise: too long, see [`DirectPurge`].
 fn usual_purges() -> (libc::c_long, libc::c_long) {
+    const DELAY_MS: libc::c_long = 10;
     static USUAL: OnceLock<(libc::c_long, libc::c_long)> = OnceLock::new();
     // SAFETY: options may be read at any time.
     let get = |option| unsafe { libmimalloc_sys::mi_option_get(option) };
-    *USUAL.get_or_init(|| (get(PURGE_DELAY), get(ARENA_PURGE_MULT)))
+    *USUAL.get_or_init(|| {
+        let is_given = std::env::var_os("MIMALLOC_PURGE_DELAY").is_some();
+        let own = get(PURGE_DELAY);
+        (if is_given { own } else { own.min(DELAY_MS) }, get(ARENA_PURGE_MULT))
+    })
+}
+
+/// Has the allocator give memory back soon after it became free. To be called when the process starts.
+pub fn purge_soon() {
+    apply_purges();
 }
 
 /// The allocator's own account of itself, for people.

@@ -124,6 +124,10 @@ fn what_takes_elements_out_does_as_in_one_go() {
             "ZPOPMIN {t}work 100",
             "ZPOPMAX {t}work 299",
             "ZPOPMAX {t}work 1000",
+            "ZRANGESTORE {t}other {t}work 10 200",
+            "ZRANGESTORE {t}other {t}work 0 50 REV",
+            "ZRANGESTORE {t}other {t}work 1 4 BYSCORE LIMIT 3 100",
+            "ZRANGESTORE {t}work {t}work 0 -1",
         ] {
             compare(&mut c, "{t}zset", command);
         }
@@ -166,6 +170,38 @@ fn random_members_that_leave_are_told_and_the_others_stay() {
                 both.sort();
                 assert_eq!(both, all, "SPOP {count} in steps of {elements}");
                 c.expect(&["EXISTS", WORK], i64::from(count < ELEMENTS));
+            }
+        }
+    });
+}
+
+#[test]
+fn dumps_are_those_of_one_go() {
+    each_server(|s| {
+        let mut c = s.client();
+        fill(&mut c);
+        for index in 0..ELEMENTS {
+            c.call(&["HSET", "{t}hash", &format!("field:{index}"), &"v".repeat(index % 90)]);
+        }
+        c.expect(&["RPUSH", "{t}list", &"long".repeat(5000), "last"], 602);
+        c.expect("HSET {t}deadlines a 1 b 2", 2);
+        (0..200).for_each(|index| drop(c.call(&["HSET", "{t}deadlines", &index.to_string(), "value"])));
+        c.call("HPEXPIRE {t}deadlines 10000000 FIELDS 1 a");
+        for key in ["{t}list", "{t}set", "{t}zset", "{t}hash", "{t}stream", "{t}deadlines"] {
+            let what = content(&mut c, key);
+            c.expect("DEBUG SLICES 1000000 256", ok());
+            let whole = c.call(&["DUMP", key]).bytes().to_vec();
+            for elements in [1, 7, 256] {
+                slices(&mut c, elements);
+                let dump = c.call(&["DUMP", key]).bytes().to_vec();
+                c.expect("DEBUG SLICES 1000000 256", ok());
+                assert_eq!(dump.len(), whole.len(), "DUMP {key} in steps of {elements}");
+                assert!(key == "{t}set" || key == "{t}hash" || dump == whole, "DUMP {key}");
+                let restore: Vec<&[u8]> = vec![b"RESTORE", WORK.as_bytes(), b"0", &dump, b"REPLACE"];
+                c.expect(&restore, ok());
+                if key != "{t}stream" {
+                    assert_eq!(content(&mut c, WORK), what, "RESTORE of {key} in steps of {elements}");
+                }
             }
         }
     });

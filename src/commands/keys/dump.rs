@@ -1,21 +1,61 @@
 //! DUMP and RESTORE.
 
-use crate::commands::{Args, CommandError, Ctx, Outcome};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
+use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
 use crate::rdb::payload::restore_unchecked;
-use crate::rdb::{Limits, RdbError, dump_value, payload_version, restore_value};
+use crate::rdb::{Dumping, Limits, RdbError, dump_value, payload_version, restore_value};
 use crate::resp::Reply;
 use crate::shard::access::{AccessClock, Counting};
-use crate::shard::{Event, Moved};
+use crate::shard::{Event, Moved, ValueView};
 
 pub fn dump(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    match ctx.keys().read(args.take()?) {
+    let (key, above) = (args.take()?, ctx.shard.settings.slices_above);
+    match ctx.keys().read(key) {
         Some(entry) => {
+            if let ValueView::Heap(value) = entry.value()
+                && value.copied_elements() > above
+                && let Some(dumping) = Dumping::begin(value)
+            {
+                return ctx.in_slices(key, LongDump { dumping, bytes: 0 });
+            }
             let payload = std::sync::Arc::new(dump_value(entry.value()));
             reply.bulk_shared(&payload, 0..payload.len());
         }
         None => reply.null(),
     }
     Ok(Outcome::Done)
+}
+
+/// DUMP of a big value.
+struct LongDump {
+    dumping: Dumping,
+    bytes: usize,
+}
+
+impl Sliced for LongDump {
+    fn step(
+        &mut self,
+        values: Values<'_>,
+        elements: usize,
+        reply: &mut Reply<'_>,
+    ) -> Result<Step, CommandError> {
+        let (bytes, more) = self.dumping.step(values.first()?, elements.min(STEP_ELEMENTS));
+        self.bytes += bytes.len();
+        reply.out.bytes.extend_from_slice(bytes);
+        Ok(if more { Step::More } else { Step::Done })
+    }
+
+    fn finish(&mut self, _: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<Part, CommandError> {
+        reply.out.bytes.extend_from_slice(b"\r\n");
+        Ok(Part::Nothing)
+    }
+
+    /// The length of the bulk string.
+    fn head(&self, reply: &mut Reply<'_>) {
+        reply.out.bytes.push(b'$');
+        reply.out.bytes.extend_from_slice(itoa::Buffer::new().format(self.bytes).as_bytes());
+        reply.out.bytes.extend_from_slice(b"\r\n");
+    }
 }
 
 /// The newest version of payloads that Redis 7.0 reads.

@@ -74,6 +74,10 @@ impl Sliced for Combining {
         }
         let (goal, limits, count) = (&mut self.goal, &self.limits, &mut self.count);
         let mut digits = itoa::Buffer::new();
+        if let Goal::Store { made, .. } = goal {
+            // The members come in the order in which other sets have them.
+            made.expect(self.how.members(&sets));
+        }
         // Every member is looked for in all others.
         let elements = (elements.min(STEP_ELEMENTS) / sets.len()).max(1);
         let goes_on = self.walk.step(self.how, &sets, elements, &mut |member| {

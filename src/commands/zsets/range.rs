@@ -89,6 +89,13 @@ impl<'a> Query<'a> {
         Ok(Query { bounds, reverse, offset, limit, with_scores })
     }
 
+    /// What is cut out goes into this. Redis: only a range of ranks is known to be long before it is walked, and it is
+    /// walked in its direction. That decides which zeros lose their sign.
+    fn begin_cut(&self, len: usize, limits: &Encodings) -> ZSet {
+        let is_known = matches!(self.bounds, Bounds::Ranks(..));
+        ZSet::with_len(if is_known { len } else { 0 }, limits)
+    }
+
     /// The ranks that it means, from the lowest score.
     fn ranks(&self, zset: ZView<'_>) -> Range<usize> {
         let ranks = match &self.bounds {
@@ -159,18 +166,23 @@ impl Sliced for Members {
         if !std::mem::replace(&mut self.begun, true) {
             reply_list(self.ranks.len(), self.with_scores, reply);
         }
-        let count = self.ranks.len().min(elements).min(STEP_ELEMENTS);
-        let now = if self.reverse {
-            let rest = self.ranks.end - count;
-            rest..std::mem::replace(&mut self.ranks.end, rest)
-        } else {
-            let rest = self.ranks.start + count;
-            std::mem::replace(&mut self.ranks.start, rest)..rest
-        };
+        let now = next_ranks(&mut self.ranks, self.reverse, elements.min(STEP_ELEMENTS));
         for (member, score) in zset.iter(now, self.reverse) {
             reply_pair(member, score, self.with_scores, reply);
         }
         Ok(if self.ranks.is_empty() { Step::Done } else { Step::More })
+    }
+}
+
+/// Takes the next ranks off those that are left.
+fn next_ranks(ranks: &mut Range<usize>, reverse: bool, count: usize) -> Range<usize> {
+    let count = ranks.len().min(count);
+    if reverse {
+        let rest = ranks.end - count;
+        rest..std::mem::replace(&mut ranks.end, rest)
+    } else {
+        let rest = ranks.start + count;
+        std::mem::replace(&mut ranks.start, rest)..rest
     }
 }
 
@@ -206,10 +218,7 @@ fn cut(
     let mut keys = ctx.keys();
     let Some(zset) = read::<ZSet>(&mut keys, source)? else { return Ok(ZSet::default()) };
     let ranks = query.ranks(zset);
-    // Redis: only a range of ranks is known to be long before it is walked, and it is walked in its direction. That
-    // decides which zeros lose their sign.
-    let is_known = matches!(query.bounds, Bounds::Ranks(..));
-    let mut made = ZSet::with_len(if is_known { ranks.len() } else { 0 }, limits);
+    let mut made = query.begin_cut(ranks.len(), limits);
     let mut digits = itoa::Buffer::new();
     for (member, score) in zset.iter(ranks, query.reverse) {
         made.add(member.as_bytes(&mut digits), score, limits).map_err(full)?;
@@ -226,11 +235,48 @@ pub fn zrangestore(
 ) -> Result<Outcome, CommandError> {
     let (destination, source) = (args.take()?, args.take()?);
     let query = Query::take(args, STORE)?;
-    let limits = ctx.shard.settings.encodings;
+    let (limits, above) = (ctx.shard.settings.encodings, ctx.shard.settings.slices_above);
+    if let Some(ZView::Sorted(sorted)) = read::<ZSet>(&mut ctx.keys(), source)?
+        && sorted.len() > above
+    {
+        let ranks = query.ranks(ZView::Sorted(sorted));
+        if ranks.len() > above {
+            let made = query.begin_cut(ranks.len(), &limits);
+            let (to, reverse) = (destination.into(), query.reverse);
+            return ctx.in_slices(source, Storing { ranks, reverse, limits, made, to });
+        }
+    }
     let made = cut(ctx, source, &query, &limits)?;
     reply.int(made.len() as i64);
     ctx.keys().store(destination, made, Event::ZRANGESTORE);
     Ok(Outcome::Done)
+}
+
+/// A long range on its way into a sorted set of its own.
+struct Storing {
+    ranks: Range<usize>,
+    reverse: bool,
+    limits: Encodings,
+    made: ZSet,
+    to: Box<[u8]>,
+}
+
+impl Sliced for Storing {
+    fn step(&mut self, values: Values<'_>, elements: usize, _: &mut Reply<'_>) -> Result<Step, CommandError> {
+        let zset = ZSet::of(values.first()?).ok_or(CommandError::WrongType)?.view();
+        let now = next_ranks(&mut self.ranks, self.reverse, elements.min(STEP_ELEMENTS));
+        let mut digits = itoa::Buffer::new();
+        for (member, score) in zset.iter(now, self.reverse) {
+            self.made.add(member.as_bytes(&mut digits), score, &self.limits).map_err(full)?;
+        }
+        Ok(if self.ranks.is_empty() { Step::Done } else { Step::More })
+    }
+
+    fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<Part, CommandError> {
+        reply.int(self.made.len() as i64);
+        ctx.keys().store(&self.to, std::mem::take(&mut self.made), Event::ZRANGESTORE);
+        Ok(Part::Nothing)
+    }
 }
 
 /// The order of the keys is destination, source.

@@ -99,6 +99,7 @@ impl Big {
 
     /// Copies about `count` fields from a cursor on.
     pub fn copy_some(&self, copy: &mut Big, at: u64, count: usize) -> Option<u64> {
+        copy.table.expect(self.table.len());
         let next = self.table.scan(at, count, &mut |entry| {
             copy.insert(Text::Bytes(entry.key()), text_of(entry), entry.expire_at_ms());
         });
@@ -115,6 +116,7 @@ impl Big {
 impl Clone for Big {
     fn clone(&self) -> Big {
         let mut copy = Big::default();
+        copy.table.expect(self.table.len());
         for entry in self.table.iter() {
             copy.insert(Text::Bytes(entry.key()), text_of(entry), entry.expire_at_ms());
         }

@@ -76,7 +76,12 @@ impl List {
 
     /// The nodes in order (DUMP). An empty list shows one empty node.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Node> {
-        (0..self.nodes.len()).map(|index| self.nodes.get(index).expect("below the length"))
+        self.nodes_from(0)
+    }
+
+    /// The nodes from this one on.
+    pub fn nodes_from(&self, at: usize) -> impl ExactSizeIterator<Item = &Node> {
+        (at..self.nodes.len()).map(|index| self.nodes.get(index).expect("below the length"))
     }
 
     /// Copies nodes of about `count` elements, from the node `at` on; see [`Value::copy_some`].

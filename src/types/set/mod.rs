@@ -65,9 +65,17 @@ impl Set {
         Set { form: Form::Table(Box::new(Table::new(Hasher::shared()))) }
     }
 
+    /// So many members will come, perhaps in the order of another set's. Only a table cares.
+    pub fn expect(&mut self, members: usize) {
+        if let Form::Table(table) = &mut self.form {
+            table.expect(members);
+        }
+    }
+
     /// Copies about `count` members, if both are tables; see [`Value::copy_some`].
     pub fn copy_some(&self, copy: &mut Set, at: u64, count: usize) -> Option<u64> {
         let (Form::Table(from), Form::Table(to)) = (&self.form, &mut copy.form) else { return None };
+        to.expect(from.len());
         let next = from.scan(at, count, &mut |entry| {
             insert_into(to, entry.key());
         });
@@ -260,6 +268,7 @@ impl Clone for Set {
             Form::Members(members) => Form::Members(members.clone()),
             Form::Table(table) => {
                 let mut copy = Box::new(Table::new(Hasher::shared()));
+                copy.expect(table.len());
                 table.iter().for_each(|entry| {
                     insert_into(&mut copy, entry.key());
                 });

@@ -16,6 +16,8 @@ use std::ptr::null_mut;
 /// The directory may have this many places per segment before overflow members are preferred.
 /// Evenly spread hashes need two to four; only crafted ones reach the bound.
 const DIRECTORY_PLACES_PER_SEGMENT: usize = 8;
+/// Keys of a segment that is about as full as can be expected.
+const EXPECTED_LEN: usize = 512;
 /// Neighbours merge when together they have no more than this.
 const MERGE_LEN: u32 = 500;
 const MERGE_BYTES: usize = 32 << 10;
@@ -47,10 +49,17 @@ impl<T> Table<T> {
         }
     }
 
+    /// So many keys will come, perhaps in the order of their hashes (from a table with the same hasher): then the first of
+    /// them are all in one corner, and the directory has to be deep long before there are many segments. Otherwise they
+    /// would be put behind each other in that corner, and be split much later, thousands in one step.
+    pub fn expect(&mut self, keys: usize) {
+        self.expected = keys / EXPECTED_LEN;
+    }
+
     fn may_split(&self, root: *mut Segment) -> bool {
         // SAFETY: a directory's segment is valid.
         let depth = unsafe { (*root).depth };
-        let allowed = (self.segments + 8) * DIRECTORY_PLACES_PER_SEGMENT;
+        let allowed = (self.segments.max(self.expected) + 8) * DIRECTORY_PLACES_PER_SEGMENT;
         depth < MAX_DEPTH && (depth < self.bits || self.directory.len() * 2 <= allowed)
     }
 

@@ -35,6 +35,8 @@ pub struct Table<T> {
     pub(super) bits: u32,
     pub(super) len: usize,
     pub(super) segments: usize,
+    /// Segments that there will be, see [`Table::expect`].
+    pub(super) expected: usize,
     pub(super) depths: [u32; MAX_DEPTH as usize + 1],
     pub(super) expires: usize,
     /// Sum of stored deadlines, for the average.
@@ -65,6 +67,7 @@ impl<T> Table<T> {
             bits: 0,
             len: 0,
             segments: 1,
+            expected: 0,
             depths,
             expires: 0,
             expire_sum_ms: 0,

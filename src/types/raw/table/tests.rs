@@ -613,3 +613,42 @@ fn index_and_room_take_few_bytes_per_key() {
         }
     }
 }
+
+#[test]
+fn keys_that_come_in_the_order_of_their_hashes_lie_as_others_do() {
+    let hasher = Hasher::from_seed(9);
+    let mut from: Table<u64> = Table::new(hasher.clone());
+    for i in 0..scaled(500_000) as u32 {
+        let key = format!("key:{i}");
+        from.replace(
+            hasher.hash(key.as_bytes()),
+            key.as_bytes(),
+            Value::Bytes(b""),
+            Ttl::Clear,
+            Access::Set(0),
+        );
+    }
+    let mut to: Table<u64> = Table::new(hasher.clone());
+    to.expect(from.len());
+    let (mut cursor, mut most) = (0, 0);
+    loop {
+        cursor = from.scan(cursor, 256, &mut |entry| {
+            to.replace(hasher.hash(entry.key()), entry.key(), Value::Bytes(b""), Ttl::Clear, Access::Set(0));
+        });
+        if cursor == 0 {
+            break;
+        }
+        most = most.max(to.members_at((cursor - 1) << 22));
+    }
+    to.verify();
+    assert_eq!(to.len(), from.len());
+    assert!(most <= 2, "{most} members of a segment");
+    let (one, other) = (from.usage().total_bytes(), to.usage().total_bytes());
+    assert!(other < one * 3 / 2, "{other} bytes, {one} otherwise");
+    assert!(
+        to.segments_count() < from.segments_count() * 2,
+        "{}, {}",
+        to.segments_count(),
+        from.segments_count()
+    );
+}

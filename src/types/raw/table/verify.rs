@@ -22,6 +22,18 @@ struct Sums {
 }
 
 impl<T> Table<T> {
+    /// How many members the segment of a hash has.
+    #[cfg(test)]
+    pub(super) fn members_at(&self, hash: u64) -> usize {
+        let (mut member, mut members) = (self.root(hash), 0);
+        while !member.is_null() {
+            members += 1;
+            // SAFETY: the directory's segments and their members are valid while the table is borrowed.
+            member = unsafe { (*member).next };
+        }
+        members
+    }
+
     /// Panics unless the whole table is consistent.
     pub fn verify(&self) {
         assert_eq!(self.directory.len(), 1 << self.bits, "the directory has 2^bits places");
