@@ -453,6 +453,10 @@ impl Generator {
             }
             _ => arguments.push(b"extra".to_vec()),
         }
+        // Without its count it would choose at random, and the servers would go different ways.
+        if arguments.len() == 2 && arguments[0].eq_ignore_ascii_case(b"SPOP") {
+            arguments.push(b"0".to_vec());
+        }
     }
 }
 
