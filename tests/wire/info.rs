@@ -244,6 +244,15 @@ fn info_tells_what_scripts_take() {
         assert!(functions("used_memory_functions") > before("used_memory_functions") + library.len() as u64);
         let both = functions("used_memory_functions") + functions("used_memory_scripts_eval");
         assert_eq!(functions("used_memory_scripts"), both);
+        // Scripts leave nothing in the machine that they ran in.
+        let mut used = [0, 0];
+        for used in &mut used {
+            for _ in 0..3000 {
+                c.expect(&["EVAL", "return 1", "0"], 1);
+            }
+            *used = figures(&mut c)("used_memory_lua");
+        }
+        assert!(used[1] < used[0] + 64_000, "{used:?}");
         c.expect("SCRIPT FLUSH", ok());
         c.expect("FUNCTION FLUSH", ok());
         let after = figures(&mut c);
