@@ -1,7 +1,7 @@
 //! Effects: what a write has done, for those who follow the keyspace.
 //!
-//! INVARIANT: no command calls a follower. A write yields one effect through the guard that made it (`lookup.rs`),
-//! and `tx/finish.rs` drains them after the command. With no follower an effect costs one branch.
+//! INVARIANT: no command calls a follower. A write yields one effect through the guard that made it (`keyspace.rs`,
+//! `collection.rs`), and `tx/finish.rs` drains them after the command. With no follower an effect costs one branch.
 
 use super::subkeys::Subkeys;
 use crate::types::DbIndex;
