@@ -169,9 +169,10 @@ impl Shared {
         self.observe.peak_bytes.store(0, Ordering::Relaxed);
     }
 
-    /// The core with the fewest connections.
+    /// The core that serves with the fewest connections: one that a script keeps busy only when all are.
     pub fn emptiest_core(&self) -> usize {
         let loads = self.connections.iter().map(|count| count.load(Ordering::Relaxed));
-        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(core, _)| core)
+        let is_busy = |core: usize| self.scripts.running[core].busy_with().is_some();
+        loads.enumerate().min_by_key(|(core, load)| (is_busy(*core), *load)).map_or(0, |(core, _)| core)
     }
 }
