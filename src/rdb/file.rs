@@ -11,6 +11,7 @@
 //! [`value`](super::value): who will own one parses it. What belongs to modules and libraries of functions is passed
 //! over, and told of.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use super::error::RdbError;
@@ -236,11 +237,16 @@ impl<R: Read> FileReader<R> {
         let offset = self.source.offset();
         self.source.begin_copy();
         let walked = self.source.skip_string();
-        let bytes = self.source.end_copy();
+        let mut bytes = self.source.end_copy();
         walked?;
         let limits = Limits { string_bytes: most, encodings: Default::default() };
-        let text = Reader::new(&bytes, limits).bytes().map_err(|error| error.moved(offset))?;
-        Ok(text.into_owned())
+        let plain = match Reader::new(&bytes, limits).bytes().map_err(|error| error.moved(offset))? {
+            Cow::Owned(text) => return Ok(text),
+            Cow::Borrowed(text) => text.len(),
+        };
+        // A plain string stands behind its length.
+        bytes.drain(..bytes.len() - plain);
+        Ok(bytes)
     }
 }
 
@@ -307,8 +313,21 @@ pub fn write_entry(
     expire_at_ms: Option<u64>,
     access: Access,
 ) {
+    if write_head(writer, key, value, expire_at_ms, access) {
+        super::value::write_value(writer, value);
+    }
+}
+
+/// Writes what stands before an entry's value. False, and nothing, when nothing is left of it for the target.
+pub fn write_head(
+    writer: &mut Writer,
+    key: &[u8],
+    value: &ValueRef<'_, Value>,
+    expire_at_ms: Option<u64>,
+    access: Access,
+) -> bool {
     if super::value::is_lost(value, writer.target) {
-        return;
+        return false;
     }
     if let Some(at) = expire_at_ms {
         writer.byte(opcode::EXPIRE_TIME_MS);
@@ -327,5 +346,5 @@ pub fn write_entry(
     }
     writer.byte(super::value::kind_of(value, writer.target));
     writer.string(key);
-    super::value::write_value(writer, value);
+    true
 }

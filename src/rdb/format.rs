@@ -1,6 +1,6 @@
 //! The numbers of the RDB format.
 
-use crc::{CRC_64_REDIS, Crc, Digest, Table};
+use crc_fast::{CrcAlgorithm, Digest};
 
 /// What payloads of DUMP say they are, so that Redis 7.0 and all later ones read them.
 pub const VERSION_DUMPED: u16 = 10;
@@ -13,10 +13,36 @@ pub const VERSION_FIELD_DEADLINES: u16 = 12;
 /// The newest that is read: Redis 8.6 writes 13.
 pub const VERSION_MAX: u16 = 13;
 
-/// The checksum of payloads and files, sixteen bytes at a time.
-pub static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
-/// One under way.
-pub type Checksum = Digest<'static, u64, Table<16>>;
+/// The checksum of payloads and files, of bytes that come piece by piece: CRC-64/REDIS.
+///
+/// PERF: 0.05 s per gigabyte, where a table that takes sixteen bytes at a time needs 1.5 s: more than all else that a
+/// writer or a reader of a file does.
+#[derive(Clone, Debug)]
+pub struct Checksum(Digest);
+
+impl Checksum {
+    /// Of all these bytes.
+    pub fn of(bytes: &[u8]) -> u64 {
+        let mut sum = Checksum::default();
+        sum.update(bytes);
+        sum.value()
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of what came so far.
+    pub fn value(&self) -> u64 {
+        self.0.finalize()
+    }
+}
+
+impl Default for Checksum {
+    fn default() -> Checksum {
+        Checksum(Digest::new(CrcAlgorithm::Crc64Redis))
+    }
+}
 
 /// Two high bits of a length's first byte: the other six are the length.
 pub const LEN_6BIT: u8 = 0;

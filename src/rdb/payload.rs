@@ -5,7 +5,7 @@
 //! ```
 
 use super::error::RdbError;
-use super::format::{CRC64, Checksum, VERSION_MAX, version_of};
+use super::format::{Checksum, VERSION_MAX, version_of};
 use super::length::Bytes;
 use super::read::{Limits, Reader};
 use super::value::{can_write_some, kind_of, read_value, write_some, write_value};
@@ -43,7 +43,7 @@ impl Dumping {
             return None;
         }
         writer.byte(of);
-        Some(Dumping { writer, of, sum: CRC64.digest(), at: Some(0) })
+        Some(Dumping { writer, of, sum: Checksum::default(), at: Some(0) })
     }
 
     /// The next bytes, of about `count` elements, and whether there are more. The value is the same in every step.
@@ -59,7 +59,7 @@ impl Dumping {
         }
         self.sum.update(&self.writer.out);
         if self.at.is_none() {
-            self.writer.out.extend(self.sum.clone().finalize().to_le_bytes());
+            self.writer.out.extend(self.sum.value().to_le_bytes());
         }
         (&self.writer.out, self.at.is_some())
     }
@@ -68,7 +68,7 @@ impl Dumping {
 /// Adds the footer.
 pub(super) fn seal(mut payload: Vec<u8>, version: u16) -> Vec<u8> {
     payload.extend(version.to_le_bytes());
-    payload.extend(CRC64.checksum(&payload).to_le_bytes());
+    payload.extend(Checksum::of(&payload).to_le_bytes());
     payload
 }
 
@@ -76,7 +76,7 @@ pub(super) fn seal(mut payload: Vec<u8>, version: u16) -> Vec<u8> {
 pub(super) fn checked(payload: &[u8]) -> Result<&[u8], RdbError> {
     let body = body(payload)?;
     let (checked, crc) = payload.split_at(payload.len() - CRC_BYTES);
-    if CRC64.checksum(checked).to_le_bytes() != crc {
+    if Checksum::of(checked).to_le_bytes() != crc {
         return Err(RdbError::Checksum);
     }
     Ok(body)

@@ -3,11 +3,13 @@
 use std::io::Read;
 
 use super::error::RdbError;
-use super::format::{CRC64, Checksum};
+use super::format::Checksum;
 use super::length::Bytes;
 
 /// Bytes read at a time; nothing larger is allocated for what a file merely announces.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// A copy begins with so much room: for a key, or the length of a string.
+const COPY_BYTES: usize = 32;
 
 /// Where RDB bytes come from.
 pub(super) struct Source<R> {
@@ -33,7 +35,7 @@ impl<R: Read> Source<R> {
             end: 0,
             base: 0,
             summed: 0,
-            digest: CRC64.digest(),
+            digest: Checksum::default(),
             copy: None,
         }
     }
@@ -42,7 +44,7 @@ impl<R: Read> Source<R> {
     pub(super) fn checksum(&mut self) -> u64 {
         self.digest.update(&self.chunk[self.summed..self.at]);
         self.summed = self.at;
-        self.digest.clone().finalize()
+        self.digest.value()
     }
 
     /// Reads on when nothing is left of the chunk.
@@ -68,7 +70,7 @@ impl<R: Read> Source<R> {
 
     /// From now on what is taken is copied.
     pub(super) fn begin_copy(&mut self) {
-        self.copy = Some(Vec::new());
+        self.copy = Some(Vec::with_capacity(COPY_BYTES));
     }
 
     /// What was taken since.

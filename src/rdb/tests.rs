@@ -191,3 +191,40 @@ proptest! {
         let _ = restore_value(&sealed(body, 10), LIMITS);
     }
 }
+
+#[test]
+fn what_cannot_be_compressed_is_soon_not_tried_any_more_and_what_can_soon_again() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    let random: Vec<u8> = (0..1000).map(|_| rng.u8(..)).collect();
+    let regular = vec![b'x'; 900];
+    let mut writer = write::Writer::of(target::Target::DUMP);
+    for _ in 0..1000 {
+        writer.string(&random);
+        // Of another length: that it shrinks says nothing about the others.
+        writer.string(&regular[..40]);
+    }
+    let tried = writer.tried_bytes / 1000;
+    assert!((70..130).contains(&tried), "{tried} of 1000, beside the short ones");
+    let before = writer.out.len();
+    for _ in 0..50 {
+        writer.string(&regular);
+    }
+    assert!(writer.out.len() - before < 20 * 900, "it goes on soon");
+    let mut reader = Reader::new(&writer.out, LIMITS);
+    for _ in 0..1000 {
+        assert_eq!(reader.bytes().unwrap(), random);
+        assert_eq!(reader.bytes().unwrap(), &regular[..40]);
+    }
+    for _ in 0..50 {
+        assert_eq!(reader.bytes().unwrap(), regular);
+    }
+}
+
+#[test]
+fn a_dump_tries_to_compress_every_string() {
+    let mut rng = fastrand::Rng::with_seed(9);
+    let random: Vec<u8> = (0..1000).map(|_| rng.u8(..)).collect();
+    let mut writer = write::Writer::new();
+    (0..100).for_each(|_| writer.string(&random));
+    assert_eq!(writer.tried_bytes, 100 * 1000);
+}

@@ -11,6 +11,12 @@ const INT_TEXT_MAX: usize = 11;
 const COMPRESS_MIN: usize = 21;
 /// Compression must save at least this much.
 const COMPRESS_GAIN: usize = 4;
+/// After so many strings of about a length in a row that compression does not make shorter...
+const VAIN_MAX: u8 = 16;
+/// ...it is tried with one of so many, until one becomes shorter.
+const TRIED_ANYWAY: u8 = 16;
+/// Lengths are told apart by their magnitude: keys that shrink say nothing about their values.
+const MAGNITUDES: usize = 24;
 
 /// RDB bytes under construction. Keep one for many values: the table of its compressor is costly to make.
 #[derive(Default)]
@@ -18,7 +24,15 @@ pub struct Writer {
     pub out: Vec<u8>,
     /// Long strings stay as they are.
     pub plain_only: bool,
+    /// Compression is left alone where it was in vain of late. Redis tries every string, so DUMP does too.
+    ///
+    /// PERF: to find out that 1 KB of random bytes cannot be compressed takes ten times as long as all else about it.
+    pub is_patient: bool,
+    /// Per magnitude of length, how often in a row compression was in vain, or not even tried since.
+    vain: [u8; MAGNITUDES],
     compressor: Option<Compressor>,
+    /// Bytes that compression was tried with.
+    pub tried_bytes: u64,
     pub target: Target,
     pub losses: Losses,
 }
@@ -30,7 +44,7 @@ impl Writer {
 
     /// For a file.
     pub fn of(target: Target) -> Writer {
-        Writer { target, ..Writer::default() }
+        Writer { target, is_patient: true, ..Writer::default() }
     }
 
     /// One byte as it is.
@@ -67,6 +81,16 @@ impl Writer {
         self.plain(bytes);
     }
 
+    /// As [`Writer::string`], for a long one. False when it stays plain, and its bytes have to follow: only their number
+    /// was written, so that nobody copies them.
+    pub fn string_or_length(&mut self, bytes: &[u8]) -> bool {
+        if !self.plain_only && self.compressed(bytes) {
+            return true;
+        }
+        self.length(bytes.len() as u64);
+        false
+    }
+
     /// A string that is an integer.
     pub fn int(&mut self, value: i64) {
         if !self.short_int(value) {
@@ -97,8 +121,18 @@ impl Writer {
     }
 
     fn compressed(&mut self, bytes: &[u8]) -> bool {
+        let vain = &mut self.vain[bytes.len().ilog2().min(MAGNITUDES as u32 - 1) as usize];
+        if self.is_patient && *vain >= VAIN_MAX {
+            *vain = if *vain >= VAIN_MAX + TRIED_ANYWAY - 1 { VAIN_MAX - 1 } else { *vain + 1 };
+            if *vain >= VAIN_MAX {
+                return false;
+            }
+        }
+        *vain = vain.saturating_add(1);
+        self.tried_bytes += bytes.len() as u64;
         let compressor = self.compressor.get_or_insert_default();
         let Some(packed) = compressor.compress(bytes, bytes.len() - COMPRESS_GAIN) else { return false };
+        *vain = 0;
         self.encoding(ENC_LZF);
         self.length(packed.len() as u64);
         self.length(bytes.len() as u64);

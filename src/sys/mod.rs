@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod crash;
 pub mod daemon;
+pub mod disk;
 pub mod entropy;
 pub mod host;
 pub mod limits;

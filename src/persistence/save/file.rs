@@ -6,22 +6,26 @@ use std::io::{self, Write};
 
 use super::options::SaveOptions;
 use crate::rdb::file;
-use crate::rdb::format::{CRC64, Checksum, opcode};
+use crate::rdb::format::{Checksum, opcode};
 use crate::rdb::target::Losses;
 use crate::rdb::write::Writer;
 use crate::shard::log::Commands;
 use crate::shard::snapshot::Beginning;
-use crate::sys::clock;
+use crate::sys::{clock, disk};
 use crate::types::DbIndex;
 
-/// With `rdb-save-incremental-fsync`: bytes between two syncs.
-const SYNC_BYTES: u64 = 4 << 20;
+/// With `rdb-save-incremental-fsync`: the system is told to write so many bytes as soon as they are there...
+const WRITE_BACK_BYTES: u64 = 4 << 20;
+/// ...and is waited for when it is behind by so many, so that little is left for the sync at the end.
+///
+/// A sync every few megabytes would do that too, and make the disk wait for its journal each time.
+const BEHIND_BYTES: u64 = 64 << 20;
 
 /// A snapshot of nothing.
 pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
     let (mut out, _) = header(&options, clock::realtime_ms() / 1000, &[], &[]);
     out.push(opcode::EOF);
-    let sum = if options.checksum { CRC64.checksum(&out) } else { 0 };
+    let sum = if options.checksum { Checksum::of(&out) } else { 0 };
     out.extend_from_slice(&sum.to_le_bytes());
     out
 }
@@ -80,12 +84,16 @@ pub(in crate::persistence) struct Out {
     file: File,
     digest: Option<Checksum>,
     incremental_sync: bool,
-    unsynced_bytes: u64,
+    written_bytes: u64,
+    /// Up to here the system was told to write to the disk, and has.
+    told_bytes: u64,
+    waited_bytes: u64,
 }
 
 impl Out {
     pub(in crate::persistence) fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
-        Out { file, digest: checksum.then(|| CRC64.digest()), incremental_sync, unsynced_bytes: 0 }
+        let digest = checksum.then(Checksum::default);
+        Out { file, digest, incremental_sync, written_bytes: 0, told_bytes: 0, waited_bytes: 0 }
     }
 
     pub(in crate::persistence) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -93,10 +101,16 @@ impl Out {
             digest.update(bytes);
         }
         self.file.write_all(bytes)?;
-        self.unsynced_bytes += bytes.len() as u64;
-        if self.incremental_sync && self.unsynced_bytes >= SYNC_BYTES {
-            self.file.sync_data()?;
-            self.unsynced_bytes = 0;
+        self.written_bytes += bytes.len() as u64;
+        if self.incremental_sync && self.written_bytes - self.told_bytes >= WRITE_BACK_BYTES {
+            disk::begin_writing_back(&self.file, self.told_bytes, self.written_bytes - self.told_bytes)?;
+            self.told_bytes = self.written_bytes;
+            let behind = self.told_bytes - self.waited_bytes;
+            if behind > BEHIND_BYTES {
+                let bytes = behind - BEHIND_BYTES;
+                disk::wait_for_writing_back(&self.file, self.waited_bytes, bytes)?;
+                self.waited_bytes += bytes;
+            }
         }
         Ok(())
     }
@@ -109,7 +123,7 @@ impl Out {
     /// Ends a snapshot, and brings it to the disk.
     pub(in crate::persistence) fn end(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
-        let sum = self.digest.as_ref().map_or(0, |digest| digest.clone().finalize());
+        let sum = self.digest.as_ref().map_or(0, Checksum::value);
         self.file.write_all(&sum.to_le_bytes())?;
         self.file.sync_all()
     }

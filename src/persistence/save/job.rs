@@ -36,6 +36,9 @@ pub struct SaveJob {
     cancelled: AtomicBool,
     /// On their way to the disk.
     pub(super) pending_bytes: AtomicUsize,
+    /// Buffers that came back from there, to be filled again: so the allocator neither asks the system for pages nor
+    /// gives them back for every buffer.
+    pub(super) spare: Mutex<Vec<Vec<u8>>>,
     outcome: Mutex<Option<Outcome>>,
     /// Seconds since the epoch.
     pub begun_s: u64,
@@ -68,6 +71,7 @@ impl SaveJob {
             sender: Mutex::new((Some(sender), 0)),
             cancelled: AtomicBool::new(false),
             pending_bytes: AtomicUsize::new(0),
+            spare: Mutex::default(),
             outcome: Mutex::new(None),
             begun_s: clock::realtime_ms() / 1000,
             losses: Mutex::default(),

@@ -7,9 +7,12 @@
 //! The file has the name `temp-<pid>.rdb` until it is complete and on disk, then it takes the place of the last one,
 //! and the folder is synced. What fails leaves the last file as it was.
 //!
-//! Background slices wait while more than `ROOM_BYTES` are on their way to the disk. Segments that a write waits for
-//! are taken in any case: a core never waits for a disk. So the memory of a snapshot is what is written to while the
-//! disk is behind, at most a copy of the data.
+//! Background slices wait while more than `ROOM_BYTES` are on their way to the disk. Keys that a write waits for
+//! are taken in any case: a core never waits for a disk. So the memory of a snapshot is `ROOM_BYTES`, and what is
+//! overwritten faster than the disk writes: every key at most once. Buffers go round, so no pages are asked for and given
+//! back on the way.
+//!
+//! The system is told to write as the file grows, and waited for when it is far behind; there is one sync, at the end.
 //!
 //! - `options`: what is to be saved how.
 //! - `job`: the save as everybody sees it.

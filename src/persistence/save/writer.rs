@@ -27,9 +27,23 @@ pub(super) enum Message {
     /// First of all: the shard is at the moment that the file shows.
     Begins(Beginning),
     /// Entries of one database.
-    Bytes { db: DbIndex, bytes: Vec<u8> },
+    Bytes { db: DbIndex, pieces: Vec<Piece> },
     /// That was all of it.
     Ends,
+}
+
+/// Bytes of entries, and long strings that belong between them: they are the shard's, until it changes them.
+pub(super) struct Piece {
+    pub bytes: Vec<u8>,
+    /// In rising order of the places where they belong. Neither a length nor anything else of them is in `bytes`.
+    pub strings: Vec<(usize, Arc<Vec<u8>>)>,
+}
+
+impl Piece {
+    /// Bytes that it holds.
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.strings.iter().map(|(_, string)| string.len()).sum::<usize>()
+    }
 }
 
 impl SaveJob {
@@ -40,6 +54,7 @@ impl SaveJob {
         let written = self.write(&temporary, receiver);
         // Whoever still serialises may stop.
         self.cancel();
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let outcome = match written {
             Ok(Some(dirty)) => {
                 durable.log(
@@ -125,8 +140,10 @@ impl SaveJob {
     /// Writes all but the end.
     fn fill(&self, out: &mut Out, receiver: &Receiver<Message>) -> io::Result<Option<u64>> {
         let mut beginnings = Vec::new();
-        let mut early: Vec<(DbIndex, Vec<u8>)> = Vec::new();
+        let mut early: Vec<(DbIndex, Vec<Piece>)> = Vec::new();
         let (mut ended, mut db) = (0, None);
+        let mut strings = Writer::of(self.options.target);
+        strings.plain_only = !self.options.compress;
         let mut dirty = 0;
         while ended < self.shards {
             if self.is_cancelled() {
@@ -143,20 +160,31 @@ impl SaveJob {
                     if beginnings.len() == self.shards {
                         dirty = beginnings.iter().map(|beginning| beginning.dirty).sum();
                         out.write(&self.header(&beginnings))?;
-                        for (of, bytes) in early.drain(..) {
-                            self.bytes(out, &mut db, of, &bytes)?;
+                        for (of, pieces) in early.drain(..) {
+                            self.pieces(out, &mut strings, &mut db, of, pieces)?;
                         }
                     }
                 }
-                Ok(Message::Bytes { db, bytes }) if beginnings.len() < self.shards => early.push((db, bytes)),
-                Ok(Message::Bytes { db: of, bytes }) => self.bytes(out, &mut db, of, &bytes)?,
+                Ok(Message::Bytes { db, pieces }) if beginnings.len() < self.shards => {
+                    early.push((db, pieces));
+                }
+                Ok(Message::Bytes { db: of, pieces }) => {
+                    self.pieces(out, &mut strings, &mut db, of, pieces)?;
+                }
             }
         }
         Ok(Some(dirty))
     }
 
-    /// Writes bytes of a database; `now` is the one that the file is at.
-    fn bytes(&self, out: &mut Out, now: &mut Option<DbIndex>, db: DbIndex, bytes: &[u8]) -> io::Result<()> {
+    /// Writes pieces of a database; `now` is the one that the file is at, `strings` writes what the shards did not.
+    fn pieces(
+        &self,
+        out: &mut Out,
+        strings: &mut Writer,
+        now: &mut Option<DbIndex>,
+        db: DbIndex,
+        pieces: Vec<Piece>,
+    ) -> io::Result<()> {
         if *now != Some(db) {
             let mut writer = Writer::new();
             match self.options.is_rdb() {
@@ -166,9 +194,23 @@ impl SaveJob {
             out.write(&writer.out)?;
             *now = Some(db);
         }
-        let written = out.write(bytes);
-        self.pending_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-        written
+        for piece in pieces {
+            let mut from = 0;
+            for (at, string) in &piece.strings {
+                out.write(&piece.bytes[from..*at])?;
+                from = *at;
+                strings.out.clear();
+                let is_whole = strings.string_or_length(string);
+                out.write(&strings.out)?;
+                if !is_whole {
+                    out.write(string)?;
+                }
+            }
+            out.write(&piece.bytes[from..])?;
+            self.pending_bytes.fetch_sub(piece.len(), Ordering::Relaxed);
+            self.take_back(piece.bytes);
+        }
+        Ok(())
     }
 
     fn header(&self, beginnings: &[Beginning]) -> Vec<u8> {
