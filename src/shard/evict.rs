@@ -15,7 +15,6 @@ use super::db::Db;
 use super::effects::Event;
 use super::keyspace::EntryView;
 use super::shard::{EvictionPolicy, Shard};
-use super::snapshot::show_first;
 use crate::types::DbIndex;
 
 /// Candidates kept between evictions.
@@ -302,14 +301,9 @@ impl Shard {
             let Some((deadline, index)) = nearest else { return 0 };
             self.account_for(index);
             let due = deadline <= self.now_ms;
-            if let Some(hash) = self.dbs[index].table.first_due_hash() {
-                let Shard { dbs, snapshot, .. } = &mut *self;
-                let Db { table, saving, .. } = &mut dbs[index];
-                show_first(table, saving, snapshot, hash);
-            }
             let event = if due { Event::EXPIRED } else { Event::EVICTED };
-            let Shard { dbs, effects, graveyard, .. } = self;
-            let table = &mut dbs[index].table;
+            let Shard { dbs, effects, graveyard, snapshot, .. } = self;
+            let Db { table, saving, .. } = &mut dbs[index];
             let mut heap_bytes = 0;
             let popped = table.pop_expired(
                 deadline,
@@ -319,6 +313,7 @@ impl Shard {
                     effects.record(DbIndex(index as u16), entry.key(), event);
                     true
                 },
+                &mut |entry| snapshot.show(saving, entry),
                 &mut |value| {
                     heap_bytes += value.heap_bytes() as isize;
                     graveyard.bury(value);

@@ -9,9 +9,7 @@ use hdrhistogram::Histogram;
 use super::db::Db;
 use super::effects::Event;
 use super::shard::Shard;
-use super::snapshot::show_first;
 use crate::types::DbIndex;
-use crate::types::raw::table::Popped;
 
 /// Lags are kept up to a day, to two digits.
 const LAG_MAX_MS: u64 = 86_400_000;
@@ -108,44 +106,19 @@ impl Shard {
     }
 
     fn expire_db(&mut self, index: usize, now_ms: u64, budget: usize) -> (usize, bool) {
-        let mut all = Popped::default();
-        let most_visits = budget.saturating_mul(VISITS_PER_KEY);
-        loop {
-            let popped = self.pop_db(
-                index,
-                now_ms,
-                budget.saturating_sub(all.expired),
-                most_visits.saturating_sub(all.visits),
-            );
-            all.expired += popped.expired;
-            all.visits += popped.visits;
-            all.more = popped.more;
-            // A snapshot has to see the next segment first.
-            let Some(hash) = popped.unsaved else { break };
-            let Shard { dbs, snapshot, .. } = &mut *self;
-            let Db { table, saving, .. } = &mut dbs[index];
-            show_first(table, saving, snapshot, hash);
-            if all.expired >= budget || all.visits >= most_visits {
-                all.more = true;
-                break;
-            }
-        }
-        (all.expired.max(all.visits / VISITS_PER_KEY), all.more)
-    }
-
-    fn pop_db(&mut self, index: usize, now_ms: u64, budget: usize, visits: usize) -> Popped {
-        let Shard { dbs, effects, stats, graveyard, expiry_lag, .. } = self;
-        let table = &mut dbs[index].table;
+        let Shard { dbs, effects, stats, graveyard, expiry_lag, snapshot, .. } = self;
+        let Db { table, saving, .. } = &mut dbs[index];
         let mut heap_bytes = 0;
         let popped = table.pop_expired(
             now_ms,
             budget,
-            visits,
+            budget.saturating_mul(VISITS_PER_KEY),
             &mut |entry| {
                 effects.record(DbIndex(index as u16), entry.key(), Event::EXPIRED);
                 expiry_lag.record(now_ms.saturating_sub(entry.expire_at_ms().unwrap_or(now_ms)));
                 true
             },
+            &mut |entry| snapshot.show(saving, entry),
             &mut |value| {
                 heap_bytes += value.heap_bytes() as isize;
                 graveyard.bury(value);
@@ -153,7 +126,7 @@ impl Shard {
         );
         table.report_heap_bytes(-heap_bytes);
         stats.expired += popped.expired as u64;
-        popped
+        (popped.expired.max(popped.visits / VISITS_PER_KEY), popped.more)
     }
 
     /// When [`Shard::expire_slice`] has something to do next; `None` when no key has a deadline.

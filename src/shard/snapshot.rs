@@ -1,13 +1,14 @@
 //! A snapshot of a shard as it was at one moment, while it goes on changing: no fork, and no copy but of what changes.
 //!
 //! Beginning raises an epoch ([`Table::begin_walk`]) and so takes no time. From then on background slices show the
-//! [`Sink`] one group of keys after the other, and every door for writes first shows it the segment that it is about to
-//! change ([`show_first`]). With no snapshot under way that is one branch.
+//! [`Sink`] one group of keys after the other, and every door for writes first shows it the key that it is about to
+//! change ([`show_first`]), unless it has seen it. With no snapshot under way that is one branch.
 //!
 //! Databases that are swapped take their walk along and are shown under the number they had. A database that is flushed
 //! is set aside until the walk is through it; FLUSHALL ends the snapshot, as in Redis.
 //!
-//! A big value is shown as a whole, however long that takes: slices end between keys, never within one.
+//! A big value is shown in parts, see [`Sink::entry`], so that a slice is short whatever there is. Only when somebody
+//! writes to it first, what is left of it is shown in one go, before the write.
 
 use std::sync::Arc;
 
@@ -16,13 +17,11 @@ use super::db::Db;
 use super::keyspace::EntryView;
 use super::log::Rotation;
 use super::shard::Shard;
-use crate::types::raw::table::{Table, Walk};
+use crate::types::raw::table::Table;
 use crate::types::{DbIndex, ShardId, Value};
 
-/// What serialising an entry costs besides its bytes.
-const ENTRY_NS: u64 = 150;
-/// Compression included.
-const BYTE_NS: u64 = 4;
+/// What a group costs besides its entries.
+const GROUP_NS: u64 = 100;
 
 /// What a shard tells of itself when its snapshot begins.
 #[derive(Clone, Debug)]
@@ -39,10 +38,11 @@ pub struct Beginning {
 
 /// Takes a snapshot's entries. Dropped before [`Sink::finish`], it has not had all.
 pub trait Sink: Send {
-    /// One entry. `ahead` is one that a write waits for: speed is better than a small size.
-    fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool);
-    /// Bytes that entries became so far.
-    fn bytes(&self) -> u64;
+    /// One entry. False when only a part of it was taken: it comes again, as it is. `ahead` is one that a write waits
+    /// for: it is taken as a whole, or what is left of it, and speed is better than a small size.
+    fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool) -> bool;
+    /// How long the work on entries took so far, by estimate.
+    fn spent_ns(&self) -> u64;
     /// May the background go on? Writes do not ask.
     fn has_room(&mut self) -> bool;
     /// Is it wanted although everything was flushed since it began? Not as a file of its own, but as what a log follows.
@@ -64,10 +64,9 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// How far the walk through one table is, and which database's the table was when it began.
+/// A walk goes through the table, which was this database's when it began.
 pub struct Saving {
     pub(super) as_db: DbIndex,
-    pub(super) walk: Walk,
 }
 
 /// The snapshot of a shard, if one is under way.
@@ -78,6 +77,10 @@ pub struct Snapshot {
     set_aside: Vec<(Table<Value>, Saving)>,
     /// FLUSHALL ran since somebody last looked.
     pub flushed_all: bool,
+    /// How long background slices worked on snapshots so far, by estimate.
+    pub spent_ns: u64,
+    /// The driver wants no work on it for a while.
+    pub rests: bool,
 }
 
 impl Snapshot {
@@ -86,9 +89,10 @@ impl Snapshot {
         self.sink.is_some()
     }
 
-    fn show(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool) {
-        if let Some(sink) = &mut self.sink {
-            sink.entry(db, entry, ahead);
+    /// Shows the sink an entry that is about to change.
+    pub(super) fn show(&mut self, saving: &Option<Saving>, entry: EntryView<'_>) {
+        if let (Some(sink), Some(saving)) = (&mut self.sink, saving) {
+            sink.entry(saving.as_db, entry, true);
         }
     }
 }
@@ -101,15 +105,8 @@ pub(super) fn show_first(
     snapshot: &mut Snapshot,
     hash: u64,
 ) {
-    if let Some(saving) = saving {
-        show_segment(table, saving, snapshot, hash);
-    }
-}
-
-#[cold]
-fn show_segment(table: &mut Table<Value>, saving: &Saving, snapshot: &mut Snapshot, hash: u64) {
-    if table.is_unsaved(hash) {
-        table.save_segment(&saving.walk, hash, &mut |entry| snapshot.show(saving.as_db, entry, true));
+    if table.is_ahead(hash) {
+        table.show(hash, &mut |entry| snapshot.show(saving, entry));
     }
 }
 
@@ -144,7 +141,8 @@ impl Shard {
         self.snapshot.sink = Some(sink);
         for (index, db) in self.dbs.iter_mut().enumerate() {
             if !db.table.is_empty() {
-                db.saving = Some(Saving { as_db: DbIndex(index as u16), walk: db.table.begin_walk() });
+                db.table.begin_walk();
+                db.saving = Some(Saving { as_db: DbIndex(index as u16) });
             }
         }
     }
@@ -172,7 +170,8 @@ impl Shard {
 
     /// Is there something to show, and does the sink take it?
     pub(super) fn can_save(&mut self) -> bool {
-        self.snapshot.sink.as_mut().is_some_and(|sink| sink.is_cancelled() || sink.has_room())
+        let rests = self.snapshot.rests;
+        self.snapshot.sink.as_mut().is_some_and(|sink| sink.is_cancelled() || !rests && sink.has_room())
     }
 
     /// Empties a database's table into the graveyard, after the snapshot has seen it: at once, or set aside for it.
@@ -189,6 +188,15 @@ impl Shard {
 
     /// Shows the snapshot's sink entries for about `budget_ns`. What that took, and whether there is more to do at once.
     pub(super) fn save_some(&mut self, budget_ns: u64) -> (u64, bool) {
+        if !self.can_save() {
+            return (0, false);
+        }
+        let (spent_ns, more) = self.save_for(budget_ns);
+        self.snapshot.spent_ns += spent_ns;
+        (spent_ns, more)
+    }
+
+    fn save_for(&mut self, budget_ns: u64) -> (u64, bool) {
         let mut spent_ns = 0;
         while spent_ns < budget_ns {
             let Some(sink) = &mut self.snapshot.sink else { return (spent_ns, false) };
@@ -199,14 +207,11 @@ impl Shard {
             if !sink.has_room() {
                 return (spent_ns, false);
             }
-            let before = sink.bytes();
-            let (mut entries, mut through) = (0, false);
+            let before = sink.spent_ns();
+            let mut through = false;
             if let Some((table, saving)) = self.snapshot.set_aside.last_mut() {
                 let as_db = saving.as_db;
-                through = !table.save_group(&mut saving.walk, &mut |entry| {
-                    entries += 1;
-                    sink.entry(as_db, entry, false);
-                });
+                through = !table.walk_on(&mut Value::prefetch, &mut |entry| sink.entry(as_db, entry, false));
                 if through && let Some((mut table, _)) = self.snapshot.set_aside.pop() {
                     self.graveyard.bury_table(table.take());
                 }
@@ -214,10 +219,7 @@ impl Shard {
                 let Db { table, saving, .. } = db;
                 if let Some(now) = saving {
                     let as_db = now.as_db;
-                    through = !table.save_group(&mut now.walk, &mut |entry| {
-                        entries += 1;
-                        sink.entry(as_db, entry, false);
-                    });
+                    through = !table.walk_on(&mut Value::prefetch, &mut |entry| sink.entry(as_db, entry, false));
                 }
                 if through {
                     *saving = None;
@@ -226,8 +228,7 @@ impl Shard {
                 sink.finish();
                 return (spent_ns, false);
             }
-            let bytes = self.snapshot.sink.as_ref().map_or(before, |sink| sink.bytes()) - before;
-            spent_ns += ENTRY_NS * (entries + 1 + u64::from(through)) + BYTE_NS * bytes;
+            spent_ns += GROUP_NS + self.snapshot.sink.as_ref().map_or(0, |sink| sink.spent_ns() - before);
         }
         (spent_ns, true)
     }
@@ -249,16 +250,20 @@ mod tests {
     struct Record {
         seen: Arc<Mutex<Seen>>,
         finished: Arc<Mutex<bool>>,
+        /// Entries that a write waited for.
+        ahead: Arc<Mutex<u64>>,
     }
 
     impl Sink for Record {
-        fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, _: bool) {
+        fn entry(&mut self, db: DbIndex, entry: EntryView<'_>, ahead: bool) -> bool {
+            *self.ahead.lock().unwrap() += u64::from(ahead);
             let ValueRef::Int(value) = entry.value() else { panic!("integers only") };
             let before = self.seen.lock().unwrap().insert((db.0, entry.key().to_vec()), value);
             assert_eq!(before, None, "every key is shown once");
+            true
         }
-        fn bytes(&self) -> u64 {
-            0
+        fn spent_ns(&self) -> u64 {
+            self.seen.lock().unwrap().len() as u64 * 100
         }
         fn has_room(&mut self) -> bool {
             true
@@ -348,6 +353,65 @@ mod tests {
             assert_eq!(*record.seen.lock().unwrap(), before, "seed {seed}");
             shard.dbs.iter().for_each(|db| db.table.verify());
         }
+    }
+
+    #[test]
+    fn a_write_waits_for_its_own_key_alone() {
+        let mut shard = shard(3);
+        for number in 0..20_000 {
+            let key = format!("key:{number}").into_bytes();
+            shard.keyspace(DbIndex(0), true).set(&key, NewValue::Int(number), Ttl::Clear, Event::SET);
+        }
+        let record = Record::default();
+        shard.begin_snapshot(&record);
+        for number in 0..300 {
+            let key = format!("key:{}", number % 100).into_bytes();
+            shard.keyspace(DbIndex(0), true).set(&key, NewValue::Int(-1), Ttl::Clear, Event::SET);
+        }
+        assert_eq!(*record.ahead.lock().unwrap(), 100);
+        while shard.save_some(1_000_000).1 {}
+        assert_eq!(record.seen.lock().unwrap().len(), 20_000);
+    }
+
+    #[test]
+    fn a_slice_ends_when_its_time_is_spent() {
+        let mut shard = shard(4);
+        for number in 0..50_000 {
+            let key = format!("key:{number}").into_bytes();
+            shard.keyspace(DbIndex(0), true).set(&key, NewValue::Int(number), Ttl::Clear, Event::SET);
+        }
+        let record = Record::default();
+        shard.begin_snapshot(&record);
+        loop {
+            let before = record.seen.lock().unwrap().len() as u64;
+            let (spent_ns, more) = shard.save_some(20_000);
+            // At most one group more than there was time for.
+            assert!(spent_ns <= 20_000 + GROUP_NS + 160 * 100, "{spent_ns}");
+            assert!(record.seen.lock().unwrap().len() as u64 - before <= spent_ns / 100);
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(record.seen.lock().unwrap().len(), 50_000);
+    }
+
+    #[test]
+    fn a_snapshot_that_rests_gets_no_slice_but_sees_what_changes() {
+        let mut shard = shard(5);
+        for number in 0..100 {
+            let key = format!("key:{number}").into_bytes();
+            shard.keyspace(DbIndex(0), true).set(&key, NewValue::Int(number), Ttl::Clear, Event::SET);
+        }
+        let record = Record::default();
+        shard.begin_snapshot(&record);
+        shard.snapshot.rests = true;
+        assert_eq!(shard.save_some(1_000_000), (0, false));
+        shard.keyspace(DbIndex(0), true).set(b"key:7", NewValue::Int(-1), Ttl::Clear, Event::SET);
+        assert_eq!(*record.seen.lock().unwrap(), Seen::from([((0, b"key:7".to_vec()), 7)]));
+        shard.snapshot.rests = false;
+        while shard.save_some(1_000_000).1 {}
+        assert_eq!(record.seen.lock().unwrap().len(), 100);
+        assert!(shard.snapshot.spent_ns >= 99 * 100);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::raw::{prefetch, prefetch_bytes};
 use super::{Collection, Hash, List, Set, Stream, ZSet};
 
 /// The name TYPE shows.
@@ -78,6 +79,17 @@ impl Value {
             Value::ZSet(zset) => std::ptr::from_ref::<ZSet>(zset) as usize,
             Value::Hash(hash) => std::ptr::from_ref::<Hash>(hash) as usize,
             Value::Stream(stream) => std::ptr::from_ref::<Stream>(stream) as usize,
+        }
+    }
+
+    /// Asks the processor for what a reader of a string will read: in the first step for where it is told of, in the
+    /// second for the string.
+    #[inline]
+    pub fn prefetch(&self, step: u32) {
+        let Value::String(bytes) = self else { return };
+        match step {
+            0 => prefetch(Arc::as_ptr(bytes).cast()),
+            _ => prefetch_bytes(bytes),
         }
     }
 

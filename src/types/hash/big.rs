@@ -90,7 +90,7 @@ impl Big {
             gone(entry.key());
             true
         };
-        let popped = self.table.pop_expired(now_ms, budget, visits, &mut name, &mut |value| {
+        let popped = self.table.pop_expired(now_ms, budget, visits, &mut name, &mut |_| {}, &mut |value| {
             bytes += long_bytes(&value) as isize;
         });
         self.table.report_heap_bytes(-bytes);

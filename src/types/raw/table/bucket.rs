@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  0           19         20       21     22            60        64
-//!  | fps 19x1  | spill_at | spilled | -  | offs 19 x 2  | version |
+//!  | fps 19x1  | spill_at | spilled | -  | offs 19 x 2  | behind  |
 //! ```
 //!
 //! A slot is a fingerprint (0 means empty) and the offset of its entry. A key that finds its home
@@ -25,8 +25,8 @@ pub(super) struct Bucket {
     pub spilled: u8,
     pub _spare: u8,
     pub offs: [u16; SLOTS],
-    /// The table's epoch at the last write to a key of this home.
-    pub version: u32,
+    /// Slots whose entries a walk need not see any more, as bits, see `save`; of the segment's epoch.
+    pub behind: u32,
 }
 
 const _: () = assert!(size_of::<Bucket>() == 64);
@@ -41,7 +41,7 @@ pub(super) fn fingerprint(hash: u64) -> u8 {
 
 impl Bucket {
     pub(super) const EMPTY: Bucket =
-        Bucket { fps: [0; SLOTS], spill_at: 0, spilled: 0, _spare: 0, offs: [0; SLOTS], version: 0 };
+        Bucket { fps: [0; SLOTS], spill_at: 0, spilled: 0, _spare: 0, offs: [0; SLOTS], behind: 0 };
 
     /// The slots whose fingerprint is `fp`, as bits.
     #[inline(always)]

@@ -118,8 +118,13 @@ pub struct Popped {
     pub visits: usize,
     /// Whether the call stopped at one of its limits with due buckets left.
     pub more: bool,
-    /// The call stopped because the entries of this hash's segment must be shown to the walk under way first.
-    pub unsaved: Option<u64>,
+}
+
+/// Who hears of an entry that is due, see [`Table::pop_expired`].
+struct Told<'t, T> {
+    due: &'t mut dyn FnMut(EntryRef<'_, T>) -> bool,
+    unseen: &'t mut dyn FnMut(EntryRef<'_, T>),
+    heap: &'t mut dyn FnMut(T),
 }
 
 impl<T> Table<T> {
@@ -128,16 +133,10 @@ impl<T> Table<T> {
         self.heap.first().map(|(min_ms, _)| min_ms)
     }
 
-    /// A hash of the segment that [`Table::pop_expired`] looks at first.
-    pub fn first_due_hash(&self) -> Option<u64> {
-        // SAFETY: segments in the heap are valid.
-        self.heap.first().map(|(_, segment)| unsafe { (*segment).prefix })
-    }
-
     /// Deletes entries whose deadline is not after `now_ms`, earliest segments first.
     ///
     /// `due` sees each one before it goes and may refuse, which leaves it for a call at a later
-    /// millisecond. Heap values are handed to `heap`. Stops after about `max_entries` deletions or
+    /// millisecond. Then `unseen` sees it if a walk is under way that has not. Heap values are handed to `heap`. Stops after about `max_entries` deletions or
     /// `max_visits` buckets (a bucket has up to nineteen entries and is finished once begun).
     pub fn pop_expired(
         &mut self,
@@ -145,21 +144,17 @@ impl<T> Table<T> {
         max_entries: usize,
         max_visits: usize,
         due: &mut dyn FnMut(EntryRef<'_, T>) -> bool,
+        unseen: &mut dyn FnMut(EntryRef<'_, T>),
         heap: &mut dyn FnMut(T),
     ) -> Popped {
         let mut popped = Popped::default();
+        let mut told = Told { due, unseen, heap };
         while let Some((min_ms, segment)) = self.heap.first() {
             if min_ms > now_ms {
                 break;
             }
             if popped.visits >= max_visits {
                 popped.more = true;
-                break;
-            }
-            // SAFETY: segments in the heap are valid.
-            let prefix = unsafe { (*segment).prefix };
-            if self.is_unsaved(prefix) {
-                popped.unsaved = Some(prefix);
                 break;
             }
             // SAFETY: segments in the heap are valid; nothing restructures until `shrink`.
@@ -176,7 +171,7 @@ impl<T> Table<T> {
                         break;
                     }
                     popped.visits += 1;
-                    self.visit(segment, bucket, now_ms, due, heap, &mut popped);
+                    self.visit(segment, bucket, now_ms, &mut told, &mut popped);
                 }
                 (*segment).refresh_min();
                 self.heap.update(segment);
@@ -200,8 +195,7 @@ impl<T> Table<T> {
         segment: *mut Segment,
         bucket: usize,
         now_ms: u64,
-        due: &mut dyn FnMut(EntryRef<'_, T>) -> bool,
-        heap: &mut dyn FnMut(T),
+        told: &mut Told<'_, T>,
         popped: &mut Popped,
     ) {
         // SAFETY: by contract; occupied slots lead to live entries, and only this bucket's slots
@@ -215,10 +209,13 @@ impl<T> Table<T> {
                 let Some(expire_at_ms) = EntryRef::new(&*self, p).expire_at_ms() else { continue };
                 if expire_at_ms > now_ms {
                     least = least.min(expire_at_ms);
-                } else if due(EntryRef::new(&*self, p)) {
+                } else if (told.due)(EntryRef::new(&*self, p)) {
                     let hash = self.hasher.hash(entry::key(p));
+                    if self.is_unseen(segment, spot, hash) {
+                        (told.unseen)(EntryRef::new(&*self, p));
+                    }
                     let removed = self.remove_at(hash, Location { segment, spot, p });
-                    removed.heap.into_iter().for_each(&mut *heap);
+                    removed.heap.into_iter().for_each(&mut *told.heap);
                     popped.expired += 1;
                 } else {
                     least = least.min(now_ms + 1);

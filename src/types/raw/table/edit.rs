@@ -5,7 +5,7 @@ use super::entry::{self, EntryRef, Payload, ValueRef};
 use super::table::{Location, Table};
 use super::value::{Access, Ttl, Value, payload_of};
 
-/// An entry being changed. Its group was stamped as written when this was made.
+/// An entry being changed.
 pub struct EntryMut<'a, T> {
     table: &'a mut Table<T>,
     hash: u64,
@@ -15,8 +15,6 @@ pub struct EntryMut<'a, T> {
 impl<'a, T> EntryMut<'a, T> {
     #[inline]
     pub(super) fn new(table: &'a mut Table<T>, hash: u64, at: Location) -> Self {
-        // SAFETY: `at` was just located in the table, which is borrowed mutably.
-        unsafe { (*at.segment).stamp(hash, table.epoch()) };
         EntryMut { table, hash, at }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  directory            segment (depth 2)           bucket, one cache line
-//!  00.. ──────────────▶ buckets ──▶ [0][1]..[n-1]   19 fingerprints | spill | 19 offsets | version
+//!  00.. ──────────────▶ buckets ──▶ [0][1]..[n-1]   19 fingerprints | spill | 19 offsets | behind
 //!  01.. ──┐             chunks  ──▶ 4 KB, 4 KB, ..     │                        │
 //!  10.. ──┼─▶ (depth 1) bounds  ──▶ u32 per bucket     └ hash & 0xff            └▶ entry in a chunk
 //!  11.. ──┘             next    ──▶ overflow member
@@ -62,7 +62,6 @@ pub use edit::EntryMut;
 pub use entry::{EntryRef, VALUE_INLINE_MAX, ValueRef};
 pub use hasher::Hasher;
 pub use probe::{Probe, Probed};
-pub use save::Walk;
 pub use scan::Iter;
 pub use table::Table;
 pub use usage::Usage;

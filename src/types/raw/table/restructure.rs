@@ -88,11 +88,6 @@ impl<T> Table<T> {
         let half = len / 2;
         let lower = Segment::boxed(half, depth + 1, prefix, self.epoch, &mut self.usage);
         let upper = Segment::boxed(half, depth + 1, upper_prefix, self.epoch, &mut self.usage);
-        // SAFETY: all three are valid. Who writes has shown the segment to a walk before, so this is a formality.
-        unsafe {
-            (*lower).saved = (*root).saved;
-            (*upper).saved = (*root).saved;
-        }
         self.depths[depth as usize] -= 1;
         self.depths[depth as usize + 1] += 2;
         self.segments += 2;
@@ -113,7 +108,8 @@ impl<T> Table<T> {
                 for spot in (*source).spots() {
                     let p = (*source).entry(spot);
                     let hash = self.hasher.hash(entry::key(p));
-                    (*to(hash)).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
+                    let is_behind = (*source).is_behind(spot, self.epoch);
+                    (*to(hash)).adopt(hash, p, is_behind, &self.hasher, self.epoch, &mut self.usage);
                 }
                 let next = (*source).next;
                 self.heap.remove(source);
@@ -158,10 +154,10 @@ impl<T> Table<T> {
             for spot in old.spots() {
                 let p = old.entry(spot);
                 let hash = self.hasher.hash(entry::key(p));
-                (*fresh).adopt(hash, p, &self.hasher, self.epoch, &mut self.usage);
+                let is_behind = old.is_behind(spot, self.epoch);
+                (*fresh).adopt(hash, p, is_behind, &self.hasher, self.epoch, &mut self.usage);
             }
             std::mem::swap(&mut old.heap_at, &mut (*fresh).heap_at);
-            (*fresh).saved = old.saved;
             std::ptr::swap(member, fresh);
             // Members that the fresh one had to append go before those the old one had.
             let rest = std::mem::replace(&mut (*fresh).next, null_mut());
@@ -247,14 +243,11 @@ impl<T> Table<T> {
             let whole = (*buddy).depth == depth && (*buddy).next.is_null() && (*root).next.is_null();
             let len = (*root).len + (*buddy).len;
             let bytes = (*root).arena.live_bytes() + (*buddy).arena.live_bytes();
-            // During a walk both must have been seen by it, or neither.
-            let alike = !self.saving || self.is_saved_at(root) == self.is_saved_at(buddy);
-            if !whole || !alike || len > MERGE_LEN || bytes > MERGE_BYTES {
+            if !whole || len > MERGE_LEN || bytes > MERGE_BYTES {
                 return false;
             }
             let prefix = (*root).prefix & !(1 << (64 - depth));
             let merged = Segment::boxed(len as usize, depth - 1, prefix, self.epoch, &mut self.usage);
-            (*merged).saved = (*root).saved;
             self.segments += 1;
             self.depths[depth as usize] -= 2;
             self.depths[depth as usize - 1] += 1;

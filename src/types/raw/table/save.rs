@@ -2,94 +2,183 @@
 //! A walk that sees every entry as it was when the walk began, while the table changes: what a snapshot needs.
 //!
 //! ```text
-//!  hash space   0 ──────────── at ─────────────────────────────── 2^42
-//!  segments     ├ shown ┤├ sh|own ┤├ unsaved ┤├ shown ┤├ unsaved ┤
-//!                           at: the segment in progress
+//!  hash space   0 ─────────────────── at ──────────────────────────── 2^42
+//!  entries      all seen              to be seen, but for those behind
 //! ```
 //!
-//! The walk goes through hash space group by group (the keys of one home bucket). Whoever is about to change a segment
-//! that the walk has not finished shows it all that is left of the segment first ([`Table::save_segment`]), and the
-//! segment is marked with the table's epoch. So a mark means: the walk has had everything that was here when it began.
-//! Beginning costs nothing, because it only raises the epoch.
+//! The walk goes through hash space group by group (the keys of one home bucket). Whoever is about to change a key that
+//! it has not come to shows it that key first ([`Table::show`]), and nothing else. From then on the entry counts as
+//! *behind* the walk, as do all that are new: one bit per slot, in the bucket's line, which says so. So what a write pays
+//! for a walk is one entry, however many there are in its segment, and what it leaves behind is no memory.
 //!
-//! INVARIANTS: a segment is rewritten only when it is marked, or with the marks of what it is made of (both halves of a
-//! split have their parent's; segments merge only when both are marked or neither is). Segments made anew are marked,
-//! for what comes into them came after the walk began.
+//! Beginning costs nothing, because it only raises the epoch: a segment's bits are of the epoch that it names
+//! (`walked`), and of no meaning in another one. The first write to a segment in an epoch clears them.
+//!
+//! INVARIANTS: entries that move to another slot or segment keep their bit; an entry is changed or taken out only when
+//! the walk is past its hash or its bit is set.
 
-use super::entry::EntryRef;
-use super::segment::{CURSOR_BITS, Segment};
+use super::bucket::{bits, fingerprint};
+use super::entry::{self, EntryRef};
+use super::segment::{CURSOR_BITS, Segment, Spot};
 use super::table::Table;
+use crate::types::raw::prefetch;
 
-/// How far a walk has come: a cursor in hash space, as of [`Table::scan`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Walk {
-    at: u64,
-}
+/// Where a walk is when there is none: past every hash.
+pub(super) const NO_WALK: u64 = u64::MAX;
+
+/// A group has rarely more keys.
+const GROUP_PREFETCHED: usize = 32;
 
 impl<T> Table<T> {
     /// Begins a walk. There is one at a time: an earlier one is forgotten.
-    pub fn begin_walk(&mut self) -> Walk {
-        self.advance_epoch();
-        self.saving = true;
-        Walk::default()
+    pub fn begin_walk(&mut self) {
+        self.epoch += 1;
+        self.walk_at = 0;
     }
 
     /// Ends the walk, whether or not it is through.
     pub fn end_walk(&mut self) {
-        self.saving = false;
+        self.walk_at = NO_WALK;
     }
 
-    /// Must the walk see the segment of `hash` before it changes?
-    #[inline]
-    pub fn is_unsaved(&self, hash: u64) -> bool {
-        self.saving && !self.is_saved_at(self.root(hash))
+    /// Must the walk see the keys of `hash` before they change, unless it has?
+    #[inline(always)]
+    pub fn is_ahead(&self, hash: u64) -> bool {
+        self.walk_at <= hash >> (64 - CURSOR_BITS)
     }
 
-    pub(super) fn is_saved_at(&self, root: *mut Segment) -> bool {
-        // SAFETY: a directory's segment is valid.
-        unsafe { (*root).saved == self.epoch }
+    /// Is the entry one that the walk must see before it changes?
+    ///
+    /// # Safety
+    /// The segment is one of this table's, and has an entry with this hash there.
+    #[inline(always)]
+    pub(super) unsafe fn is_unseen(&self, segment: *mut Segment, spot: Spot, hash: u64) -> bool {
+        // SAFETY: by contract.
+        self.is_ahead(hash) && unsafe { !(*segment).is_behind(spot, self.epoch) }
     }
 
-    /// Shows the walk what it has not seen of the segment of `hash`, which may be changed then.
-    pub fn save_segment(&mut self, walk: &Walk, hash: u64, visit: &mut dyn FnMut(EntryRef<'_, T>)) {
-        let root = self.root(hash);
-        // SAFETY: a directory's segment is valid.
-        let (start, end) = unsafe { (*root).cursors() };
-        let from = walk.at.max(start);
-        if from < end {
-            self.visit_range(root, from, end, visit);
+    /// What was just put there is newer than the walk, if there is one.
+    #[inline(always)]
+    pub(super) fn note_new(&self, segment: &mut Segment, spot: Spot) {
+        if self.walk_at != NO_WALK {
+            segment.put_behind(spot, self.epoch);
         }
-        // SAFETY: the table is borrowed mutably.
-        unsafe { (*root).saved = self.epoch };
+    }
+
+    /// Shows the walk the entries with this hash that it has not seen; they may be changed then.
+    #[cold]
+    pub fn show(&mut self, hash: u64, visit: &mut dyn FnMut(EntryRef<'_, T>)) {
+        let mut member = self.root(hash);
+        while !member.is_null() {
+            // SAFETY: members are valid, and occupied slots lead to live entries. No reference to a member is kept.
+            unsafe {
+                for bucket in (*member).group((*member).home(hash)) {
+                    for slot in bits((*member).bucket(bucket).matching(fingerprint(hash))) {
+                        let spot = Spot { bucket, slot };
+                        let p = (*member).entry(spot);
+                        if self.hasher.hash(entry::key(p)) == hash && self.is_unseen(member, spot, hash) {
+                            visit(EntryRef::new(self, p));
+                            (*member).put_behind(spot, self.epoch);
+                        }
+                    }
+                }
+                member = (*member).next;
+            }
+        }
     }
 
     /// Shows the walk its next group. False when it is through; the walk has ended then.
-    pub fn save_group(&mut self, walk: &mut Walk, visit: &mut dyn FnMut(EntryRef<'_, T>)) -> bool {
-        while walk.at >> CURSOR_BITS == 0 {
-            let root = self.root(walk.at << (64 - CURSOR_BITS));
-            // SAFETY: a directory's segment is valid.
-            let (group_end, (_, end)) = unsafe { ((*root).cursor_after(walk.at), (*root).cursors()) };
-            if self.is_saved_at(root) {
-                walk.at = end;
-                continue;
+    ///
+    /// `visit` may say false of an entry that it is not done with: the group ends there, and the next call goes on with
+    /// this entry, unless it was shown to the walk before it was changed.
+    ///
+    /// PERF: the values of a group are asked of memory side by side, before the first is visited: `prefetch` gets each of
+    /// those on the heap in two steps, to ask for what it refers to.
+    pub fn walk_on(
+        &mut self,
+        prefetch: &mut dyn FnMut(&T, u32),
+        visit: &mut dyn FnMut(EntryRef<'_, T>) -> bool,
+    ) -> bool {
+        let at = self.walk_at;
+        if at >> CURSOR_BITS != 0 {
+            self.end_walk();
+            return false;
+        }
+        let root = self.root(at << (64 - CURSOR_BITS));
+        // SAFETY: a directory's segment is valid.
+        let end = unsafe { (*root).cursor_after(at) };
+        self.prefetch_values(root, at, end, prefetch);
+        let mut stopped_at = None;
+        self.visit_spots(root, at, end, &mut |segment, spot, p| {
+            // SAFETY: the spot is that of an entry of this table.
+            unsafe {
+                let is_next = stopped_at.is_none() && !(*segment).is_behind(spot, self.epoch);
+                if is_next && !visit(EntryRef::new(self, p)) {
+                    stopped_at = Some(p);
+                }
             }
-            self.visit_range(root, walk.at, group_end, visit);
-            walk.at = group_end;
-            if group_end >= end {
-                // SAFETY: the table is borrowed mutably.
-                unsafe { (*root).saved = self.epoch };
-            }
+        });
+        if stopped_at.is_none() {
+            self.walk_at = end;
             return true;
         }
-        self.end_walk();
-        false
+        // What came before it in the group is not to be seen again.
+        let mut is_before = true;
+        self.visit_spots(root, at, end, &mut |segment, spot, p| {
+            is_before &= stopped_at != Some(p);
+            if is_before {
+                // SAFETY: as above.
+                unsafe { (*segment).put_behind(spot, self.epoch) };
+            }
+        });
+        true
+    }
+}
+
+impl<T> Table<T> {
+    fn prefetch_values(&self, root: *mut Segment, from: u64, end: u64, further: &mut dyn FnMut(&T, u32)) {
+        let mut words: [*const T; GROUP_PREFETCHED] = [std::ptr::null(); GROUP_PREFETCHED];
+        let mut count = 0;
+        self.visit_spots(root, from, end, &mut |_, _, p| {
+            // SAFETY: `visit_spots` shows live entries.
+            if let Some(word) = unsafe { entry::heap_word(p) }
+                && count < GROUP_PREFETCHED
+            {
+                prefetch(word.cast_const());
+                words[count] = word.cast_const().cast();
+                count += 1;
+            }
+        });
+        for step in 0..2 {
+            for word in &words[..count] {
+                // SAFETY: a heap word is a `Box<T>`'s, and the table is borrowed.
+                further(unsafe { &**word }, step);
+            }
+        }
     }
 }
 
 impl Segment {
-    /// The first cursor of the segment, and the first one after it.
-    fn cursors(&self) -> (u64, u64) {
-        let start = self.prefix >> (64 - CURSOR_BITS);
-        (start, start + (1 << (CURSOR_BITS - self.depth)))
+    /// Need a walk of this epoch not see the entry there any more?
+    #[inline(always)]
+    pub(super) fn is_behind(&self, spot: Spot, epoch: u32) -> bool {
+        self.walked == epoch && self.bucket(spot.bucket).behind >> spot.slot & 1 == 1
+    }
+
+    /// A walk of this epoch need not see the entry there any more.
+    #[inline(always)]
+    pub(super) fn put_behind(&mut self, spot: Spot, epoch: u32) {
+        if self.walked != epoch {
+            self.begin_epoch(epoch);
+        }
+        self.bucket_mut(spot.bucket).behind |= 1 << spot.slot;
+    }
+
+    #[cold]
+    fn begin_epoch(&mut self, epoch: u32) {
+        self.walked = epoch;
+        for bucket in 0..self.bucket_count() {
+            self.bucket_mut(bucket).behind = 0;
+        }
     }
 }

@@ -53,33 +53,49 @@ impl<T> Table<T> {
         visit: &mut dyn FnMut(EntryRef<'a, T>),
     ) -> usize {
         let mut visited = 0;
+        self.visit_spots(root, from, end, &mut |_, _, p| {
+            // SAFETY: `visit_spots` shows entries of this table, which is still borrowed.
+            visit(unsafe { EntryRef::new(self, p) });
+            visited += 1;
+        });
+        visited
+    }
+
+    /// As [`Table::visit_range`]: where the entries are.
+    #[inline(always)]
+    pub(super) fn visit_spots(
+        &self,
+        root: *mut Segment,
+        from: u64,
+        end: u64,
+        visit: &mut impl FnMut(*mut Segment, Spot, *mut u8),
+    ) {
         let mut member = root;
         while !member.is_null() {
-            // SAFETY: members are valid while the table is borrowed, and so are their entries.
+            // SAFETY: members are valid while the table is borrowed, and so are their entries. No reference to a member
+            // is kept while `visit` runs, which may mark it.
             unsafe {
-                let segment = &*member;
-                let first = segment.home(from << CURSOR_SHIFT);
-                let last = segment.home((end << CURSOR_SHIFT).wrapping_sub(1));
+                let first = (*member).home(from << CURSOR_SHIFT);
+                let last = (*member).home((end << CURSOR_SHIFT).wrapping_sub(1));
                 for home in first..=last {
-                    for bucket in segment.group(home) {
-                        segment.prefetch_bucket_entries(bucket);
-                        for slot in bits(segment.bucket(bucket).occupied()) {
-                            let p = segment.entry(Spot { bucket, slot });
+                    for bucket in (*member).group(home) {
+                        (*member).prefetch_bucket_entries(bucket);
+                        for slot in bits((*member).bucket(bucket).occupied()) {
+                            let spot = Spot { bucket, slot };
+                            let p = (*member).entry(spot);
                             let hash = self.hasher.hash(entry::key(p));
-                            if segment.home(hash) == home && (from..end).contains(&(hash >> CURSOR_SHIFT)) {
-                                visit(EntryRef::new(self, p));
-                                visited += 1;
+                            if (*member).home(hash) == home && (from..end).contains(&(hash >> CURSOR_SHIFT)) {
+                                visit(member, spot, p);
                             }
                         }
                     }
                 }
-                member = segment.next;
+                member = (*member).next;
             }
         }
-        visited
     }
 
-    /// Visits the group of `hash`: the keys that share its home bucket and version.
+    /// Visits the group of `hash`: the keys that share its home bucket.
     pub fn for_group(&self, hash: u64, visit: &mut dyn FnMut(EntryRef<'_, T>)) {
         let at = hash >> CURSOR_SHIFT;
         let root = self.root(hash);

@@ -17,6 +17,7 @@ use super::bucket::{Bucket, SLOTS, WINDOW, bits, fingerprint};
 use super::entry;
 use super::hasher::Hasher;
 use super::usage::Usage;
+use crate::types::raw::prefetch;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::null_mut;
 
@@ -74,8 +75,8 @@ pub(super) struct Segment {
     pub arena: Arena,
     pub len: u32,
     pub heap_at: u32,
-    /// The table's epoch in which a walk of the table last had all entries of this segment, see `save`.
-    pub saved: u32,
+    /// The table's epoch that the buckets' `behind` are of, see `save`: in another one they mean nothing.
+    pub walked: u32,
     /// The top `depth` bits of the hashes that belong here, left-aligned.
     pub prefix: u64,
     /// Per bucket a lower bound of its earliest deadline, see `bounds`; null until the first deadline.
@@ -102,7 +103,7 @@ fn index_bytes(buckets: usize) -> usize {
     buckets * size_of::<Bucket>()
 }
 
-fn new_pieces(count: usize, version: u32) -> [*mut Bucket; PIECES] {
+fn new_pieces(count: usize) -> [*mut Bucket; PIECES] {
     debug_assert!(count < PIECE_BUCKETS || count.is_multiple_of(PIECE_BUCKETS));
     let layout = piece_layout(count);
     let mut pieces = [null_mut(); PIECES];
@@ -114,7 +115,7 @@ fn new_pieces(count: usize, version: u32) -> [*mut Bucket; PIECES] {
                 handle_alloc_error(layout);
             }
             for index in 0..count.min(PIECE_BUCKETS) {
-                piece.add(index).write(Bucket { version, ..Bucket::EMPTY });
+                piece.add(index).write(Bucket::EMPTY);
             }
         }
     }
@@ -128,25 +129,32 @@ fn home_of(hash: u64, depth: u32, buckets: usize) -> usize {
     (place * buckets) >> PLACE_BITS
 }
 
+/// The bucket `distance` after `home`, of `buckets`.
+#[inline(always)]
+fn after(home: usize, distance: usize, buckets: usize) -> usize {
+    let index = home + distance;
+    if index >= buckets { index - buckets } else { index }
+}
+
 impl Segment {
     /// A new segment for about `expected` entries.
     pub(super) fn boxed(
         expected: usize,
         depth: u32,
         prefix: u64,
-        version: u32,
+        epoch: u32,
         usage: &mut Usage,
     ) -> *mut Segment {
         let count = buckets_for(expected.max(1));
         usage.index_bytes += index_bytes(count) + size_of::<Segment>();
         Box::into_raw(Box::new(Segment {
-            pieces: new_pieces(count, version),
+            pieces: new_pieces(count),
             bucket_count: count as u32,
             depth,
             arena: Arena::new(),
             len: 0,
             heap_at: NOT_IN_HEAP,
-            saved: version,
+            walked: epoch,
             prefix,
             bounds: null_mut(),
             base_ms: 0,
@@ -219,8 +227,7 @@ impl Segment {
     /// The bucket `distance` after `home`.
     #[inline(always)]
     fn after(&self, home: usize, distance: usize) -> usize {
-        let index = home + distance;
-        if index >= self.bucket_count() { index - self.bucket_count() } else { index }
+        after(home, distance, self.bucket_count())
     }
 
     /// The address of the entry in an occupied slot.
@@ -357,7 +364,9 @@ impl Segment {
         let off = self.bucket(spot.bucket).offs[spot.slot];
         // SAFETY: the slot is occupied.
         let size = unsafe { entry::size(self.arena.at(off)) };
-        self.bucket_mut(spot.bucket).fps[spot.slot] = 0;
+        let bucket = self.bucket_mut(spot.bucket);
+        bucket.fps[spot.slot] = 0;
+        bucket.behind &= !(1 << spot.slot);
         if spot.bucket != home {
             let home = self.bucket_mut(home);
             home.spilled -= 1;
@@ -381,16 +390,16 @@ impl Segment {
     }
 
     /// The buckets in which keys of home `home` may be stored.
-    pub(super) fn group(&self, home: usize) -> impl Iterator<Item = usize> + '_ {
-        let spill_at = self.bucket(home).spill_at as u32;
-        std::iter::once(home).chain(bits(spill_at).map(move |bit| self.after(home, bit + 1)))
+    pub(super) fn group(&self, home: usize) -> impl Iterator<Item = usize> + use<> {
+        let (spill_at, count) = (self.bucket(home).spill_at as u32, self.bucket_count());
+        std::iter::once(home).chain(bits(spill_at).map(move |bit| after(home, bit + 1, count)))
     }
 
     /// Grows the bucket array by one step or more; false when it cannot grow.
-    pub(super) fn grow_index(&mut self, hasher: &Hasher, version: u32, usage: &mut Usage) -> bool {
+    pub(super) fn grow_index(&mut self, hasher: &Hasher, epoch: u32, usage: &mut Usage) -> bool {
         let before = self.bucket_count();
         for count in BUCKET_STEPS {
-            if count > before && self.reindex(count, hasher, version, usage) {
+            if count > before && self.reindex(count, hasher, epoch, usage) {
                 return true;
             }
         }
@@ -399,15 +408,15 @@ impl Segment {
 
     /// Rebuilds the bucket array with `count` buckets; false, and nothing changed, when some key
     /// finds no place.
-    fn reindex(&mut self, count: usize, hasher: &Hasher, version: u32, usage: &mut Usage) -> bool {
+    fn reindex(&mut self, count: usize, hasher: &Hasher, epoch: u32, usage: &mut Usage) -> bool {
         let mut fresh = Segment {
-            pieces: new_pieces(count, version),
+            pieces: new_pieces(count),
             bucket_count: count as u32,
             depth: self.depth,
             arena: Arena::new(),
             len: 0,
             heap_at: self.heap_at,
-            saved: self.saved,
+            walked: epoch,
             prefix: self.prefix,
             bounds: null_mut(),
             base_ms: self.base_ms,
@@ -430,6 +439,9 @@ impl Segment {
                 break;
             };
             fresh.fill(to, home, distance, fingerprint(hash), self.bucket(spot.bucket).offs[spot.slot]);
+            if self.is_behind(spot, epoch) {
+                fresh.put_behind(to, epoch);
+            }
             if let Some(ms) = expire {
                 fresh.lower_bound(to.bucket, ms);
             }
@@ -438,20 +450,15 @@ impl Segment {
             std::mem::swap(&mut self.pieces, &mut fresh.pieces);
             std::mem::swap(&mut self.bucket_count, &mut fresh.bucket_count);
             std::mem::swap(&mut self.bounds, &mut fresh.bounds);
+            self.walked = epoch;
             // `min_ms` stays: still a lower bound, and the heap is ordered by it.
         }
         fresh.free_index(usage);
         fits
     }
 
-    /// Marks the group of `hash` as written in `epoch`.
-    #[inline(always)]
-    pub(super) fn stamp(&mut self, hash: u64, epoch: u32) {
-        let home = self.home(hash);
-        self.bucket_mut(home).version = epoch;
-    }
-
-    /// Moves a live entry of another segment here, or into a member appended after this one.
+    /// Moves a live entry of another segment here, or into a member appended after this one. `is_behind`: a walk of the
+    /// epoch need not see it.
     ///
     /// # Safety
     /// `p` is a live entry outside this segment with this hash; afterwards only the copy counts.
@@ -459,8 +466,9 @@ impl Segment {
         &mut self,
         hash: u64,
         p: *const u8,
+        is_behind: bool,
         hasher: &Hasher,
-        version: u32,
+        epoch: u32,
         usage: &mut Usage,
     ) {
         // SAFETY: `p` is a live entry.
@@ -477,28 +485,19 @@ impl Segment {
                     if let Some(ms) = unsafe { entry::expire(to) } {
                         segment.note_deadline(spot.bucket, ms, usage);
                     }
+                    if is_behind {
+                        segment.put_behind(spot, epoch);
+                    }
                     return;
                 }
-                Err(Full::Index) if segment.grow_index(hasher, version, usage) => {}
+                Err(Full::Index) if segment.grow_index(hasher, epoch, usage) => {}
                 Err(_) => {
                     if segment.next.is_null() {
-                        segment.next = Segment::boxed(1, self.depth, self.prefix, version, usage);
+                        segment.next = Segment::boxed(1, self.depth, self.prefix, epoch, usage);
                     }
                     member = segment.next;
                 }
             }
         }
     }
-}
-
-#[inline(always)]
-fn prefetch(p: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a prefetch reads nothing that the program could see and never faults.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = p;
 }

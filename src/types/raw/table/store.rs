@@ -22,7 +22,6 @@ impl<T> Table<T> {
     ) -> Option<T> {
         // SAFETY: the entry is live; its former heap value is moved out before being overwritten.
         unsafe {
-            (*at.segment).stamp(hash, self.epoch);
             if let Access::Set(access) = access {
                 entry::set_access(at.p, access);
             }

@@ -15,6 +15,7 @@ use super::doomed::Doomed;
 use super::edit::EntryMut;
 use super::entry::{self, EntryRef, KEY_INLINE_MAX, KeySource, Payload, ValueRef};
 use super::hasher::Hasher;
+use super::save::NO_WALK;
 use super::segment::{Full, MAX_DEPTH, Segment, Spot};
 use super::usage::Usage;
 use super::value::{Access, Removed, Replaced, Taken, TakenValue, Ttl, Value, payload_of};
@@ -45,9 +46,10 @@ pub struct Table<T> {
     /// Deadlines after the year 10889, which six bytes do not hold.
     pub(super) far: HashMap<Box<[u8]>, u64>,
     pub(super) hasher: Hasher,
+    /// Counts walks.
     pub(super) epoch: u32,
-    /// A walk that sees every entry as it was at its begin is under way, see `save`.
-    pub(super) saving: bool,
+    /// How far a walk has come that sees every entry as it was at its begin, see `save`: a cursor, or `NO_WALK`.
+    pub(super) walk_at: u64,
     pub(super) usage: Usage,
     owns: PhantomData<T>,
 }
@@ -75,7 +77,7 @@ impl<T> Table<T> {
             far: HashMap::new(),
             hasher,
             epoch: 0,
-            saving: false,
+            walk_at: NO_WALK,
             usage,
             owns: PhantomData,
         }
@@ -125,30 +127,6 @@ impl<T> Table<T> {
         &self.hasher
     }
 
-    /// Writes stamp their group (the keys of one home bucket) with this number.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
-    /// Starts a new epoch: groups not written since have an older version.
-    pub fn advance_epoch(&mut self) -> u32 {
-        self.epoch += 1;
-        self.epoch
-    }
-
-    /// The epoch of the last write to the group of `hash`. Rewriting a segment counts as a write.
-    pub fn bucket_version(&self, hash: u64) -> u32 {
-        let segment = self.segment(hash);
-        segment.bucket(segment.home(hash)).version
-    }
-
-    /// Marks the group of `hash` as written in the current epoch.
-    pub fn stamp_bucket(&mut self, hash: u64) {
-        let root = self.root(hash);
-        // SAFETY: the directory's segments are valid, and the table is borrowed mutably.
-        unsafe { (*root).stamp(hash, self.epoch) };
-    }
-
     #[inline(always)]
     pub(super) fn root(&self, hash: u64) -> *mut Segment {
         // Two shifts, because shifting by 64 is not defined for a directory of one place.
@@ -188,14 +166,14 @@ impl<T> Table<T> {
         Some(unsafe { EntryRef::new(self, at.p) })
     }
 
-    /// Finds the entry of `key` to change it; its group counts as written.
+    /// Finds the entry of `key` to change it.
     #[inline]
     pub fn entry_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_, T>> {
         let at = self.locate(hash, key)?;
         Some(EntryMut::new(self, hash, at))
     }
 
-    /// Sets the access metadata of `key` without counting as a write.
+    /// Sets the access metadata of `key`; a walk is not told.
     #[inline]
     pub fn touch(&mut self, hash: u64, key: &[u8], access: u16) -> bool {
         let at = self.locate(hash, key);
@@ -284,7 +262,7 @@ impl<T> Table<T> {
                     Ok((spot, p)) => {
                         // SAFETY: `place` made room of `size` bytes at `p`.
                         unsafe { entry::write(p, key, payload, stored, access) };
-                        member.stamp(hash, self.epoch);
+                        self.note_new(member, spot);
                         return Location { segment, spot, p };
                     }
                     Err(full) if member.next.is_null() => break full,
@@ -340,7 +318,6 @@ impl<T> Table<T> {
                 drop(Box::from_raw(std::ptr::slice_from_raw_parts_mut(word, len)));
             }
             self.usage.live_bytes -= (*at.segment).take_out(hash, at.spot);
-            (*at.segment).stamp(hash, self.epoch);
             self.len -= 1;
             Removed { heap, expire_at_ms }
         }

@@ -225,6 +225,7 @@ fn pop(pair: &mut Pair, now_ms: u64) {
                 gone.push(entry.key().to_vec());
                 true
             },
+            &mut |_| panic!("there is no walk"),
             &mut |_| dropped += 1,
         );
         assert!(popped.expired <= 100 + 18 && popped.visits <= 50 + 32);
@@ -291,10 +292,10 @@ fn deadlines_of_any_size_are_kept() {
 fn a_refused_expiry_comes_again_a_millisecond_later() {
     let mut pair = Pair::new(u64::MAX);
     pair.put(b"k", Model::Int(1), Ttl::Set(100), Access::Set(0));
-    let popped = pair.table.pop_expired(100, 9, 9, &mut |_| false, &mut |_| ());
+    let popped = pair.table.pop_expired(100, 9, 9, &mut |_| false, &mut |_| (), &mut |_| ());
     assert_eq!((popped.expired, popped.more), (0, false));
     assert_eq!(pair.table.next_deadline(), Some(101));
-    let popped = pair.table.pop_expired(101, 9, 9, &mut |_| true, &mut |_| ());
+    let popped = pair.table.pop_expired(101, 9, 9, &mut |_| true, &mut |_| (), &mut |_| ());
     assert_eq!(popped.expired, 1);
     assert_eq!(pair.table.next_deadline(), None);
 }
@@ -367,20 +368,89 @@ fn a_taken_table_is_dropped_in_slices() {
 }
 
 #[test]
-fn writes_stamp_the_group_and_touches_do_not() {
+fn a_group_is_the_keys_of_one_home() {
     let mut pair = Pair::new(u64::MAX);
     pair.put(b"a", Model::Int(1), Ttl::Keep, Access::Set(4));
     let hash = pair.hash(b"a");
-    let before = pair.table.bucket_version(hash);
-    let epoch = pair.table.advance_epoch();
-    assert!(epoch > before);
-    assert!(pair.table.touch(hash, b"a", 8));
-    assert_eq!(pair.table.bucket_version(hash), before);
-    pair.table.entry_mut(hash, b"a").expect("stored").set_int(2);
-    assert_eq!(pair.table.bucket_version(hash), epoch);
     let mut group = Vec::new();
     pair.table.for_group(hash, &mut |entry| group.push(entry.key().to_vec()));
     assert_eq!(group, [b"a".to_vec()]);
+}
+
+#[test]
+fn a_walk_is_shown_a_changed_key_alone_and_once() {
+    let mut pair = Pair::new(u64::MAX);
+    let count = scaled(4000);
+    for number in 0..count {
+        pair.put(&key(number), Model::Int(1), Ttl::Clear, Access::Set(4));
+    }
+    pair.table.begin_walk();
+    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let mut visits = 0;
+    for number in (0..count).rev() {
+        // The second half of the changes comes while the walk is under way.
+        if number < count / 2 {
+            pair.table.walk_on(&mut |_, _| {}, &mut |entry| {
+                seen.push(entry.key().to_vec());
+                true
+            });
+        }
+        let hash = pair.hash(&key(number));
+        let before = seen.len();
+        for _ in 0..2 {
+            if pair.table.is_ahead(hash) {
+                pair.table.show(hash, &mut |entry| seen.push(entry.key().to_vec()));
+            }
+        }
+        assert!(seen[before..].iter().all(|shown| *shown == key(number)), "no other key is shown");
+        // Some go, and new ones come and make segments split.
+        pair.remove(&key(number));
+        if number % 3 > 0 {
+            pair.put(&key(count + 2 * number), Model::Int(2), Ttl::Clear, Access::Set(4));
+            pair.put(&key(count + 2 * number + 1), Model::Int(2), Ttl::Clear, Access::Set(4));
+        }
+    }
+    while pair.table.walk_on(&mut |_, _| {}, &mut |entry| {
+        // Some take three visits.
+        visits += 1;
+        let is_done = entry.key()[entry.key().len() - 1] % 5 > 0 || visits % 3 == 0;
+        if is_done {
+            seen.push(entry.key().to_vec());
+        }
+        is_done
+    }) {}
+    seen.sort();
+    let mut all: Vec<_> = (0..count).map(key).collect();
+    all.sort();
+    assert!(seen == all, "every key that there was is seen once, and none that came later");
+    assert!(!pair.table.is_ahead(u64::MAX), "the walk is over");
+    pair.check();
+}
+
+#[test]
+fn what_one_walk_has_seen_means_nothing_to_the_next() {
+    let mut pair = Pair::new(u64::MAX);
+    let count = scaled(2000);
+    for number in 0..count {
+        pair.put(&key(number), Model::Int(1), Ttl::Clear, Access::Set(4));
+    }
+    for _ in 0..3 {
+        pair.table.begin_walk();
+        for number in 0..count {
+            let mut shown = 0;
+            pair.table.show(pair.hash(&key(number)), &mut |_| shown += 1);
+            assert_eq!(shown, 1);
+        }
+        // Given up, as when everything is flushed.
+        pair.table.end_walk();
+    }
+    pair.table.begin_walk();
+    let mut seen = 0;
+    while pair.table.walk_on(&mut |_, _| {}, &mut |_| {
+        seen += 1;
+        true
+    }) {}
+    assert_eq!(seen, count);
 }
 
 #[test]
