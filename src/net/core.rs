@@ -123,6 +123,10 @@ pub struct Core {
     pub loading: Option<Loading>,
     /// A log is being loaded.
     pub replay: super::replay::Replay,
+    /// A snapshot under way gets no slice before.
+    pub(super) save_rests_until_ns: u64,
+    /// Requests came since the last slice of a snapshot.
+    pub(super) has_served: bool,
     /// To be opened in the first turn.
     pub listeners: Option<Vec<crate::runtime::face::Listener>>,
 
@@ -475,7 +479,11 @@ impl Core {
             (0..self.shared.shards).for_each(|core| io.wake(core));
         }
         busy |= !self.ready.is_empty() || !self.own_mail.is_empty() || !self.stashed.is_empty();
+        self.shard.snapshot.rests = self.now_ns < self.save_rests_until_ns;
+        let has_background = self.shard.has_background() || self.sliced.has_work();
+        let saves_later = self.shard.snapshot.rests && self.shard.snapshot.is_on();
         let deadlines = [
+            saves_later.then_some(self.save_rests_until_ns),
             (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
@@ -493,7 +501,7 @@ impl Core {
         ];
         Turn {
             busy: busy || self.coordinator.is_entering() || !self.short_of_credit.is_empty(),
-            background: self.shard.has_background() || self.sliced.has_work(),
+            background: has_background,
             deadline_ns: deadlines.into_iter().flatten().min(),
             stop,
         }
@@ -558,6 +566,8 @@ impl Core {
             log_gate: LogGate::new(shared.shards),
             loading: None,
             replay: Default::default(),
+            save_rests_until_ns: 0,
+            has_served: false,
             listeners: Some(Vec::new()),
             outgoing: (0..shared.shards).map(|_| None).collect(),
             port,
@@ -592,6 +602,7 @@ impl Handler for Core {
     fn received(&mut self, io: &mut dyn NetIo, conn: ConnId, bytes: &[u8]) {
         self.rise(io);
         self.unlooked_bytes += bytes.len() as u64;
+        self.has_served = true;
         self.take_bytes(io, conn, bytes);
     }
 
@@ -664,8 +675,12 @@ impl Handler for Core {
             // Otherwise the allocator would give back all that is dropped in one call, which takes long.
             let drops = !self.shard.graveyard.is_empty();
             let direct = drops.then(crate::sys::memory::DirectPurge::begin);
+            let now_ns = io.now_ns();
+            self.shard.snapshot.rests = now_ns < self.save_rests_until_ns;
+            let saved_ns = self.shard.snapshot.spent_ns;
             more = self.shard.background(self.now_ms, budget_us);
             drop(direct);
+            self.rest_from_saving(now_ns, self.shard.snapshot.spent_ns - saved_ns);
             self.background_ran(clock::cycles() - begun, before);
         }
         crate::tx::finish::finish(&mut self.shard);

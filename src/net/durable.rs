@@ -48,6 +48,8 @@ pub const SWITCHED_OFF: CommandError =
     CommandError::Line("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 const LOADING: CommandError = CommandError::Line("LOADING Redis is loading the dataset in memory");
 
+/// Of the time of a core that serves clients, a snapshot gets one part of so many.
+const SAVE_PERIODS: u64 = 8;
 /// Batches of a file that a core takes in one turn.
 const BATCHES_PER_TURN: usize = 4;
 /// A shutdown saves again when something changed while it saved, so many times.
@@ -276,6 +278,15 @@ impl Core {
         let plan = Snapshotting::new(Arc::new(job.clone()), self.shared.shards, line);
         self.coordinator.begin(token, view, claims.collect(), Plan::Snapshot(Box::new(plan)));
         Ok(job)
+    }
+
+    /// A slice has worked on a snapshot for `spent_ns`: while clients are served it rests for a while then, also when the
+    /// core finds nothing else to do. A gap of some microseconds between requests is no idle time, and on a busy machine
+    /// it is somebody else's.
+    pub(super) fn rest_from_saving(&mut self, now_ns: u64, spent_ns: u64) {
+        if spent_ns > 0 && std::mem::take(&mut self.has_served) {
+            self.save_rests_until_ns = now_ns + spent_ns * SAVE_PERIODS;
+        }
     }
 
     /// Tells others how much this shard has changed, and saves when it is time.

@@ -75,6 +75,7 @@ impl Core {
     }
 
     fn open(&mut self, io: &mut dyn NetIo, from: ShardId, mut batch: Box<Batch>) {
+        self.has_served = true;
         self.see_log_of(from, batch.logged);
         if self.has_monitors() {
             // A script is shown before its commands, which may be shown here as they run.

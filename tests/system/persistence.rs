@@ -142,6 +142,51 @@ fn a_snapshot_under_writes_is_the_state_at_one_moment() {
 }
 
 #[test]
+fn big_values_that_are_changed_while_they_are_saved_are_saved_as_they_were() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let server = start(folder.path(), 2);
+    let mut client = server.client(Protocol::Resp2);
+    let mut rng = fastrand::Rng::with_seed(11);
+    for number in 0..6 {
+        let name = |kind: &str| format!("{kind}:{number}");
+        for part in 0..40 {
+            for (command, key) in [("RPUSH", "list"), ("SADD", "set"), ("ZADD", "zset"), ("HSET", "hash")] {
+                let mut request = args![command, name(key)].to_vec();
+                for item in part * 200..(part + 1) * 200 {
+                    match command {
+                        "ZADD" => request.extend(args![item, format!("item:{item}")]),
+                        "HSET" => request.extend(args![format!("item:{item}"), item]),
+                        _ => request.extend(args![format!("item:{item}")]),
+                    }
+                }
+                client.expect_that(&request, |reply| !reply.is_error());
+            }
+        }
+        let random: Vec<u8> = (0..300_000).map(|_| rng.u8(..)).collect();
+        client.expect(&args!["SET", name("random"), random], ok());
+        client.expect(&args!["SET", name("regular"), "0123456789".repeat(30_000)], ok());
+    }
+    let before = digest(&mut client);
+    client.expect("CONFIG SET rdb-key-save-delay 500", ok());
+    client.expect_that("BGSAVE", |reply| !reply.is_error());
+    for number in 0..6 {
+        let name = |kind: &str| format!("{kind}:{number}");
+        client.expect_that(&args!["LPUSH", name("list"), "new"], |reply| !reply.is_error());
+        client.expect_that(&args!["SREM", name("set"), "item:7"], |reply| !reply.is_error());
+        client.expect_that(&args!["ZINCRBY", name("zset"), 5, "item:7"], |reply| !reply.is_error());
+        client.expect_that(&args!["DEL", name("hash")], |reply| !reply.is_error());
+        client.expect_that(&args!["SETRANGE", name("random"), 1000, "new"], |reply| !reply.is_error());
+        client.expect_that(&args!["APPEND", name("regular"), "new"], |reply| !reply.is_error());
+    }
+    assert_ne!(digest(&mut client), before);
+    wait_until("it is saved", PATIENCE, || info(&mut client, "rdb_bgsave_in_progress") == "0");
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+    kill(server);
+    let server = start(folder.path(), 3);
+    assert_eq!(digest(&mut server.client(Protocol::Resp2)), before);
+}
+
+#[test]
 fn flushing_and_swapping_during_a_snapshot_do_not_change_it() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let server = start(folder.path(), 2);
