@@ -282,9 +282,10 @@ impl Core {
 
     /// A slice has worked on a snapshot for `spent_ns`: while clients are served it rests for a while then, also when the
     /// core finds nothing else to do. A gap of some microseconds between requests is no idle time, and on a busy machine
-    /// it is somebody else's.
+    /// it is somebody else's. Who shuts down is in a hurry.
     pub(super) fn rest_from_saving(&mut self, now_ns: u64, spent_ns: u64) {
-        if spent_ns > 0 && std::mem::take(&mut self.has_served) {
+        let is_ending = self.shared.durable.stopping.load(Ordering::Relaxed);
+        if spent_ns > 0 && std::mem::take(&mut self.has_served) && !is_ending {
             self.save_rests_until_ns = now_ns + spent_ns * SAVE_PERIODS;
         }
     }

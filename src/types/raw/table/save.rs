@@ -107,7 +107,7 @@ impl<T> Table<T> {
         let root = self.root(at << (64 - CURSOR_BITS));
         // SAFETY: a directory's segment is valid.
         let end = unsafe { (*root).cursor_after(at) };
-        self.prefetch_values(root, at, end, prefetch);
+        self.prefetch_values(root, at, prefetch);
         let mut stopped_at = None;
         self.visit_spots(root, at, end, &mut |segment, spot, p| {
             // SAFETY: the spot is that of an entry of this table.
@@ -136,19 +136,26 @@ impl<T> Table<T> {
 }
 
 impl<T> Table<T> {
-    fn prefetch_values(&self, root: *mut Segment, from: u64, end: u64, further: &mut dyn FnMut(&T, u32)) {
+    /// For the group at a cursor; which of the keys in its buckets are of another group does not matter.
+    fn prefetch_values(&self, root: *mut Segment, at: u64, further: &mut dyn FnMut(&T, u32)) {
         let mut words: [*const T; GROUP_PREFETCHED] = [std::ptr::null(); GROUP_PREFETCHED];
         let mut count = 0;
-        self.visit_spots(root, from, end, &mut |_, _, p| {
-            // SAFETY: `visit_spots` shows live entries.
-            if let Some(word) = unsafe { entry::heap_word(p) }
-                && count < GROUP_PREFETCHED
-            {
-                prefetch(word.cast_const());
-                words[count] = word.cast_const().cast();
-                count += 1;
+        // SAFETY: a directory's segment is valid, and its occupied slots lead to live entries.
+        let segment = unsafe { &*root };
+        let home = segment.home(at << (64 - CURSOR_BITS));
+        segment.group(home).for_each(|bucket| segment.prefetch_bucket_entries(bucket));
+        for bucket in segment.group(home) {
+            for slot in bits(segment.bucket(bucket).occupied()) {
+                // SAFETY: as above.
+                if let Some(word) = unsafe { entry::heap_word(segment.entry(Spot { bucket, slot })) }
+                    && count < GROUP_PREFETCHED
+                {
+                    prefetch(word.cast_const());
+                    words[count] = word.cast_const().cast();
+                    count += 1;
+                }
             }
-        });
+        }
         for step in 0..2 {
             for word in &words[..count] {
                 // SAFETY: a heap word is a `Box<T>`'s, and the table is borrowed.
