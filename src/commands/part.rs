@@ -61,7 +61,7 @@ impl Part {
     /// The part of a hop that went on in slices: what it wrote, unless it says something else.
     pub fn or_written(self, output: Output) -> Part {
         match self {
-            Part::Nothing if output.len() > 0 => Part::Output(output),
+            Part::Nothing if !output.is_empty() => Part::Output(output),
             part => part,
         }
     }
