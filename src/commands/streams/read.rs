@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::limits::Budget;
 use super::offer::{offers, shares};
-use super::range::reply_entries;
+use super::range::{Range, reply_entries};
 use super::wanted::{From, Wanted};
 use super::{no_group, reply_entry};
 use crate::commands::collection::{read, view_of};
@@ -29,6 +29,12 @@ pub fn xread(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
     if wanted.streams > 1 {
         (0..wanted.streams).try_for_each(|order| check(ctx, &wanted, order))?;
     }
+    if let Some(start) = begins_much(ctx, &wanted)? {
+        let key = wanted.key(0);
+        // Counted as the access that it is.
+        ctx.keys().read(key);
+        return ctx.in_slices(key, Range::of_stream(key, start, wanted.count));
+    }
     let mut budget = Budget::new(wanted.limits);
     for order in 0..wanted.streams {
         if budget.is_spent() {
@@ -40,6 +46,23 @@ pub fn xread(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> R
         return Ok(Outcome::Done);
     }
     Ok(wanted.nothing(&latest, reply))
+}
+
+/// Where the entries of a request's only stream begin, when they are so many that they are shown in slices.
+fn begins_much(ctx: &mut Ctx<'_>, wanted: &Wanted<'_>) -> Result<Option<StreamId>, CommandError> {
+    let above = ctx.shard.settings.slices_above;
+    if wanted.streams > 1 || wanted.limits.any() || wanted.count <= above {
+        return Ok(None);
+    }
+    let mut keys = ctx.keys();
+    let Some(entry) = keys.peek(wanted.key(0)) else { return Ok(None) };
+    let stream = view_of::<Stream>(entry.value())?;
+    if stream.entry_count() <= above as u64 {
+        return Ok(None);
+    }
+    let From::After(id) = wanted.from(0)? else { return Ok(None) };
+    let is_much = |start: &StreamId| stream.log().range(*start, StreamId::MAX).nth(above).is_some();
+    Ok(id.next().filter(is_much))
 }
 
 /// Writes a stream's part if it has something; its last id.
