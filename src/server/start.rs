@@ -17,7 +17,7 @@ use super::supervise::Service;
 use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
-use crate::net::dispatch::VISIT_NS;
+use crate::net::query::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::aof::LogMode;
