@@ -180,7 +180,7 @@ impl Core {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
         self.follow_log_switch();
-        self.coordinator.awaits_release = self.shard.log.is_some();
+        self.coordinator.has_log = self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
