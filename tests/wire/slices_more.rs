@@ -211,20 +211,47 @@ fn dumps_are_those_of_one_go() {
 fn operations_on_several_values_are_those_of_one_go() {
     each_server(|s| {
         let mut c = s.client();
+        let mut expected = Vec::new();
+        operations(&mut c, &|name| format!("{{t}}{name}"), &mut expected);
+        if s.shards() > 1 {
+            let names =
+                ["a", "b", "c", "y", "z", "few", "ints", "fewz", "endless", "missing", "other", "work"];
+            let keys: Vec<(&str, String)> = names
+                .iter()
+                .enumerate()
+                .map(|(index, name)| (*name, s.key_on((index + index / 3) % s.shards(), name)))
+                .collect();
+            let key = |name: &str| match keys.iter().find(|(known, _)| *known == name) {
+                Some((_, key)) => key.clone(),
+                None => panic!("{name} has no key"),
+            };
+            operations(&mut c, &key, &mut expected);
+        }
+    });
+}
+
+/// What every operation answers and leaves, in one go and in slices, here and there: the same as was expected, if
+/// anything was.
+fn operations(c: &mut Client, key: &dyn Fn(&str) -> String, expected: &mut Vec<(Value, [Vec<Value>; 4])>) {
+    let is_first = expected.is_empty();
+    let named = |command: &str| -> Vec<String> {
+        command.split(' ').map(|word| word.strip_prefix("{t}").map_or(word.to_owned(), key)).collect()
+    };
+    {
         for index in 0..ELEMENTS {
             let name = |number: usize| format!("member:{number:05}{}", "w".repeat(number % 70));
-            c.send(&["SADD", "{t}a", &name(index)]);
-            c.send(&["SADD", "{t}b", &name(index * 2), &name(index * 2 + 1)]);
-            c.send(&["SADD", "{t}c", &name(index * 3), &index.to_string()]);
-            c.send(&["ZADD", "{t}y", &format!("{}.5", index % 50), &name(index)]);
-            c.send(&["ZADD", "{t}z", &(index % 9).to_string(), &name(index * 2)]);
+            c.send(&["SADD", &key("a"), &name(index)]);
+            c.send(&["SADD", &key("b"), &name(index * 2), &name(index * 2 + 1)]);
+            c.send(&["SADD", &key("c"), &name(index * 3), &index.to_string()]);
+            c.send(&["ZADD", &key("y"), &format!("{}.5", index % 50), &name(index)]);
+            c.send(&["ZADD", &key("z"), &(index % 9).to_string(), &name(index * 2)]);
         }
         (0..5 * ELEMENTS).for_each(|_| drop(c.recv()));
-        c.expect("SADD {t}few 1 2 member:00003www nothing", 4);
-        c.expect("SADD {t}ints 1 2 3", 3);
-        c.expect("ZADD {t}fewz 1 member:00000 inf member:00001w -inf member:00002ww", 3);
-        c.expect("ZADD {t}endless -inf member:00001w inf x", 2);
-        for command in [
+        c.expect(&named("SADD {t}few 1 2 member:00003www nothing"), 4);
+        c.expect(&named("SADD {t}ints 1 2 3"), 3);
+        c.expect(&named("ZADD {t}fewz 1 member:00000 inf member:00001w -inf member:00002ww"), 3);
+        c.expect(&named("ZADD {t}endless -inf member:00001w inf x"), 2);
+        let commands = [
             "SINTER {t}a {t}b {t}c",
             "SINTER {t}a {t}a",
             "SINTER {t}b {t}few",
@@ -257,31 +284,36 @@ fn operations_on_several_values_are_those_of_one_go() {
             "ZUNIONSTORE {t}y 3 {t}z {t}y {t}c AGGREGATE SUM",
             "ZINTERSTORE {t}other 2 {t}z {t}y",
             "ZDIFFSTORE {t}other 2 {t}z {t}y",
-        ] {
+        ];
+        for (at, command) in commands.into_iter().enumerate() {
             let unordered = command.starts_with('S');
-            let mut outcomes = Vec::new();
-            for (above, elements) in [("1000000", "256"), ("2", "1"), ("2", "256")] {
+            let above: [(&str, &str); 3] = [("1000000", "256"), ("2", "1"), ("2", "256")];
+            for (above, elements) in above {
                 c.expect("DEBUG SLICES 1000000 256", ok());
-                for key in ["a", "b", "y", "z"] {
-                    c.call(&["COPY", &format!("{{t}}{key}"), &format!("{{t}}{key}:kept")]);
-                    c.call(&["COPY", &format!("{{t}}{key}:kept"), &format!("{{t}}{key}"), "REPLACE"]);
+                for name in ["a", "b", "y", "z"] {
+                    let (key, kept) = (key(name), format!("{{{}}}:kept", key(name)));
+                    c.call(&["COPY", &key, &kept]);
+                    c.call(&["COPY", &kept, &key, "REPLACE"]);
                 }
-                c.call("DEL {t}other {t}work");
+                c.call(&named("DEL {t}other {t}work"));
                 c.expect(&["DEBUG", "SLICES", above, elements], ok());
-                let reply = c.call(&words(command));
+                let reply = c.call(&named(command));
                 assert!(!reply.is_error(), "{command}: {reply:?}");
                 let reply = match (&reply, unordered) {
                     (Value::Int(_), _) | (_, false) => reply,
                     _ => reply.sorted(),
                 };
-                let left = ["{t}other", "{t}work", "{t}a", "{t}y"].map(|key| content(&mut c, key));
-                outcomes.push((reply, left));
-            }
-            for outcome in &outcomes[1..] {
-                assert!(*outcome == outcomes[0], "{command}:\n{outcome:?}\n{:?}", outcomes[0]);
+                let left = ["other", "work", "a", "y"].map(|name| content(c, &key(name)));
+                let outcome = (reply, left);
+                if expected.len() == at {
+                    expected.push(outcome);
+                } else {
+                    assert!(outcome == expected[at], "{command}:\n{outcome:?}\n{:?}", expected[at]);
+                }
             }
         }
-    });
+        assert!(is_first || expected.len() > 30);
+    }
 }
 
 #[test]
@@ -372,5 +404,92 @@ fn a_snapshot_has_all_of_a_change_or_nothing() {
         saver.expect("DEBUG RELOAD NOSAVE", ok());
         let (zset, list) = (saver.call("ZCARD {t}zset").int(), saver.call("LLEN {t}list").int());
         assert!([100, 300].contains(&zset) && [100, 600].contains(&list), "{zset} and {list}");
+    });
+}
+
+/// A server of several shards that logs.
+fn each_logging_server(case: impl Fn(&Setup)) {
+    with_server(
+        |threads| Options::threads(threads).with("appendonly", "yes").with("appendfsync", "no"),
+        |s| {
+            if !s.is_redis() && s.shards() > 1 {
+                case(s);
+            }
+        },
+    );
+}
+
+/// Every shard answers clients that write, each of which may have its replies held.
+fn expect_answers(s: &Setup, command: impl Fn(&str) -> Vec<String>, expected: &Value) {
+    for shard in 0..s.shards() {
+        for _ in 0..3 {
+            s.client().expect(&command(&s.key_on(shard, "free")), expected.clone());
+        }
+    }
+}
+
+#[test]
+fn a_write_over_shards_that_waits_for_a_slice_does_not_hold_back_the_log() {
+    each_logging_server(|s| {
+        let (mut watcher, mut reader) = (s.client(), s.client());
+        let keys = s.keys_apart(s.shards());
+        (0..60).for_each(|_| drop(watcher.call(&["RPUSH", &keys[1], &"x".repeat(60)])));
+        slices(&mut watcher, 0);
+        reader.send(&["LRANGE", &keys[1], "0", "-1"]);
+        wait_for_queue(&mut watcher, 1);
+        let set = |key: &str| ["SET", key, "1"].map(str::to_owned).to_vec();
+        let mut waiting = Vec::new();
+        // One command, a block that is one hop, one whose last hop comes to that shard first, and one that gives a value on.
+        for commands in [
+            vec![[&["MSET"][..], &keys.iter().flat_map(|key| [key, "v"]).collect::<Vec<_>>()].concat()],
+            vec![vec!["MULTI"], vec!["SET", &keys[0], "v"], vec!["SET", &keys[1], "v"], vec!["EXEC"]],
+            vec![
+                vec!["MULTI"],
+                vec!["SET", &keys[0], "v"],
+                vec!["MGET", &keys[0], "{t}none"],
+                vec!["DEL", &keys[1]],
+                vec!["EXEC"],
+            ],
+            vec![vec!["RENAME", &keys[0], &keys[1]]],
+            vec![vec!["FLUSHALL"]],
+        ] {
+            let mut writer = s.client();
+            let before = queued(&mut watcher);
+            commands.iter().for_each(|command| writer.send(command));
+            wait_until("it waits", LONG, || queued(&mut watcher) > before);
+            if commands[0][0] != "FLUSHALL" {
+                expect_answers(s, set, &ok());
+            }
+            waiting.push((writer, commands.len()));
+        }
+        slices(&mut watcher, 9);
+        assert_eq!(reader.recv().elements().len(), 60);
+        for (mut writer, replies) in waiting {
+            (0..replies).for_each(|_| drop(writer.recv()));
+        }
+        watcher.expect("DEBUG LOADAOF", ok());
+        watcher.expect("DBSIZE", 0);
+    });
+}
+
+#[test]
+fn a_rewrite_that_waits_for_a_slice_does_not_hold_back_replies() {
+    each_logging_server(|s| {
+        let (mut watcher, mut copier) = (s.client(), s.client());
+        let keys = s.keys_apart(2);
+        for index in 0..100 {
+            watcher.call(&["SADD", &keys[0], &format!("member:{index:020}:{}", "x".repeat(60))]);
+        }
+        slices(&mut watcher, 0);
+        copier.send(&["COPY", &keys[0], &keys[1]]);
+        wait_until("the copy is under way", LONG, || queued(&mut watcher) >= 2);
+        let mut rewriter = s.client();
+        rewriter.send("BGREWRITEAOF");
+        wait_until("the rewrite waits", LONG, || queued(&mut watcher) >= 2 + s.shards() as u64);
+        expect_answers(s, |key| ["GET", key].map(str::to_owned).to_vec(), &nil());
+        slices(&mut watcher, 9);
+        copier.expect_next(1);
+        rewriter.recv();
+        watcher.expect(&["SCARD", &keys[1]], 100);
     });
 }
