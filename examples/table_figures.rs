@@ -178,6 +178,7 @@ fn expire(count: u64) {
                 true
             },
             &mut |_| (),
+            &mut |_| (),
         );
         visits += popped.visits;
         most = most.max(slice.elapsed().as_micros());

@@ -219,7 +219,8 @@ impl Shard {
                 let Db { table, saving, .. } = db;
                 if let Some(now) = saving {
                     let as_db = now.as_db;
-                    through = !table.walk_on(&mut Value::prefetch, &mut |entry| sink.entry(as_db, entry, false));
+                    through =
+                        !table.walk_on(&mut Value::prefetch, &mut |entry| sink.entry(as_db, entry, false));
                 }
                 if through {
                     *saving = None;

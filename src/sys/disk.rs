@@ -13,7 +13,8 @@ pub fn begin_writing_back(file: &File, from: u64, bytes: u64) -> io::Result<()> 
 /// Waits until a part of a file is on the disk, as far as its content goes: that it can be found there, only `fdatasync`
 /// says.
 pub fn wait_for_writing_back(file: &File, from: u64, bytes: u64) -> io::Result<()> {
-    let all = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+    let all =
+        libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
     sync_range(file, from, bytes, all)
 }
 
@@ -24,7 +25,9 @@ fn sync_range(file: &File, from: u64, bytes: u64, flags: libc::c_uint) -> io::Re
         0 => Ok(()),
         _ => match io::Error::last_os_error() {
             // A file system that cannot; `fdatasync` at the end does it all.
-            error if matches!(error.raw_os_error(), Some(libc::ESPIPE | libc::EINVAL | libc::ENOSYS)) => Ok(()),
+            error if matches!(error.raw_os_error(), Some(libc::ESPIPE | libc::EINVAL | libc::ENOSYS)) => {
+                Ok(())
+            }
             error => Err(error),
         },
     }
