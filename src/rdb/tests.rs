@@ -204,18 +204,18 @@ fn what_cannot_be_compressed_is_soon_not_tried_any_more_and_what_can_soon_again(
         writer.string(&regular[..40]);
     }
     let tried = writer.tried_bytes / 1000;
-    assert!((70..130).contains(&tried), "{tried} of 1000, beside the short ones");
+    assert!((25..80).contains(&tried), "{tried} of 1000, beside the short ones");
     let before = writer.out.len();
-    for _ in 0..50 {
+    for _ in 0..200 {
         writer.string(&regular);
     }
-    assert!(writer.out.len() - before < 20 * 900, "it goes on soon");
+    assert!(writer.out.len() - before < 80 * 900, "it goes on soon");
     let mut reader = Reader::new(&writer.out, LIMITS);
     for _ in 0..1000 {
         assert_eq!(reader.bytes().unwrap(), random);
         assert_eq!(reader.bytes().unwrap(), &regular[..40]);
     }
-    for _ in 0..50 {
+    for _ in 0..200 {
         assert_eq!(reader.bytes().unwrap(), regular);
     }
 }

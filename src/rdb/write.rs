@@ -14,7 +14,7 @@ const COMPRESS_GAIN: usize = 4;
 /// After so many strings of about a length in a row that compression does not make shorter...
 const VAIN_MAX: u8 = 16;
 /// ...it is tried with one of so many, until one becomes shorter.
-const TRIED_ANYWAY: u8 = 16;
+const TRIED_ANYWAY: u8 = 64;
 /// Lengths are told apart by their magnitude: keys that shrink say nothing about their values.
 const MAGNITUDES: usize = 24;
 

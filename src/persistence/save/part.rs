@@ -36,7 +36,7 @@ const STEP_ELEMENTS: usize = 128;
 /// Strings from here on are not copied, and compressed by the writer.
 const SHARED_BYTES: usize = 16 * 1024;
 /// A hundred bytes of it: copied from where they lie...
-const COPY_100_NS: u64 = 25;
+const COPY_100_NS: u64 = 30;
 /// ...and when compression is tried.
 const COMPRESS_100_NS: u64 = 300;
 
