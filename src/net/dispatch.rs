@@ -459,9 +459,15 @@ impl Core {
         if must_wait {
             return self.stall(conn, Stall::Answers);
         }
-        if way == Route::Several && entry.is_script && self.waits_for_sitting() {
-            self.loans.behind.push(conn);
-            return self.stall(conn, Stall::Visited);
+        if way == Route::Several && entry.is_script {
+            if self.waits_for_sitting() {
+                self.loans.behind.push(conn);
+                return self.stall(conn, Stall::Visited);
+            }
+            if self.waits_for_rest() {
+                self.loans.patient.push(conn);
+                return self.stall(conn, Stall::Visited);
+            }
         }
         let has_credit = match way {
             Route::Shard(shard) => shard == self.me || self.port.has_credit(shard.index()),
