@@ -336,4 +336,13 @@ impl Program for Plan {
             Plan::Exec(exec) => exec.aborted = true,
         }
     }
+
+    fn is_logged_as_one(&self, writers: u16) -> bool {
+        match self {
+            Plan::One(_) | Plan::Exec(_) => writers > 1,
+            // Where a new file begins is one place in all logs.
+            Plan::Snapshot(snapshot) => snapshot.source.rotation().is_some(),
+            Plan::Script(_) => false,
+        }
+    }
 }
