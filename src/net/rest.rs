@@ -6,6 +6,8 @@
 //!
 //! - A core that wakes up takes its shard out of its seat before it does anything else, and waits when it is not there.
 //!   Who took it has it for one script, EXEC or command.
+//! - A script that finds a core awake waits a moment for it to rest again ([`Patience`]): cores wake up for little things, and a
+//!   transaction would wait for several turns of theirs.
 //! - A shard with a log does not rest: its owner vouches for what is in it before a client is answered.
 //! - What commands leave in a shard (notices, invalidations, clients to be served, a deadline that comes before the end of
 //!   the owner's sleep) is seen to by its owner, who is woken for it. Before it is, nobody takes the shard again.
