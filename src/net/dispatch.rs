@@ -413,7 +413,7 @@ impl Core {
         {
             return self.reject(conn, row, &error);
         }
-        if self.pause_holds(conn, entry) {
+        if self.pause_holds(conn, entry, argv) {
             return self.stall(conn, Stall::Paused);
         }
         if in_multi && !super::multi::runs_inside_multi(entry.full_name) {
