@@ -46,7 +46,9 @@ pub fn admit(
     if entry.row.flags.has(CommandFlags::NOSCRIPT) && !gates.deny_nothing {
         return Err(CommandError::Line("ERR This Redis command is not allowed from script"));
     }
-    if entry.is_write && gates.read_only {
+    // Redis: what others may hear of, as a message, is a write in this respect.
+    let may_write = entry.is_write || entry.row.flags.has(CommandFlags::MAY_REPLICATE);
+    if may_write && gates.read_only {
         return Err(CommandError::Line("ERR Write commands are not allowed from read-only scripts."));
     }
     if entry.is_write && gates.lacks_replicas {

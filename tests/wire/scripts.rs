@@ -64,6 +64,27 @@ fn bad_calls_are_refused_as_in_redis() {
 }
 
 #[test]
+fn scripts_that_only_read_publish_nothing() {
+    const REFUSED: &str = "ERR Write commands are not allowed from read-only scripts.";
+    each_setup(|s| {
+        let mut c = s.client();
+        for call in ["'publish', 'c', 'm'", "'spublish', 'c', 'm'", "'pfcount', KEYS[1]"] {
+            let source = format!("return redis.call({call})");
+            c.expect_error(&["EVAL_RO", &source, "1", "k"], REFUSED);
+            c.expect_error(&["EVAL", &format!("#!lua flags=no-writes\n{source}"), "1", "k"], REFUSED);
+            c.expect(&["EVAL_RO", &format!("return redis.pcall({call})"), "1", "k"], err(REFUSED));
+            c.expect(&["EVAL", &source, "1", "k"], 0);
+        }
+        let library = "#!lua name=publishing\nredis.register_function{function_name = 'tell', \
+                       callback = function() return redis.call('publish', 'c', 'm') end, flags = {'no-writes'}}";
+        c.expect(&["FUNCTION", "LOAD", "REPLACE", library], "publishing");
+        c.expect_error(&["FCALL", "tell", "0"], REFUSED);
+        c.expect_error(&["FCALL_RO", "tell", "0"], REFUSED);
+        c.expect("FUNCTION FLUSH", ok());
+    });
+}
+
+#[test]
 fn declared_keys_work_wherever_they_live() {
     each_placement(|s| {
         let mut c = s.client();
