@@ -197,6 +197,7 @@ impl Core {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
         self.shard.expiry_lag.reset();
+        self.shard.graveyard.freed = 0;
         self.observe.reset();
     }
 

@@ -1,6 +1,7 @@
 //! INFO: its sections and fields, and what they count.
 
 use crate::support::*;
+use std::time::Duration;
 
 /// A field of INFO.
 #[track_caller]
@@ -192,6 +193,27 @@ fn memory_grows_with_data() {
         assert!(field(&mut c, "memory", "used_memory_human").ends_with(['K', 'M', 'G']));
         assert_eq!(field(&mut c, "memory", "maxmemory"), "0");
         assert_eq!(field(&mut c, "memory", "maxmemory_policy"), "noeviction");
+    });
+}
+
+#[test]
+fn resetstat_resets_what_was_given_back_and_saved_but_not_the_peak() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let members: Vec<String> = (0..3000).map(|n| format!("{n:0100}")).collect();
+        let add: Vec<&str> = ["SADD", "big"].into_iter().chain(members.iter().map(String::as_str)).collect();
+        c.expect(&add[..], 3000);
+        c.expect("UNLINK big", 1);
+        wait_until("its memory is given back", Duration::from_secs(60), || {
+            number(&mut c, "memory", "lazyfreed_objects") > 0
+        });
+        c.expect("SAVE", ok());
+        assert!(number(&mut c, "persistence", "rdb_saves") > 0);
+        let peak = number(&mut c, "memory", "used_memory_peak");
+        c.expect("CONFIG RESETSTAT", ok());
+        assert_eq!(number(&mut c, "memory", "lazyfreed_objects"), 0);
+        assert_eq!(number(&mut c, "persistence", "rdb_saves"), 0);
+        assert!(number(&mut c, "memory", "used_memory_peak") >= peak);
     });
 }
 
