@@ -32,6 +32,8 @@ fn scripts_are_known_on_every_core() {
         }
         c.expect(&["SCRIPT", "FLUSH", "NOW"], err("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
         c.expect(&["SCRIPT", "KILL"], err("NOTBUSY No scripts in execution right now."));
+        let too_many = "ERR unknown subcommand or wrong number of arguments for 'FlUsh'. Try FUNCTION HELP.";
+        c.expect("FUNCTION FlUsh ASYNC x", err(too_many));
     });
 }
 
