@@ -5,7 +5,7 @@ use super::client::Multi;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
 use super::observe::{Caller, Ran};
-use super::scripts::{ScriptCall, ScriptDid};
+use super::scripts::ScriptCall;
 use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part, RowId};
 use crate::resp::writer::QUEUED;
@@ -478,13 +478,14 @@ impl Core {
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
-                let ok = if entry.is_script {
+                if entry.is_script {
                     let (row, db, caller) = (step.command.row, step.command.db, Caller::Here(conn));
                     let call = ScriptCall { row, db, view, caller, argv };
-                    self.run_script(Some(io), call, None, out) == ScriptDid::Replied
-                } else {
-                    run_in_block(&mut self.shard, entry, step.command.db, view, argv, out)
-                };
+                    let did = self.run_script(Some(io), call, None, out);
+                    let cycles = self.lap();
+                    return self.count_script(call, did, cycles, out);
+                }
+                let ok = run_in_block(&mut self.shard, entry, step.command.db, view, argv, out);
                 if ok || !self.count_error_reply(step.command.row, out, 0) {
                     let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
                     self.ran(step.command.row, Caller::Here(conn), argv, ran);

@@ -83,6 +83,7 @@ pub const BINDINGS: &[(&str, Bound)] = &[
 ];
 
 const NO_SCRIPT: CommandError = CommandError::Line("NOSCRIPT No matching script. Please use EVAL.");
+const UNKNOWN: CommandError = CommandError::Line("ERR Unknown Redis command called from script");
 const NOT_ALLOWED: CommandError = CommandError::Line("ERR This Redis command is not allowed from script");
 
 /// How a script went.
@@ -91,6 +92,8 @@ pub(super) enum ScriptDid {
     Replied,
     /// The reply is an error.
     Failed,
+    /// The reply is the error of one of its commands, which is counted.
+    Relayed,
     /// Nothing is written: it must run wide.
     Wider,
 }
@@ -137,13 +140,27 @@ impl Core {
         let ScriptCall { row, argv, view, .. } = call;
         let row = self.table.entry(row).row;
         let shared = self.shared.clone();
-        let found = Found::new(cache, &shared, row, argv)?;
-        let count = gate::key_count(argv, found.no_number())?;
+        let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
+        // Redis: before anything else is looked at. One that says nothing of itself may run until it needs memory.
+        if out_of_memory
+            && let Some(flags) = shared.scripts.flags_of(row.name, argv.get(1))
+            && !flags.has(Flags::NO_WRITES)
+            && !flags.has(Flags::ALLOW_OOM)
+        {
+            return Err(CommandError::OutOfMemory);
+        }
+        // Redis: a function is looked for before its keys are counted, a script behind that.
+        let (found, count) = if row.name.starts_with("fcall") {
+            let found = Found::new(cache, &shared, row, argv)?;
+            (found, gate::key_count(argv, CommandError::Line("ERR Bad number of keys provided"))?)
+        } else {
+            let count = gate::key_count(argv, CommandError::NotInteger)?;
+            (Found::new(cache, &shared, row, argv)?, count)
+        };
         if wide.is_none() && shared.shards > 1 && found.is_wide().load(Ordering::Relaxed) {
             return Ok(ScriptDid::Wider);
         }
         let chunk = found.chunk(cache, &shared)?;
-        let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
         let gates = Gates {
             read_only: row.flags.has(CommandFlags::READONLY),
             out_of_memory,
@@ -216,7 +233,7 @@ impl Core {
                 }
                 return;
             }
-            did => self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out),
+            did => self.count_script(call, did, clock::cycles() - begun, &out),
         }
         self.start_clock();
         if let Some(client) = self.clients.get(conn) {
@@ -226,8 +243,9 @@ impl Core {
     }
 
     /// Counts a script that ran.
-    pub(super) fn count_script(&mut self, call: ScriptCall<'_>, ok: bool, cycles: u64, out: &Output) {
-        if ok || !self.count_error_reply(call.row, out, 0) {
+    pub(super) fn count_script(&mut self, call: ScriptCall<'_>, did: ScriptDid, cycles: u64, out: &Output) {
+        let ok = did == ScriptDid::Replied;
+        if ok || did == ScriptDid::Relayed || !self.count_error_reply(call.row, out, 0) {
             let ran = Ran { cycles, ok, reply_bytes: out.len() };
             self.ran(call.row, call.caller, call.argv, ran);
         }
@@ -257,7 +275,7 @@ impl Core {
                 }
             }
             did => {
-                self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out);
+                self.count_script(call, did, clock::cycles() - begun, &out);
                 self.start_clock();
                 if self.shard.has_news() {
                     self.tell_news();
@@ -447,7 +465,7 @@ impl Core {
     ) {
         let begun = clock::cycles();
         let did = self.run_script(Some(io), call, Some(tx), out);
-        self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
+        self.count_script(call, did, clock::cycles() - begun, out);
         self.start_clock();
         self.follow_up();
     }
@@ -517,14 +535,6 @@ impl Found {
         }
     }
 
-    /// The error when the count of keys is no number.
-    fn no_number(&self) -> CommandError {
-        match self {
-            Found::Script(..) => CommandError::NotInteger,
-            Found::Function(..) => CommandError::Line("ERR Bad number of keys provided"),
-        }
-    }
-
     fn chunk(&self, cache: &mut Cache, shared: &Shared) -> Result<Chunk, CommandError> {
         match self {
             Found::Script(_, chunk) => Ok(*chunk),
@@ -553,17 +563,29 @@ fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, CommandError> {
     if gates.lacks_replicas && !no_writes {
         return Err(CommandError::NoReplicas);
     }
-    let minds_memory = !flags.has(Flags::ALLOW_OOM);
-    if gates.out_of_memory && !no_writes && minds_memory {
-        return Err(CommandError::Line(
-            "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-        ));
-    }
     Ok(Gates {
         read_only: gates.read_only || no_writes,
-        out_of_memory: gates.out_of_memory && minds_memory,
+        out_of_memory: gates.out_of_memory && !flags.has(Flags::ALLOW_OOM),
         ..gates
     })
+}
+
+/// How a command went that is bound to its core.
+enum Bounded {
+    Did(Result<(), CommandError>),
+    /// It is for a script that holds all shards.
+    Wider,
+    NotAllowed,
+}
+
+impl Bounded {
+    fn of(result: Result<After, CommandError>) -> Bounded {
+        match result {
+            Ok(After::Done) => Bounded::Did(Ok(())),
+            Ok(_) => Bounded::NotAllowed,
+            Err(error) => Bounded::Did(Err(error)),
+        }
+    }
 }
 
 /// What others will hear of a script.
@@ -574,8 +596,10 @@ enum Told {
 
 /// A command that a script has called, to be counted.
 struct Counted {
-    row: RowId,
-    ran: Ran,
+    /// `None`: there is no such command.
+    row: Option<RowId>,
+    /// `None`: it was refused before it ran.
+    ran: Option<Ran>,
     /// The reply, when it is an error.
     error: Vec<u8>,
     /// Its words, when a log may want them.
@@ -691,25 +715,21 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 self.undo();
                 return ScriptDid::Wider;
             }
-            End::Replied => {}
-            End::Failed | End::Stopped(_) => {
-                self.tell();
-                return ScriptDid::Failed;
-            }
+            End::Replied | End::Relayed | End::Failed | End::Stopped(_) => self.tell(),
         }
-        self.tell();
-        ScriptDid::Replied
+        match end {
+            End::Replied => ScriptDid::Replied,
+            End::Relayed => ScriptDid::Relayed,
+            End::Failed | End::Stopped(_) => ScriptDid::Failed,
+        }
     }
 
     /// The run stands: everybody hears of it.
     fn tell(&mut self) {
         self.collect_notices();
         for Counted { row, ran, error, request } in std::mem::take(&mut self.called) {
-            let error = Output { bytes: error, shared: Vec::new() };
-            if ran.ok || !self.core.count_error_reply(row, &error, 0) {
-                let argv = request.as_ref().map_or(Argv { buf: &[], spans: &[] }, Request::argv);
-                self.core.ran(row, self.caller, argv, ran);
-            }
+            let argv = request.as_ref().map_or(Argv { buf: &[], spans: &[] }, Request::argv);
+            self.core.count_called(row, self.caller, argv, ran, &error);
         }
         let is_heard_of = !self.told.is_empty();
         for line in std::mem::take(&mut self.shown) {
@@ -749,9 +769,9 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         if self.can_undo {
             let request = self.core.is_notable(argv, ran).then(|| Request::from(argv));
             let error = if ran.ok { Vec::new() } else { out.bytes.clone() };
-            self.called.push(Counted { row, ran, error, request });
-        } else if ran.ok || !self.core.count_error_reply(row, out, 0) {
-            self.core.ran(row, self.caller, argv, ran);
+            self.called.push(Counted { row: Some(row), ran: Some(ran), error, request });
+        } else {
+            self.core.count_called(Some(row), self.caller, argv, Some(ran), &out.bytes);
         }
     }
 
@@ -815,9 +835,36 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         true
     }
 
-    fn fail(&mut self, error: &CommandError, protocol: Protocol, out: &mut Output) -> Called {
+    /// A command is refused before it runs; `row` is `None` when there is no such command.
+    fn refuse(
+        &mut self,
+        row: Option<RowId>,
+        error: &CommandError,
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Called {
         out.clear();
         write_error(error, &mut Reply::new(out, protocol));
+        if self.can_undo {
+            self.called.push(Counted { row, ran: None, error: out.bytes.clone(), request: None });
+        } else {
+            self.core.count_called(row, self.caller, Argv { buf: &[], spans: &[] }, None, &out.bytes);
+        }
+        Called::Replied
+    }
+
+    /// A command comes to nothing but an error.
+    fn fail(
+        &mut self,
+        row: RowId,
+        argv: Argv<'_>,
+        error: &CommandError,
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Called {
+        out.clear();
+        write_error(error, &mut Reply::new(out, protocol));
+        self.count(row, argv, Ran { cycles: 0, ok: false, reply_bytes: out.len() }, out);
         Called::Replied
     }
 
@@ -860,6 +907,25 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
 
     /// A command that needs its core, or its connection.
     fn run_bound(&mut self, row: RowId, argv: Argv<'_>, protocol: Protocol, out: &mut Output) -> Called {
+        let begun = clock::cycles();
+        let result = match self.bound(row, argv, protocol, out) {
+            Bounded::Did(result) => result,
+            Bounded::Wider => return self.wider(),
+            Bounded::NotAllowed => return self.refuse(Some(row), &NOT_ALLOWED, protocol, out),
+        };
+        match &result {
+            Ok(()) => self.show(self.core.table.entry(row), argv),
+            Err(error) => {
+                out.clear();
+                write_error(error, &mut Reply::new(out, protocol));
+            }
+        }
+        let ran = Ran { cycles: clock::cycles() - begun, ok: result.is_ok(), reply_bytes: out.len() };
+        self.count(row, argv, ran, out);
+        Called::Replied
+    }
+
+    fn bound(&mut self, row: RowId, argv: Argv<'_>, protocol: Protocol, out: &mut Output) -> Bounded {
         let table = self.core.table;
         let entry = table.entry(row);
         let conn = match self.caller {
@@ -872,52 +938,34 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 match parse_i64(argv.get(1)) {
                     Some(index) if (0..databases).contains(&index) => {
                         self.db = DbIndex(index as u16);
-                        self.show(entry, argv);
                         Reply::new(out, protocol).ok();
-                        Called::Replied
+                        Bounded::Did(Ok(()))
                     }
-                    Some(_) => self.fail(&CommandError::DbOutOfRange, protocol, out),
-                    None => self.fail(&CommandError::NotInteger, protocol, out),
+                    Some(_) => Bounded::Did(Err(CommandError::DbOutOfRange)),
+                    None => Bounded::Did(Err(CommandError::NotInteger)),
                 }
             }
             (_, Bound::Publish(space)) => {
                 let (channel, text) = (argv.get(1), argv.get(2));
                 Reply::new(out, protocol).int(self.core.subscribers_here(space, channel));
                 self.told.push(Told::Message(space, channel.to_vec(), text.to_vec()));
-                self.show(entry, argv);
-                Called::Replied
+                Bounded::Did(Ok(()))
             }
             (_, Bound::Here(_)) => {
                 let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
-                    return if self.can_undo { self.wider() } else { self.fail(&NOT_ALLOWED, protocol, out) };
+                    return if self.can_undo { Bounded::Wider } else { Bounded::NotAllowed };
                 };
                 let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
                 let result = self.core.call_bound(io, conn, row, entry, argv, out, protocol);
                 self.core.clients.at(conn.index).protocol = spoken;
-                match result {
-                    Ok(After::Done) => {
-                        self.show(entry, argv);
-                        Called::Replied
-                    }
-                    Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
-                    Err(error) => self.fail(&error, protocol, out),
-                }
+                Bounded::of(result)
             }
+            (_, Bound::Broadcast { .. }) if self.can_undo => Bounded::Wider,
             (_, Bound::Broadcast { each, merge }) => {
-                if self.can_undo {
-                    return self.wider();
-                }
-                let Some(conn) = conn else { return self.fail(&NOT_ALLOWED, protocol, out) };
-                match self.broadcast(conn, row, argv, (each, merge), protocol, out) {
-                    Ok(After::Done) => {
-                        self.show(entry, argv);
-                        Called::Replied
-                    }
-                    Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
-                    Err(error) => self.fail(&error, protocol, out),
-                }
+                let Some(conn) = conn else { return Bounded::NotAllowed };
+                Bounded::of(self.broadcast(conn, row, argv, (each, merge), protocol, out))
             }
-            _ => self.fail(&NOT_ALLOWED, protocol, out),
+            _ => Bounded::NotAllowed,
         }
     }
 
@@ -1017,7 +1065,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         let planned = Single::new(command, self.core.table, self.core.placement, view.protocol);
         let mut single = match planned {
             Ok(single) => single,
-            Err(error) => return self.fail(&error, view.protocol, out),
+            Err(error) => return self.fail(row, argv, &error, view.protocol, out),
         };
         let io = again(&mut self.io);
         let ran = self.core.run_single_holding(io, tx, view, &mut single);
@@ -1028,7 +1076,7 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         single.finish(out);
         let ok = out.bytes.first() != Some(&b'-');
         let ran = Ran { cycles: clock::cycles() - begun, ok, reply_bytes: out.len() };
-        self.core.ran(row, self.caller, argv, ran);
+        self.count(row, argv, ran, out);
         self.show(self.core.table.entry(row), argv);
         Called::Replied
     }
@@ -1046,25 +1094,25 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
 impl Host for ScriptHost<'_, '_> {
     fn call(&mut self, argv: Argv<'_>, protocol: Protocol, out: &mut Output) -> Called {
         let table = self.core.table;
-        let row = match gate::admit(table, argv, self.gates, self.has_written) {
-            Ok(row) => row,
-            Err(error) => return self.fail(&error, protocol, out),
-        };
+        let Some(row) = gate::find(table, argv) else { return self.refuse(None, &UNKNOWN, protocol, out) };
         let entry = table.entry(row);
+        if let Err(error) = gate::admit(entry, argv, self.gates, self.has_written) {
+            return self.refuse(Some(row), &error, protocol, out);
+        }
         if entry.is_blocking && waits_by_option(entry, argv) {
             let error =
                 format!("ERR {} command is not allowed with BLOCK option from scripts", entry.full_name);
-            return self.fail(&CommandError::text(error), protocol, out);
+            return self.fail(row, argv, &CommandError::text(error), protocol, out);
         }
         let mut view = self.view;
         view.protocol = protocol;
         let way = match entry.row.run {
             Run::Bound | Run::Broadcast | Run::Container => return self.run_bound(row, argv, protocol, out),
-            Run::Script => return self.fail(&NOT_ALLOWED, protocol, out),
+            Run::Script => return self.refuse(Some(row), &NOT_ALLOWED, protocol, out),
             Run::Local(_) => Route::Shard(self.core.me),
             _ => match route(entry, argv, self.core.placement, self.core.me) {
                 Ok(way) => way,
-                Err(error) => return self.fail(&error, protocol, out),
+                Err(error) => return self.fail(row, argv, &error, protocol, out),
             },
         };
         let is_here = way == Route::Shard(self.core.me);
