@@ -227,6 +227,13 @@ fn exec(
     result
 }
 
+/// Why a block was discarded. Redis: an error of no particular code is told without one.
+pub(super) fn because_of(error: &CommandError) -> CommandError {
+    let line = error.line();
+    let why = line.strip_prefix(b"ERR ").unwrap_or(&line);
+    CommandError::text([b"EXECABORT Transaction discarded because of: ", why].concat())
+}
+
 fn exec_block(
     core: &mut Core,
     io: &mut dyn NetIo,
@@ -244,8 +251,7 @@ fn exec_block(
     }
     if let Some(error) = core.refusal_of(conn, &multi) {
         core.unwatch_all(conn);
-        let before = b"EXECABORT Transaction discarded because of: ";
-        return Err(CommandError::text([before, &*error.line()].concat()));
+        return Err(because_of(&error));
     }
     let client = core.clients.at(conn.index);
     let (db, view, protocol) = (client.db, client.view(), client.protocol);

@@ -564,6 +564,11 @@ fn everything_else() {
         c.expect("CLIENT UNBLOCK x", err("ERR value is not an integer or out of range"));
         c.expect("CLIENT UNBLOCK x nosuch", err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         c.expect("CLIENT UNBLOCK 1 TIMEOUT", 0);
+        for command in ["CLIENT unBlock x nosuch y", "CLIENT Pause x nosuch y"] {
+            let word = command.split(' ').nth(1).unwrap_or_default();
+            let before = "ERR unknown subcommand or wrong number of arguments for";
+            c.expect(command, err(&format!("{before} '{word}'. Try CLIENT HELP.")));
+        }
         c.expect_that("CLIENT HELP", |help| help.elements()[0].text().starts_with("CLIENT <subcommand> "));
     });
 }
