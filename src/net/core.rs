@@ -1,7 +1,7 @@
 //! One core: its shard, its clients, and what it has under way with other cores. The engines drive it in turns.
 //!
-//! A turn: bytes that came in are parsed and commands whose keys are here run at once (`dispatch.rs`); the rest goes
-//! into one batch per destination. `turn` then sends the batches, publishes the turn, takes the mail (`mail.rs`),
+//! A turn: bytes that came in are parsed (`query.rs`) and commands whose keys are here run at once (`dispatch.rs`); the
+//! rest goes into one batch per destination. `turn` then sends the batches, publishes the turn, takes the mail (`mail.rs`),
 //! steps the transactions and hands every client's replies to the engine (`output.rs`).
 //!
 //! INVARIANT (causal pipelines): (a) an inbox is one FIFO for all senders; (b) local commands run during parsing,
@@ -145,7 +145,7 @@ pub struct Core {
     pub now_ms: u64,
     next_cron_ns: u64,
     /// Room for requests parsed ahead.
-    pub ahead: super::dispatch::Ahead,
+    pub ahead: super::query::Ahead,
     /// Counter reading from which the next command's time counts.
     pub clock_mark: u64,
     /// How long one client's pipeline may run before the others have their turn. Without end unless set: the
@@ -180,7 +180,7 @@ impl Core {
         self.tx_mode = self.shared.grace.begin_turn(self.me.index());
         self.take_over_config();
         self.follow_log_switch();
-        self.coordinator.awaits_release = self.shard.log.is_some();
+        self.coordinator.has_log = self.shard.log.is_some();
     }
 
     /// Takes over the process's configuration if it is another now.
@@ -571,7 +571,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ns: 0,
-            ahead: super::dispatch::Ahead::default(),
+            ahead: super::query::Ahead::default(),
             clock_mark: 0,
             visit_cycles: u64::MAX,
             observe: crate::observe::CoreObserve::default(),

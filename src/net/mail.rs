@@ -19,7 +19,7 @@ use crate::runtime::face::{ConnId, NetIo};
 use crate::runtime::mesh::Received;
 use crate::sys::clock;
 use crate::tx::execute::{Did, run_here, run_work, write_error};
-use crate::tx::message::{Addressed, RemoteCommand, Token, TxMessage, TxRef, WatchedKey, Work};
+use crate::tx::message::{Addressed, Place, RemoteCommand, Token, TxMessage, TxRef, WatchedKey, Work};
 use crate::tx::multi::Plan;
 use crate::tx::queue::Runnable;
 use crate::tx::{Event, TxId};
@@ -305,7 +305,9 @@ impl Core {
                     self.queue.arm(tx.id, work, false);
                 } else {
                     let watched_unchanged = self.are_unchanged(&watched);
-                    self.post_one(from, TxMessage::Scheduled { tx, accepted, watched_unchanged });
+                    let place = if self.queue.is_granted(tx.id) { Place::Free } else { Place::Behind };
+                    let place = accepted.then_some(place);
+                    self.post_one(from, TxMessage::Scheduled { tx, place, watched_unchanged });
                 }
                 None
             }
@@ -326,8 +328,8 @@ impl Core {
                 self.run_queue();
                 None
             }
-            TxMessage::Scheduled { tx, accepted, watched_unchanged } => {
-                self.coordinator.scheduled(from, tx, accepted, watched_unchanged, &mut out)
+            TxMessage::Scheduled { tx, place, watched_unchanged } => {
+                self.coordinator.scheduled(from, tx, place, watched_unchanged, &mut out)
             }
             TxMessage::Ran { tx, part } => self.coordinator.ran(from, tx, part, &mut out),
             TxMessage::Back { shard, .. } => {
@@ -437,7 +439,8 @@ impl Core {
             ShardWork::Compare { slot, watched } => {
                 let watched_unchanged = self.are_unchanged(&watched);
                 let tx = TxRef { slot, id: tx };
-                self.post_one(origin, TxMessage::Scheduled { tx, accepted: true, watched_unchanged });
+                let place = Some(Place::Free);
+                self.post_one(origin, TxMessage::Scheduled { tx, place, watched_unchanged });
             }
             ShardWork::Command { token, row, db, client, request } => {
                 let table = self.table;

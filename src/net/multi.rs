@@ -331,12 +331,7 @@ impl Core {
     }
 
     /// Queues a command of a MULTI block.
-    pub(super) fn queue_in_multi(
-        &mut self,
-        conn: ConnId,
-        row: RowId,
-        argv: Argv<'_>,
-    ) -> super::dispatch::Flow {
+    pub(super) fn queue_in_multi(&mut self, conn: ConnId, row: RowId, argv: Argv<'_>) -> super::gates::Flow {
         let entry = self.table.entry(row);
         let refusal = if entry.row.flags.has(Flags::NO_MULTI) {
             Some(CommandError::Line("ERR Command not allowed inside a transaction"))
@@ -359,7 +354,7 @@ impl Core {
             multi.commands.push((row, request.into()));
         }
         client.output().bytes.extend_from_slice(QUEUED);
-        super::dispatch::Flow::Taken
+        super::gates::Flow::Taken
     }
 
     /// Why a whole block may not run, although each of its commands was queued.

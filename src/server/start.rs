@@ -17,7 +17,7 @@ use super::supervise::Service;
 use super::{banner, listeners, log, registry, settings, tools};
 use crate::config::{Action, Config, Startup, id, startup};
 use crate::net::core::Parts;
-use crate::net::dispatch::VISIT_NS;
+use crate::net::query::VISIT_NS;
 use crate::net::shared::Ready;
 use crate::net::{Core, Shared};
 use crate::persistence::aof::LogMode;
@@ -189,8 +189,8 @@ fn share(
     })
 }
 
-/// How long a port may still be taken: a server that was killed a moment ago may have left sockets that the kernel has not
-/// closed yet. And how often is tried.
+/// How long a port may still be taken: the kernel takes a moment to close what the rings of a killed server held. And how
+/// often is tried.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
 const PORT_LOOK: Duration = Duration::from_millis(20);
 

@@ -6,6 +6,13 @@
 //!
 //! INVARIANT: a transaction sends `Run` only when every shard has accepted its number, and a new stage only when
 //! every shard of the last one has answered. After its first `Run` it is never withdrawn.
+//!
+//! INVARIANT (log): what a transaction did is in the log of one shard only when every other shard where it may have done
+//! something has begun it, or is about to be told to and nothing there stands before it. Whoever writes the file keeps a
+//! shard's log back from such a part on until the other parts are there, and with the log the replies of everybody: so
+//! with a log a transaction first **arrives** where it met a conflict (a hop that does nothing), which may take as long as
+//! a command that goes on in slices, and only then does its first work. It waits for lower numbers only, as its first
+//! work would, and holds the same intents meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +22,7 @@ use smallvec::SmallVec;
 
 use super::grace::{Grace, Waiting};
 use super::intents::IntentSet;
-use super::message::{Addressed, Token, TxMessage, TxRef, WatchedKey, Work};
+use super::message::{Addressed, Place, Token, TxMessage, TxRef, WatchedKey, Work};
 use super::queue::TxId;
 use crate::commands::Part;
 use crate::commands::context::ClientView;
@@ -52,12 +59,17 @@ pub trait Program {
     fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Next;
     /// Called instead of the first `next` when a watched key has changed.
     fn watch_failed(&mut self);
+    /// Is what it does at shards that may write, so many of them, to be in the log as one? Not if it begins by arriving
+    /// everywhere itself.
+    fn is_logged_as_one(&self, writers: u16) -> bool;
 }
 
 enum Phase {
     /// Until every core knows that transactions are in flight.
     Grace(Option<Waiting>),
     Scheduling,
+    /// Until it has begun where it met conflicts.
+    Arriving,
     Running,
     /// The caller acts.
     Caller,
@@ -76,11 +88,18 @@ struct Tx<P> {
     watched_unchanged: bool,
     /// Shards that accepted the present number.
     accepted: SmallVec<[ShardId; 8]>,
+    /// Those of them where something stood before it.
+    behind: SmallVec<[ShardId; 8]>,
     parts: Vec<(ShardId, Part)>,
     program: P,
 }
 
 impl<P> Tx<P> {
+    /// On how many shards it may write.
+    fn writers(&self) -> u16 {
+        self.claims.iter().filter(|(_, claim)| claim.intents.may_write()).count() as u16
+    }
+
     /// On a shard that holds it still.
     fn may_have_written(&self) -> bool {
         let of = |shard: &ShardId| self.claims.iter().find(|(known, _)| known == shard);
@@ -110,9 +129,10 @@ pub struct Coordinator<P> {
     /// Turns without a transaction since the last.
     idle_since_ns: Option<u64>,
     running: usize,
-    /// A transaction is over only when the shards where it may have written have released it: what it did is then in
-    /// their logs, and whoever hears of it can be made to wait for them.
-    pub awaits_release: bool,
+    /// There is a log. A transaction does its first work when nothing stands before it any more (see the invariant on
+    /// the log), and is over only when the shards where it may have written have released it: what it did is then in their
+    /// logs, and whoever hears of it can be made to wait for them.
+    pub has_log: bool,
     /// Withdrawn and begun anew, in total.
     pub retries: u64,
     /// Concluded, in total.
@@ -136,7 +156,7 @@ impl<P: Program> Coordinator<P> {
             entered: false,
             idle_since_ns: None,
             running: 0,
-            awaits_release: false,
+            has_log: false,
             retries: 0,
             concluded: 0,
         }
@@ -171,6 +191,7 @@ impl<P: Program> Coordinator<P> {
             refused: false,
             watched_unchanged: true,
             accepted: SmallVec::new(),
+            behind: SmallVec::new(),
             parts: Vec::new(),
             program,
         });
@@ -233,18 +254,21 @@ impl<P: Program> Coordinator<P> {
         &mut self,
         from: ShardId,
         tx: TxRef,
-        accepted: bool,
+        place: Option<Place>,
         unchanged: bool,
         out: &mut Vec<Addressed>,
     ) -> Option<Event<P>> {
-        let (slot, counter) = (tx.slot, self.counter.clone());
+        let (slot, counter, has_log) = (tx.slot, self.counter.clone(), self.has_log);
         let tx = self.current(tx);
         tx.waiting -= 1;
         tx.watched_unchanged &= unchanged;
-        if accepted {
-            tx.accepted.push(from);
-        } else {
-            tx.refused = true;
+        match place {
+            Some(Place::Free) => tx.accepted.push(from),
+            Some(Place::Behind) => {
+                tx.accepted.push(from);
+                tx.behind.push(from);
+            }
+            None => tx.refused = true,
         }
         if tx.waiting > 0 {
             return None;
@@ -267,6 +291,16 @@ impl<P: Program> Coordinator<P> {
             self.retries += 1;
             return None;
         }
+        if has_log && !tx.behind.is_empty() && tx.program.is_logged_as_one(tx.writers()) {
+            tx.phase = Phase::Arriving;
+            tx.waiting = tx.behind.len();
+            let (reference, client) = (TxRef { slot, id }, tx.client);
+            for to in tx.behind.drain(..) {
+                let (work, conclude) = (Work::Nothing, false);
+                out.push(Addressed { to, message: TxMessage::Run { tx: reference, client, work, conclude } });
+            }
+            return None;
+        }
         tx.phase = Phase::Running;
         self.advance(slot, out)
     }
@@ -286,6 +320,11 @@ impl<P: Program> Coordinator<P> {
         match tx.phase {
             _ if tx.waiting > 0 => None,
             Phase::Concluding => Some(self.conclude(slot)),
+            Phase::Arriving => {
+                // Nothing was done yet.
+                tx.parts.clear();
+                self.advance(slot, out)
+            }
             _ => self.advance(slot, out),
         }
     }
@@ -348,7 +387,7 @@ impl<P: Program> Coordinator<P> {
                 tx.phase = Phase::Caller;
                 Some(Event::Caller { slot, token: tx.token })
             }
-            Next::Done if self.awaits_release && tx.may_have_written() => {
+            Next::Done if self.has_log && tx.may_have_written() => {
                 tx.phase = Phase::Concluding;
                 tx.waiting = tx.accepted.len();
                 let client = tx.client;
@@ -385,10 +424,11 @@ fn schedule<P>(slot: u32, tx: &mut Tx<P>, counter: &AtomicU64, out: &mut Vec<Add
     tx.id = TxId(counter.fetch_add(1, Ordering::Relaxed) + 1);
     tx.phase = Phase::Scheduling;
     tx.refused = false;
+    tx.behind.clear();
     tx.watched_unchanged = true;
     tx.waiting = tx.claims.len();
     let reference = TxRef { slot, id: tx.id };
-    let writers = tx.claims.iter().filter(|(_, claim)| claim.intents.may_write()).count() as u16;
+    let writers = tx.writers();
     for (to, claim) in &tx.claims {
         let (intents, watched) = (claim.intents.clone(), claim.watched.clone());
         let message = TxMessage::Schedule { tx: reference, client: tx.client, intents, writers, watched };

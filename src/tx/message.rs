@@ -204,13 +204,22 @@ impl Claim {
     }
 }
 
+/// Where a transaction was scheduled in a shard's queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Nothing stands before it: what it sends runs as it arrives.
+    Free,
+    /// Behind something that conflicts.
+    Behind,
+}
+
 /// A transaction's messages.
 pub enum TxMessage {
     /// Take these intents, if the number is still good; and compare the watched keys. `writers` shards get exclusive
     /// intents.
     Schedule { tx: TxRef, client: ClientView, intents: IntentSet, writers: u16, watched: Vec<WatchedKey> },
-    /// The answer.
-    Scheduled { tx: TxRef, accepted: bool, watched_unchanged: bool },
+    /// The answer. No place: the number is not good here.
+    Scheduled { tx: TxRef, place: Option<Place>, watched_unchanged: bool },
     /// Do this; after the last work the intents are released.
     Run { tx: TxRef, client: ClientView, work: Work, conclude: bool },
     /// Done.

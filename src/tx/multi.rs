@@ -211,7 +211,7 @@ fn on_all(shards: usize, work: impl Fn() -> Work) -> Vec<(ShardId, Work)> {
     (0..shards).map(|shard| (ShardId(shard as u16), work())).collect()
 }
 
-/// A script that holds all shards. It runs in a step of its caller (`net/scripts.rs`).
+/// A script that holds all shards. It runs in a step of its caller (`net/scripts/wide.rs`).
 pub struct Scripted {
     command: TxCommand,
     shards: usize,
@@ -334,6 +334,15 @@ impl Program for Plan {
         match self {
             Plan::One(_) | Plan::Script(_) | Plan::Snapshot(_) => unreachable!("only EXEC watches"),
             Plan::Exec(exec) => exec.aborted = true,
+        }
+    }
+
+    fn is_logged_as_one(&self, writers: u16) -> bool {
+        match self {
+            Plan::One(_) | Plan::Exec(_) => writers > 1,
+            // Where a new file begins is one place in all logs.
+            Plan::Snapshot(snapshot) => snapshot.source.rotation().is_some(),
+            Plan::Script(_) => false,
         }
     }
 }

@@ -374,3 +374,90 @@ fn a_snapshot_has_all_of_a_change_or_nothing() {
         assert!([100, 300].contains(&zset) && [100, 600].contains(&list), "{zset} and {list}");
     });
 }
+
+/// A server of several shards that logs.
+fn each_logging_server(case: impl Fn(&Setup)) {
+    with_server(
+        |threads| Options::threads(threads).with("appendonly", "yes").with("appendfsync", "no"),
+        |s| {
+            if !s.is_redis() && s.shards() > 1 {
+                case(s);
+            }
+        },
+    );
+}
+
+/// Every shard answers clients that write, each of which may have its replies held.
+fn expect_answers(s: &Setup, command: impl Fn(&str) -> Vec<String>, expected: &Value) {
+    for shard in 0..s.shards() {
+        for _ in 0..3 {
+            s.client().expect(&command(&s.key_on(shard, "free")), expected.clone());
+        }
+    }
+}
+
+#[test]
+fn a_write_over_shards_that_waits_for_a_slice_does_not_hold_back_the_log() {
+    each_logging_server(|s| {
+        let (mut watcher, mut reader) = (s.client(), s.client());
+        let keys = s.keys_apart(s.shards());
+        (0..60).for_each(|_| drop(watcher.call(&["RPUSH", &keys[1], &"x".repeat(60)])));
+        slices(&mut watcher, 0);
+        reader.send(&["LRANGE", &keys[1], "0", "-1"]);
+        wait_for_queue(&mut watcher, 1);
+        let set = |key: &str| ["SET", key, "1"].map(str::to_owned).to_vec();
+        let mut waiting = Vec::new();
+        // One command, a block that is one hop, one whose last hop comes to that shard first, and one that gives a value on.
+        for commands in [
+            vec![[&["MSET"][..], &keys.iter().flat_map(|key| [key, "v"]).collect::<Vec<_>>()].concat()],
+            vec![vec!["MULTI"], vec!["SET", &keys[0], "v"], vec!["SET", &keys[1], "v"], vec!["EXEC"]],
+            vec![
+                vec!["MULTI"],
+                vec!["SET", &keys[0], "v"],
+                vec!["MGET", &keys[0], "{t}none"],
+                vec!["DEL", &keys[1]],
+                vec!["EXEC"],
+            ],
+            vec![vec!["RENAME", &keys[0], &keys[1]]],
+            vec![vec!["FLUSHALL"]],
+        ] {
+            let mut writer = s.client();
+            let before = queued(&mut watcher);
+            commands.iter().for_each(|command| writer.send(command));
+            wait_until("it waits", LONG, || queued(&mut watcher) > before);
+            if commands[0][0] != "FLUSHALL" {
+                expect_answers(s, set, &ok());
+            }
+            waiting.push((writer, commands.len()));
+        }
+        slices(&mut watcher, 9);
+        assert_eq!(reader.recv().elements().len(), 60);
+        for (mut writer, replies) in waiting {
+            (0..replies).for_each(|_| drop(writer.recv()));
+        }
+        watcher.expect("DEBUG LOADAOF", ok());
+        watcher.expect("DBSIZE", 0);
+    });
+}
+
+#[test]
+fn a_rewrite_that_waits_for_a_slice_does_not_hold_back_replies() {
+    each_logging_server(|s| {
+        let (mut watcher, mut copier) = (s.client(), s.client());
+        let keys = s.keys_apart(2);
+        for index in 0..100 {
+            watcher.call(&["SADD", &keys[0], &format!("member:{index:020}:{}", "x".repeat(60))]);
+        }
+        slices(&mut watcher, 0);
+        copier.send(&["COPY", &keys[0], &keys[1]]);
+        wait_until("the copy is under way", LONG, || queued(&mut watcher) >= 2);
+        let mut rewriter = s.client();
+        rewriter.send("BGREWRITEAOF");
+        wait_until("the rewrite waits", LONG, || queued(&mut watcher) >= 2 + s.shards() as u64);
+        expect_answers(s, |key| ["GET", key].map(str::to_owned).to_vec(), &nil());
+        slices(&mut watcher, 9);
+        copier.expect_next(1);
+        rewriter.recv();
+        watcher.expect(&["SCARD", &keys[1]], 100);
+    });
+}
