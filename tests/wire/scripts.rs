@@ -45,7 +45,9 @@ fn bad_calls_are_refused_as_in_redis() {
         c.expect(&["EVAL", "return 1", "-1"], err("ERR Number of keys can't be negative"));
         // What is wrong with the keys is told before what is wrong with the script.
         c.expect(&["EVAL", "return (", "x"], err("ERR value is not an integer or out of range"));
-        c.expect(&["EVALSHA", "nosuch", "-1"], err("ERR Number of keys can't be negative"));
+        let unknown = "0".repeat(40);
+        c.expect(&["EVALSHA", &unknown, "-1"], err("ERR Number of keys can't be negative"));
+        c.expect(&["EVALSHA", "nosuch", "-1"], err("NOSCRIPT No matching script. Please use EVAL."));
         let too_many = err("ERR Number of keys can't be greater than number of args");
         c.expect(&["EVAL", "return 1", "1"], too_many);
         c.expect_error(

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::found::{Found, gates_of};
 use super::host::ScriptHost;
-use super::{ScriptCall, ScriptDid};
+use super::{NO_SCRIPT, ScriptCall, ScriptDid};
 use crate::commands::spec::Flags as CommandFlags;
 use crate::commands::{CommandError, Entry, RowId};
 use crate::net::batch::Control;
@@ -16,6 +16,7 @@ use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::script::gate::{self, Gates};
 use crate::script::lua::{End, Given, Stop};
+use crate::script::store::Sha;
 use crate::script::{Cache, Flags};
 use crate::sys::clock;
 use crate::tx::execute::write_error;
@@ -63,7 +64,10 @@ impl Core {
         {
             return Err(CommandError::OutOfMemory);
         }
-        // Redis: a function is looked for before its keys are counted, a script behind that.
+        // Redis: a function is looked for before its keys are counted, a script behind that, unless its name cannot be one.
+        if row.name.starts_with("evalsha") && argv.get(1).len() != size_of::<Sha>() {
+            return Err(NO_SCRIPT);
+        }
         let (found, count) = if row.name.starts_with("fcall") {
             let found = Found::new(cache, &shared, row, argv)?;
             (found, gate::key_count(argv, CommandError::Line("ERR Bad number of keys provided"))?)
