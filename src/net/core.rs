@@ -199,6 +199,7 @@ impl Core {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
         self.shard.expiry_lag.reset();
+        self.shard.graveyard.freed = 0;
         self.observe.reset();
     }
 
@@ -214,8 +215,7 @@ impl Core {
     /// Takes over the process's configuration.
     pub fn apply_config(&mut self) {
         self.config = self.shared.config();
-        let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
-        self.limits.max_bulk_bytes = bulk;
+        self.limits.max_bulk_bytes = super::settings::max_bulk_bytes(&self.config);
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());

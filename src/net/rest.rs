@@ -28,7 +28,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use super::core::Core;
 use super::lend::Taken;
 use super::observe::{Caller, Ran};
-use super::scripts::{ScriptCall, ScriptDid};
+use super::scripts::ScriptCall;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::Run;
 use crate::commands::{Entry, Part, RowId};
@@ -404,7 +404,7 @@ impl Core {
                 let call = ScriptCall { row, db, view, caller: Caller::Here(conn), argv };
                 let begun = clock::cycles();
                 let did = self.run_script(Some(io), call, Some(tx), out);
-                self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
+                self.count_script(call, did, clock::cycles() - begun, out);
             }
             Ok(Route::Shard(owner)) if owner != self.me => {
                 let work = Work::Group { commands: vec![(0, step.command.clone())] };
