@@ -1,4 +1,5 @@
 //! Changing what is shared now and then, at the price of a load.
+
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
