@@ -33,6 +33,7 @@ use super::encodings::fits_packed;
 use super::intset::{IntSet, IntSetRef};
 use super::listpack::{Listpack, ListpackRef};
 use super::number::parse_i64;
+use super::raw::own::own;
 use super::raw::table::{Access, Doomed, Hasher, Table, Ttl, Value as TableValue};
 use super::{Collection, Encodings, Kind, Packed, Value};
 
@@ -361,7 +362,7 @@ impl Collection for Set {
     #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut Set> {
         match value {
-            Value::Set(set) => Some(Arc::make_mut(set)),
+            Value::Set(set) => Some(own(set)),
             _ => None,
         }
     }

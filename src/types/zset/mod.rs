@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::encodings::fits_packed;
 use super::listpack::{Element, Listpack, ListpackRef};
+use super::raw::own::own;
 use super::{Collection, Encodings, Kind, Packed, Value};
 
 pub use packed::Pair;
@@ -269,7 +270,7 @@ impl Collection for ZSet {
 
     #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut ZSet> {
-        if let Value::ZSet(zset) = value { Some(Arc::make_mut(zset)) } else { None }
+        if let Value::ZSet(zset) = value { Some(own(zset)) } else { None }
     }
 
     fn into_value(self) -> Value {
