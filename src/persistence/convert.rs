@@ -112,7 +112,7 @@ fn write(from: &Path, to: &Path, (target, to_version): (Target, u16)) -> Result<
     let bad = |error: &dyn std::fmt::Display| format!("{}: {error}", from.display());
     let failed = |error: io::Error| format!("{}: {error}", to.display());
     let mut reader = open(from)?;
-    let mut out = Out::new(File::create_new(to).map_err(failed)?, true, true);
+    let mut out = Out::new(File::create_new(to).map_err(failed)?, true, true).map_err(failed)?;
     let mut report = Report { from_version: reader.version(), to_version, ..Report::default() };
     let mut writer = Writer::of(target);
     file::write_header(&mut writer.out, to_version);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 
 use super::options::SaveOptions;
 use crate::rdb::file;
@@ -11,15 +11,9 @@ use crate::rdb::target::Losses;
 use crate::rdb::write::Writer;
 use crate::shard::log::Commands;
 use crate::shard::snapshot::Beginning;
-use crate::sys::{clock, disk};
+use crate::sys::clock;
+use crate::sys::disk::Stream;
 use crate::types::DbIndex;
-
-/// With `rdb-save-incremental-fsync`: the system is told to write so many bytes as soon as they are there...
-const WRITE_BACK_BYTES: u64 = 4 << 20;
-/// ...and is waited for when it is behind by so many, so that little is left for the sync at the end.
-///
-/// A sync every few megabytes would do that too, and make the disk wait for its journal each time.
-const BEHIND_BYTES: u64 = 64 << 20;
 
 /// A snapshot of nothing.
 pub fn empty_snapshot(options: SaveOptions) -> Vec<u8> {
@@ -81,50 +75,34 @@ pub(super) fn sums(beginnings: &[Beginning]) -> BTreeMap<DbIndex, (u64, u64)> {
 
 /// The file being written.
 pub(in crate::persistence) struct Out {
-    file: File,
+    stream: Stream,
     digest: Option<Checksum>,
-    incremental_sync: bool,
-    written_bytes: u64,
-    /// Up to here the system was told to write to the disk, and has.
-    told_bytes: u64,
-    waited_bytes: u64,
 }
 
 impl Out {
-    pub(in crate::persistence) fn new(file: File, checksum: bool, incremental_sync: bool) -> Out {
-        let digest = checksum.then(Checksum::default);
-        Out { file, digest, incremental_sync, written_bytes: 0, told_bytes: 0, waited_bytes: 0 }
+    /// `rdb-save-incremental-fsync`: it gets to the disk as it is written.
+    pub(in crate::persistence) fn new(file: File, checksum: bool, incremental_sync: bool) -> io::Result<Out> {
+        let stream = Stream::new(file, incremental_sync)?;
+        Ok(Out { stream, digest: checksum.then(Checksum::default) })
     }
 
     pub(in crate::persistence) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);
         }
-        self.file.write_all(bytes)?;
-        self.written_bytes += bytes.len() as u64;
-        if self.incremental_sync && self.written_bytes - self.told_bytes >= WRITE_BACK_BYTES {
-            disk::begin_writing_back(&self.file, self.told_bytes, self.written_bytes - self.told_bytes)?;
-            self.told_bytes = self.written_bytes;
-            let behind = self.told_bytes - self.waited_bytes;
-            if behind > BEHIND_BYTES {
-                let bytes = behind - BEHIND_BYTES;
-                disk::wait_for_writing_back(&self.file, self.waited_bytes, bytes)?;
-                self.waited_bytes += bytes;
-            }
-        }
-        Ok(())
+        self.stream.write(bytes)
     }
 
     /// Brings what was written to the disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.stream.sync()
     }
 
     /// Ends a snapshot, and brings it to the disk.
     pub(in crate::persistence) fn end(&mut self) -> io::Result<()> {
         self.write(&[opcode::EOF])?;
         let sum = self.digest.as_ref().map_or(0, Checksum::value);
-        self.file.write_all(&sum.to_le_bytes())?;
-        self.file.sync_all()
+        self.stream.write(&sum.to_le_bytes())?;
+        self.stream.sync()
     }
 }

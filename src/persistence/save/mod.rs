@@ -12,7 +12,7 @@
 //! overwritten faster than the disk writes: every key at most once. Buffers go round, so no pages are asked for and given
 //! back on the way.
 //!
-//! The system is told to write as the file grows, and waited for when it is far behind; there is one sync, at the end.
+//! The file goes past the page cache where it can (`sys::disk`), and there is one sync, at the end.
 //!
 //! - `options`: what is to be saved how.
 //! - `job`: the save as everybody sees it.

@@ -110,7 +110,8 @@ impl SaveJob {
         let path = &self.options.path;
         let file = File::create(temporary).map_err(|error| of("creating", temporary, error))?;
         let checksum = self.options.checksum && self.options.is_rdb();
-        let mut out = Out::new(file, checksum, self.options.incremental_sync);
+        let out = Out::new(file, checksum, self.options.incremental_sync);
+        let mut out = out.map_err(|error| of("creating", temporary, error))?;
         let dirty = match self.fill(&mut out, receiver) {
             Ok(Some(dirty)) => dirty,
             Ok(None) => return Ok(None),
