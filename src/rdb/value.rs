@@ -85,7 +85,8 @@ pub fn can_write_some(value: &Value, of: u8) -> bool {
         Value::List(_) => of == kind::LIST_QUICKLIST_2,
         Value::Set(set) => set.packed().is_none(),
         Value::ZSet(zset) => !zset.is_packed(),
-        Value::Hash(_) => of == kind::HASH,
+        // Of deadlines that are dropped for the target, an account is kept.
+        Value::Hash(hash) => of == kind::HASH && !hash.view().has_deadlines(),
         Value::String(_) | Value::Stream(_) => false,
     }
 }
