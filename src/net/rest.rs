@@ -484,8 +484,8 @@ impl Core {
         true
     }
 
-    /// Is so much read under a key that the command will go on in slices? What changes a value here and there, as LMOVE
-    /// does, does not read all of it.
+    /// Is so much read under a key that the command will go on in slices? With twice as much as for one key alone set
+    /// operations do. What changes a value here and there, as LMOVE does, does not read all of it.
     fn is_much_at_rest(&mut self, conn: ConnId, entry: &Entry, argv: Argv<'_>) -> bool {
         let (db, above) = (self.clients.at(conn.index).db, self.shard.settings.slices_above);
         let Ok(keys) = keys_of(entry.row, argv) else { return false };
@@ -497,7 +497,7 @@ impl Core {
             } else {
                 self.shared.seats.look(owner, |shard| shard.elements(db, name))
             };
-            elements.is_some_and(|elements| elements > above)
+            elements.is_some_and(|elements| elements > above.saturating_mul(2))
         })
     }
 
