@@ -12,6 +12,7 @@ use super::job::SaveJob;
 use super::writer::{Message, Piece};
 use crate::commands::rebuild::{Over, rebuild};
 use crate::rdb::file::{self, Access};
+use crate::rdb::stream;
 use crate::rdb::value::{can_write_some, kind_of, write_some, write_value};
 use crate::rdb::write::Writer;
 use crate::shard::EntryView;
@@ -19,6 +20,7 @@ use crate::shard::access::{AccessClock, Counting};
 use crate::shard::log::{Commands, Rotation};
 use crate::shard::snapshot::{Beginning, Sink, Source};
 use crate::types::raw::table::ValueRef;
+use crate::types::stream::StreamId;
 use crate::types::{DbIndex, ShardId, Value};
 
 /// A shard's buffer goes to the writer at this size.
@@ -109,6 +111,8 @@ struct Half {
     address: usize,
     /// Where to go on in it.
     at: u64,
+    /// In a stream: at this node.
+    node: StreamId,
     /// What was written of it is no piece of the file before all of it is: other shards' would come between.
     pieces: Vec<Piece>,
     out: Vec<u8>,
@@ -213,7 +217,9 @@ impl Part {
         let known = self.halves.iter().position(|half| half.address == address);
         let mut half = match known {
             Some(index) => self.halves.swap_remove(index),
-            None => Half { address, at: 0, pieces: Vec::new(), out: self.job.spare_buffer() },
+            None => {
+                Half { address, at: 0, node: StreamId::MIN, pieces: Vec::new(), out: self.job.spare_buffer() }
+            }
         };
         std::mem::swap(&mut self.writer.out, &mut half.out);
         let (mut is_over, mut more) = (false, true);
@@ -222,10 +228,14 @@ impl Part {
             (is_over, more) = (true, false);
         }
         while more {
-            match write_some(&mut self.writer, value, half.at, STEP_ELEMENTS) {
-                Some(at) => half.at = at,
-                None => is_over = true,
-            }
+            let goes_on = match value {
+                Value::Stream(value) => {
+                    let next = stream::write_some(&mut self.writer, value, half.node, STEP_ELEMENTS);
+                    next.map(|node| half.node = node)
+                }
+                value => write_some(&mut self.writer, value, half.at, STEP_ELEMENTS).map(|at| half.at = at),
+            };
+            is_over = goes_on.is_none();
             if self.writer.out.len() >= BUFFER_BYTES || is_over {
                 let bytes = std::mem::take(&mut self.writer.out);
                 half.pieces.push(Piece { bytes, strings: Vec::new() });
