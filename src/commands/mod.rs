@@ -22,6 +22,7 @@ pub mod lists;
 pub mod part;
 pub mod pop_first;
 pub mod rebuild;
+pub mod runs;
 pub mod sets;
 pub mod sliced;
 pub mod sort;

@@ -3,7 +3,7 @@
 use super::error::CommandError;
 use super::sliced::Slices;
 use super::spec::Gathered;
-use crate::resp::Output;
+use crate::resp::{Output, Reply};
 use crate::shard::Moved;
 use crate::types::ClientId;
 
@@ -56,6 +56,24 @@ impl Part {
             Part::Returned(returned) => matches!(returned.0, Part::Slices(_)),
             _ => false,
         }
+    }
+
+    /// The part of a hop that went on in slices: what it wrote, unless it says something else.
+    pub fn or_written(self, output: Output) -> Part {
+        match self {
+            Part::Nothing if !output.is_empty() => Part::Output(output),
+            part => part,
+        }
+    }
+
+    /// Writes it, if it is a reply or a number.
+    pub fn write_to(&mut self, reply: &mut Reply<'_>) -> bool {
+        match self {
+            Part::Output(output) => reply.out.append(output),
+            Part::Int(value) => reply.int(*value),
+            _ => return false,
+        }
+        true
     }
 
     /// What goes on in slices, and what its hop was lent.

@@ -265,7 +265,7 @@ impl Ctx<'_> {
         key: &[u8],
         work: impl Changing + 'static,
     ) -> Result<super::Outcome, CommandError> {
-        let pins = self.pin_all(&[key])?;
+        let pins = vec![self.shard.pin_to_change(self.db, key).ok_or(LOST)?];
         Ok(super::Outcome::Slices(Slices::of(pins, Work::Changes(Box::new(work)))))
     }
 

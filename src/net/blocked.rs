@@ -31,7 +31,7 @@ use crate::commands::{Block, RowId};
 use crate::resp::{Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::shard::waits::WaiterId;
-use crate::tx::execute::{Did, run_here, write_error};
+use crate::tx::execute::{Did, run_here, to_its_end, write_error};
 use crate::tx::message::{Claim, Ticket, Token, TxCommand, Until};
 use crate::tx::multi::Plan;
 use crate::tx::single::{Single, claims_of};
@@ -300,11 +300,12 @@ impl Core {
         }
         self.start_clock();
         let did = run_here(&mut self.shard, entry, db, client, argv, &mut output);
+        // Who is served is served at once: those behind it may have nothing then.
+        let did = to_its_end(did, &mut self.shard, entry, db, client, argv, &mut output);
         if matches!(did, Did::Blocked(_)) {
             self.had_nothing(id);
             return true;
         }
-        debug_assert!(!matches!(did, Did::Sliced(_)), "what may wait for keys is no long work");
         if did.is_ok() || !self.count_error_reply(row, &output, 0) {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
             self.ran(row, Caller::Of(origin, client.id), argv, ran);

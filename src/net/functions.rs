@@ -1,4 +1,4 @@
-//! FUNCTION: libraries. FCALL runs as every script does (`scripts.rs`).
+//! FUNCTION: libraries. FCALL runs as every script does (`scripts`).
 //!
 //! INVARIANT: libraries change on the first core only, whose log has the changes in their order, and which says what there is
 //! where a snapshot of its shard begins. On two cores at once they would come into the file in either order, and one
@@ -21,12 +21,12 @@ use crate::types::{DbIndex, ShardId};
 
 /// What the registry binds.
 pub const BINDINGS: &[(&str, Bound)] = &[
-    ("function|load", Bound::Broadcast { each: each_load, merge }),
-    ("function|delete", Bound::Broadcast { each: each_delete, merge }),
-    ("function|flush", Bound::Broadcast { each: each_flush, merge }),
+    ("function|load", Bound::Broadcast { each, merge }),
+    ("function|delete", Bound::Broadcast { each, merge }),
+    ("function|flush", Bound::Broadcast { each, merge }),
     ("function|list", Bound::Here(list)),
     ("function|dump", Bound::Here(dump)),
-    ("function|restore", Bound::Broadcast { each: each_restore, merge }),
+    ("function|restore", Bound::Broadcast { each, merge }),
     ("function|stats", Bound::Here(stats)),
     ("function|kill", Bound::Here(kill)),
     ("function|help", Bound::Here(help)),
@@ -74,50 +74,23 @@ impl Core {
     }
 }
 
+type Change = fn(&mut Core, &mut Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>;
+
+/// The subcommands that change libraries.
+const CHANGES: &[(&str, Change)] =
+    &[("load", load), ("delete", delete), ("flush", flush), ("restore", restore)];
+
 /// Has the changer's core do it, and nobody else.
-fn on_changer(
-    core: &mut Core,
-    asker: Asker,
-    argv: Argv<'_>,
-    change: impl FnOnce(&mut Core, &mut Args<'_>, &mut Reply<'_>) -> Result<(), CommandError>,
-) -> Result<Part, CommandError> {
+fn each(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
     if core.me != CHANGER {
         return Ok(Part::Nothing);
     }
+    let subcommand = argv.get(FIRST - 1);
+    let is_it = |(name, _): &&(&str, Change)| subcommand.eq_ignore_ascii_case(name.as_bytes());
+    let (_, change) = CHANGES.iter().find(is_it).expect("bound to the subcommands that change");
     let mut output = Output::default();
     change(core, &mut Args::new(argv, FIRST), &mut Reply::new(&mut output, asker.protocol))?;
     Ok(Part::Output(output))
-}
-
-fn each_load(core: &mut Core, _: &mut dyn NetIo, asker: Asker, argv: Argv<'_>) -> Result<Part, CommandError> {
-    on_changer(core, asker, argv, load)
-}
-
-fn each_delete(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    asker: Asker,
-    argv: Argv<'_>,
-) -> Result<Part, CommandError> {
-    on_changer(core, asker, argv, delete)
-}
-
-fn each_flush(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    asker: Asker,
-    argv: Argv<'_>,
-) -> Result<Part, CommandError> {
-    on_changer(core, asker, argv, flush)
-}
-
-fn each_restore(
-    core: &mut Core,
-    _: &mut dyn NetIo,
-    asker: Asker,
-    argv: Argv<'_>,
-) -> Result<Part, CommandError> {
-    on_changer(core, asker, argv, restore)
 }
 
 fn merge(

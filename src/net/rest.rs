@@ -27,6 +27,7 @@ use super::core::Core;
 use super::lend::Taken;
 use super::observe::{Caller, Ran};
 use super::scripts::{ScriptCall, ScriptDid};
+use crate::commands::keys_of::keys_of;
 use crate::commands::spec::Run;
 use crate::commands::{Entry, Part, RowId};
 use crate::resp::{Argv, Output, Reply, Request};
@@ -383,7 +384,8 @@ impl Core {
         let is_short = matches!(entry.row.run, Run::PerKey { .. } | Run::Hops { .. })
             && !entry.is_blocking
             && entry.full_name != "copy";
-        if !is_short {
+        if !is_short || (matches!(entry.row.run, Run::Hops { .. }) && self.is_much_at_rest(conn, entry, argv))
+        {
             return false;
         }
         let Some(tx) = self.hold_all() else { return false };
@@ -399,6 +401,22 @@ impl Core {
             client.output().append(&mut out);
         }
         true
+    }
+
+    /// Is there a key with so much under it that the command will go on in slices?
+    fn is_much_at_rest(&mut self, conn: ConnId, entry: &Entry, argv: Argv<'_>) -> bool {
+        let (db, above) = (self.clients.at(conn.index).db, self.shard.settings.slices_above);
+        let Ok(keys) = keys_of(entry.row, argv) else { return false };
+        keys.iter().any(|key| {
+            let name = argv.get(key.index);
+            let owner = self.placement.owner_of(name);
+            let elements = if owner == self.me {
+                Some(self.shard.elements(db, name))
+            } else {
+                self.shared.seats.look(owner, |shard| shard.elements(db, name))
+            };
+            elements.is_some_and(|elements| elements > above)
+        })
     }
 
     /// Runs a script that needs all shards at once, if the others rest. The client awaits nothing else.

@@ -254,7 +254,7 @@ impl Core {
                 }
             }
             Answer::Hop { slot, conclude, got } => {
-                let part = with_lent(result, got);
+                let part = with_lent(result.map(|part| part.or_written(output)), got);
                 if self.shard.has_news() {
                     self.tell_news();
                 }

@@ -104,6 +104,8 @@ impl std::fmt::Display for Losses {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::rdb::file::{Access, FileReader, Record, write_entry, write_function, write_header};
     use crate::rdb::format::{kind, opcode};
@@ -176,8 +178,8 @@ mod tests {
         stream.add_group(b"g", group);
         let values = [
             Value::List(Box::new(list)),
-            Value::Set(Box::new(set)),
-            Value::ZSet(Box::new(zset)),
+            Value::Set(Arc::new(set)),
+            Value::ZSet(Arc::new(zset)),
             Value::Stream(Box::new(stream)),
             hash(&[("a", 0), ("b", 0)]),
         ];

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use crate::config::{Config, id};
 use crate::runtime::face::{Listener, ListenerKind};
@@ -70,11 +69,6 @@ pub fn open_tcp(config: &Config, cores: usize, ours: &[SocketAddr]) -> Result<Op
     Ok(opened)
 }
 
-/// A server that starts tries for so long to get an address that is in use: the kernel takes a moment to close what the
-/// rings of a killed process held, so who starts it anew at once would find its port taken.
-const IN_USE_TRIES: usize = 25;
-const IN_USE_WAIT: Duration = Duration::from_millis(20);
-
 const EAFNOSUPPORT: i32 = 97;
 const EPROTONOSUPPORT: i32 = 93;
 
@@ -93,23 +87,11 @@ fn open_one(
     };
     if !ours.iter().any(overlaps) {
         // Dropped at once: it only shows that nobody else is there.
-        let tries = if ours.is_empty() { IN_USE_TRIES } else { 0 };
-        while_in_use(tries, || socket::listen_tcp(address, backlog, false))?;
+        socket::listen_tcp(address, backlog, false)?;
     }
     let listeners =
         (0..cores).map(|_| socket::listen_tcp(address, backlog, true)).collect::<io::Result<_>>()?;
     Ok((address, listeners))
-}
-
-/// Tries, and again so many times while the address is in use.
-fn while_in_use<T>(tries: usize, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..tries {
-        match attempt() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::park_timeout(IN_USE_WAIT),
-            done => return done,
-        }
-    }
-    attempt()
 }
 
 /// The IP address of a word of `bind`. A host name takes the first address it resolves to.
@@ -149,29 +131,4 @@ pub fn open_metrics(config: &Config) -> Result<Option<Listener>, ListenError> {
         Ok(listener)
     };
     listen().map(Some).map_err(|error| ListenError { address: format!("{text}:{port} (metrics)"), error })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_becomes_free_is_taken_and_one_that_does_not_is_an_error() {
-        let taken = |until: usize| {
-            let mut attempts = 0;
-            while_in_use(3, || {
-                attempts += 1;
-                if attempts > until { Ok(attempts) } else { Err(io::ErrorKind::AddrInUse.into()) }
-            })
-        };
-        assert_eq!(taken(0).unwrap(), 1);
-        assert_eq!(taken(3).unwrap(), 4);
-        assert_eq!(taken(4).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        let mut attempts = 0;
-        let refused: io::Result<()> = while_in_use(3, || {
-            attempts += 1;
-            Err(io::ErrorKind::PermissionDenied.into())
-        });
-        assert_eq!((refused.unwrap_err().kind(), attempts), (io::ErrorKind::PermissionDenied, 1));
-    }
 }

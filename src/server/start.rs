@@ -190,8 +190,8 @@ fn share(
     })
 }
 
-/// How long a port may still be taken: a server that was killed a moment ago may have left sockets that the kernel has not
-/// closed yet. And how often is tried.
+/// How long a port may still be taken: the kernel takes a moment to close what the rings of a killed server held. And how
+/// often is tried.
 const PORT_PATIENCE: Duration = Duration::from_secs(2);
 const PORT_LOOK: Duration = Duration::from_millis(20);
 

@@ -93,6 +93,14 @@ impl Pins {
 }
 
 impl Shard {
+    /// How many elements a value has, if it is such as commands go over in slices.
+    pub fn elements(&self, db: DbIndex, key: &[u8]) -> usize {
+        match self.dbs[db.index()].table.find(self.hasher.hash(key), key).map(|entry| entry.value()) {
+            Some(ValueRef::Heap(value)) => value.copied_elements(),
+            _ => 0,
+        }
+    }
+
     /// Pins the heap value under a key; `None` when there is none.
     pub fn pin(&mut self, db: DbIndex, key: &[u8]) -> Option<Pin> {
         let table = &self.dbs[db.index()].table;
@@ -101,6 +109,26 @@ impl Shard {
         let address = value.address();
         self.graveyard.pins.add(address);
         Some(Pin { db, key: key.into(), address })
+    }
+
+    /// The same of a value that is about to be changed in steps: from now on it stays where it is.
+    pub fn pin_to_change(&mut self, db: DbIndex, key: &[u8]) -> Option<Pin> {
+        let hash = self.hasher.hash(key);
+        let Shard { dbs, snapshot, .. } = self;
+        let Db { table, saving, .. } = &mut dbs[db.index()];
+        let is_shared = matches!(table.find(hash, key)?.value(), ValueRef::Heap(value) if value.is_shared());
+        if is_shared {
+            show_first(table, saving, snapshot, hash);
+            if let Probed::Found(mut entry) = table.find_mut_if(hash, key, |_| true)
+                && let Some(value) = entry.heap_mut()
+            {
+                let before = value.heap_bytes() as isize;
+                value.make_own();
+                let after = value.heap_bytes() as isize;
+                table.report_heap_bytes(after - before);
+            }
+        }
+        self.pin(db, key)
     }
 
     /// A pinned value. `None` when it was lost with its whole database, which only loading a file does.
@@ -140,6 +168,11 @@ impl Shard {
         let after = value.heap_bytes() as isize;
         table.report_heap_bytes(after - before);
         Some(result)
+    }
+
+    /// Drops a value that has no key any more, when it is big a part at a time.
+    pub fn bury(&mut self, value: Value) {
+        self.graveyard.bury(value);
     }
 
     /// The reader is done, or gives up.

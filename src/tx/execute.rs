@@ -171,10 +171,10 @@ pub fn run_work_whole(
         return Ok(part);
     }
     let Some((slices, got)) = part.into_slices() else { return Ok(Part::Nothing) };
-    let (part, _) = slices.run_to_end(shard, db, client);
+    let (part, output) = slices.run_to_end(shard, db, client);
     finish_command(shard, Repeat::State);
     finish(shard);
-    Ok(with_lent(part, got))
+    Ok(with_lent(part.map(|part| part.or_written(output)), got))
 }
 
 /// As [`run_admitted`], for those for whom nothing can go on later.

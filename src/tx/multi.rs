@@ -211,7 +211,7 @@ fn on_all(shards: usize, work: impl Fn() -> Work) -> Vec<(ShardId, Work)> {
     (0..shards).map(|shard| (ShardId(shard as u16), work())).collect()
 }
 
-/// A script that holds all shards. It runs in a step of its caller (`net/scripts.rs`).
+/// A script that holds all shards. It runs in a step of its caller (`net/scripts/wide.rs`).
 pub struct Scripted {
     command: TxCommand,
     shards: usize,

@@ -145,6 +145,111 @@ fn sorting_is_that_of_one_go() {
 }
 
 #[test]
+fn what_a_stream_gives_is_that_of_one_go() {
+    each_server(|s| {
+        let (mut c, mut waiting) = (s.client(), s.client());
+        c.expect("CONFIG SET stream-node-max-entries 7", ok());
+        let (key, other) = (s.key("stream"), s.key("other"));
+        for index in 1..=300 {
+            c.send(&["XADD", &key, &format!("{index}-1"), "field", &"x".repeat(index * 7 % 900)]);
+        }
+        (0..300).for_each(|_| drop(c.recv()));
+        c.call(&["XADD", &other, "1-1", "field", "value"]);
+        for command in [
+            vec!["XREAD", "STREAMS", &key, "0"],
+            vec!["XREAD", "COUNT", "250", "STREAMS", &key, "7"],
+            vec!["XREAD", "BLOCK", "0", "STREAMS", &key, "100-1"],
+            vec!["XREAD", "STREAMS", &key, "297"],
+            vec!["XREAD", "STREAMS", &key, "300-1"],
+            vec!["XREAD", "STREAMS", &key, "+"],
+            vec!["XREAD", "MAXCOUNT", "100", "STREAMS", &key, "0"],
+            vec!["XREAD", "STREAMS", &key, &other, "0", "0"],
+        ] {
+            c.expect("DEBUG SLICES 1000000 256", ok());
+            let whole = c.call(&command);
+            for elements in [1, 7, 256] {
+                slices(&mut c, elements);
+                assert!(c.call(&command) == whole, "{command:?} in steps of {elements}");
+            }
+        }
+        // Who waited is served at once, however much there is.
+        slices(&mut c, 1);
+        c.expect(&["DEL", &key], 1);
+        waiting.send(&["XREAD", "BLOCK", "0", "STREAMS", &key, "0"]);
+        wait_until("it waits", LONG, || c.call("INFO clients").text().contains("blocked_clients:1"));
+        c.expect("MULTI", ok());
+        (1..10).for_each(|index| drop(c.call(&["XADD", &key, &format!("{index}-1"), "field", "value"])));
+        c.call("EXEC");
+        let served = waiting.recv();
+        assert!(served == c.call(&["XREAD", "STREAMS", &key, "0"]), "{served}");
+    });
+}
+
+#[test]
+fn searches_find_what_they_find_in_one_go() {
+    each_server(|s| {
+        let mut c = s.client();
+        let keys = if s.shards() > 1 { s.keys_apart(2) } else { vec!["places".to_owned(), "to".to_owned()] };
+        let near = format!("{{{}}}to", keys[0]);
+        for index in 0..400 {
+            let (longitude, latitude) =
+                (f64::from(index * 37 % 400) / 40.0, f64::from(index * 91 % 300) / 30.0);
+            // Some lie at the same place, so the order of what is equally far counts too.
+            let place = [longitude.floor().to_string(), latitude.floor().to_string()];
+            let place = if index % 4 == 0 { place } else { [longitude.to_string(), latitude.to_string()] };
+            c.send(&["GEOADD", &keys[0], &place[0], &place[1], &format!("place:{index}")]);
+        }
+        (0..400).for_each(|_| drop(c.recv()));
+        for search in [
+            "FROMLONLAT 5 5 BYRADIUS 300 km",
+            "FROMLONLAT 5 5 BYRADIUS 300 km ASC",
+            "FROMLONLAT 5 5 BYRADIUS 9000 km DESC COUNT 250",
+            "FROMLONLAT 5 5 BYRADIUS 9000 km COUNT 7",
+            "FROMLONLAT 5 5 BYRADIUS 9000 km COUNT 100 ANY",
+            "FROMLONLAT 5 5 BYRADIUS 9000 km COUNT 100 ANY DESC",
+            "FROMMEMBER place:77 BYBOX 500 700 km ASC",
+            "FROMMEMBER place:77 BYRADIUS 1 m",
+        ] {
+            let words = |name: &str, from: &[&str], more: &[&str]| {
+                let mut words = vec![name.to_owned()];
+                words.extend(
+                    from.iter()
+                        .copied()
+                        .chain(search.split(' '))
+                        .chain(more.iter().copied())
+                        .map(str::to_owned),
+                );
+                words
+            };
+            let mut expected = None;
+            for (above, elements) in [("1000000", "256"), ("4", "1"), ("4", "256")] {
+                c.expect(&["DEBUG", "SLICES", above, elements], ok());
+                let mut outcome = vec![
+                    c.call(&words("GEOSEARCH", &[&keys[0]], &["WITHDIST", "WITHHASH", "WITHCOORD"])),
+                    c.call(&words("GEOSEARCH", &[&keys[0]], &[])),
+                ];
+                for to in [&keys[1], &near] {
+                    for more in [&[][..], &["STOREDIST"]] {
+                        outcome.push(c.call(&words("GEOSEARCHSTORE", &[to, &keys[0]], more)));
+                        outcome.push(c.call(&["OBJECT", "ENCODING", to]));
+                        outcome.push(c.call(&["ZRANGE", to, "0", "-1", "WITHSCORES"]));
+                    }
+                }
+                for store in ["STORE", "STOREDIST"] {
+                    for to in [&keys[1], &near] {
+                        outcome.push(c.call(&["GEORADIUS", &keys[0], "5", "5", "400", "km", store, to]));
+                        outcome.push(c.call(&["ZRANGE", to, "0", "-1", "WITHSCORES"]));
+                    }
+                }
+                assert!(!outcome[0].is_error(), "{search}: {}", outcome[0]);
+                let expected = expected.get_or_insert_with(|| outcome.clone());
+                assert!(*expected == outcome, "GEOSEARCH {search} in steps of {elements}");
+            }
+        }
+    });
+}
+
+#[test]
 fn within_a_block_and_a_script_they_run_in_one_go() {
     each_server(|s| {
         let mut c = s.client();

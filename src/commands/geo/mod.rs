@@ -6,6 +6,7 @@ mod add;
 mod read;
 mod rows;
 mod search;
+mod sliced;
 mod store;
 #[cfg(test)]
 mod tests;

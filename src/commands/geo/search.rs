@@ -1,13 +1,18 @@
 //! Searching: GEOSEARCH, GEORADIUS, GEORADIUSBYMEMBER and their kin. What is stored elsewhere goes through
 //! [`super::store`] when the destination has another owner.
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::sliced::Searching;
 use super::{reply_distance, reply_point, take_point, take_unit};
 use crate::commands::collection::read;
 use crate::commands::zsets::{made_of, reply_member};
 use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::{Argv, Reply};
 use crate::shard::Event;
-use crate::types::geohash::{Point, Shape};
+use crate::types::geohash::{Cell, Point, Shape};
 use crate::types::listpack::Element;
 use crate::types::number::{parse_f64, parse_i64};
 use crate::types::zset::{ScoreBound, ScoreRange, ZView};
@@ -29,7 +34,7 @@ pub enum Form {
 }
 
 impl Form {
-    fn source(self) -> usize {
+    pub fn source(self) -> usize {
         if self == Form::SearchStore { 2 } else { 1 }
     }
 
@@ -84,7 +89,7 @@ pub struct Query {
     options: Options,
     pub store: Option<Store>,
     /// `None` when there is no set to be searched: then its shape may not be known either.
-    shape: Option<Shape>,
+    pub(super) shape: Option<Shape>,
     /// Metres of the unit asked for.
     metres: f64,
 }
@@ -220,71 +225,92 @@ impl Query {
         Ok(Query { options, store, shape, metres })
     }
 
-    /// What lies in the shape, as many and in the order as asked for.
-    fn run<'a>(&self, zset: ZView<'a>) -> Vec<Found<'a>> {
-        let mut found = Vec::new();
-        let Some(shape) = &self.shape else { return found };
-        let Options { any, order, count, .. } = self.options;
-        let enough = if any { count.unwrap_or(usize::MAX) } else { usize::MAX };
-        for cell in shape.cells() {
+    /// The ranks that have to be looked at, one range after the other.
+    pub(super) fn ranges(&self, zset: ZView<'_>) -> SmallVec<[Range<usize>; 9]> {
+        let of_cell = |cell: Cell| {
             let (min, max) = cell.scores();
-            let range = ScoreRange {
+            zset.ranks_by_score(&ScoreRange {
                 min: ScoreBound { score: min, exclusive: false },
                 max: ScoreBound { score: max, exclusive: true },
-            };
-            if found.len() >= enough {
-                break;
-            }
-            for (member, score) in zset.iter(zset.ranks_by_score(&range), false) {
-                let point = Point::of_score(score);
-                if let Some(distance_m) = shape.distance_m(point) {
-                    found.push(Found { member, score, point, distance: distance_m / self.metres });
-                    if found.len() >= enough {
-                        break;
-                    }
-                }
-            }
-        }
-        // Redis: without an order the nearest are meant, unless any will do.
-        let order = order.or((count.is_some() && !any).then_some(false));
-        match order {
+            })
+        };
+        self.shape.iter().flat_map(|shape| shape.cells()).map(of_cell).collect()
+    }
+
+    /// A member as it is found, if it lies in the shape.
+    pub(super) fn found<'a>(&self, (member, score): (Element<'a>, f64)) -> Option<Found<'a>> {
+        let point = Point::of_score(score);
+        let distance_m = self.shape.as_ref()?.distance_m(point)?;
+        Some(Found { member, score, point, distance: distance_m / self.metres })
+    }
+
+    /// When so many are found, nothing more is looked for.
+    pub(super) fn enough(&self) -> usize {
+        if self.options.any { self.most() } else { usize::MAX }
+    }
+
+    /// How many are wanted.
+    pub(super) fn most(&self) -> usize {
+        self.options.count.unwrap_or(usize::MAX)
+    }
+
+    /// `Some(true)` is descending. Redis: without an order the nearest are meant, unless any will do.
+    pub(super) fn order(&self) -> Option<bool> {
+        let Options { any, order, count, .. } = self.options;
+        order.or((count.is_some() && !any).then_some(false))
+    }
+
+    /// What lies in the shape, as many and in the order as asked for.
+    fn run<'a>(&self, zset: ZView<'a>, ranges: &[Range<usize>]) -> Vec<Found<'a>> {
+        let all = ranges.iter().flat_map(|ranks| zset.iter(ranks.clone(), false));
+        let mut found: Vec<Found<'a>> = all.filter_map(|pair| self.found(pair)).take(self.enough()).collect();
+        match self.order() {
             Some(false) => found.sort_by(|a, b| a.distance.total_cmp(&b.distance)),
             Some(true) => found.sort_by(|a, b| b.distance.total_cmp(&a.distance)),
             None => {}
         }
-        found.truncate(count.unwrap_or(usize::MAX));
+        found.truncate(self.most());
         found
     }
 
     fn reply(&self, found: &[Found<'_>], reply: &mut Reply<'_>) {
+        reply.array(found.len());
+        found.iter().for_each(|found| self.reply_one(found, reply));
+    }
+
+    pub(super) fn reply_one(&self, found: &Found<'_>, reply: &mut Reply<'_>) {
         let Options { with_distance, with_hash, with_point, .. } = self.options;
         let more = usize::from(with_distance) + usize::from(with_hash) + usize::from(with_point);
-        reply.array(found.len());
-        for Found { member, score, point, distance } in found {
-            if more > 0 {
-                reply.array(1 + more);
-            }
-            reply_member(*member, reply);
-            if with_distance {
-                reply_distance(*distance, reply);
-            }
-            if with_hash {
-                reply.int(*score as i64);
-            }
-            if with_point {
-                reply_point(*point, reply);
-            }
+        if more > 0 {
+            reply.array(1 + more);
+        }
+        reply_member(found.member, reply);
+        if with_distance {
+            reply_distance(found.distance, reply);
+        }
+        if with_hash {
+            reply.int(found.score as i64);
+        }
+        if with_point {
+            reply_point(found.point, reply);
         }
     }
 }
 
 /// One member that was found.
-struct Found<'a> {
-    member: Element<'a>,
-    score: f64,
+pub(super) struct Found<'a> {
+    pub member: Element<'a>,
+    pub score: f64,
     point: Point,
     /// In the unit asked for.
-    distance: f64,
+    pub distance: f64,
+}
+
+impl Found<'_> {
+    /// The score that it is stored with.
+    pub fn stored(&self, store: Store) -> f64 {
+        if store.distances { self.distance } else { self.score }
+    }
 }
 
 fn take_radius(args: &mut Args<'_>, metres: &mut f64) -> Result<Extent, CommandError> {
@@ -324,6 +350,8 @@ pub enum Searched {
     Shown,
     /// To be put under this key.
     Made(Store, ZSet),
+    /// It is long.
+    GoesOn(Box<Searching>),
 }
 
 /// Searches the source, which lives here.
@@ -334,18 +362,22 @@ pub fn search(
     reply: &mut Reply<'_>,
 ) -> Result<Searched, CommandError> {
     let limits: Encodings = ctx.shard.settings.encodings;
+    let above = ctx.shard.settings.slices_above;
     let mut keys = ctx.keys();
     let zset = read::<ZSet>(&mut keys, argv.get(form.source()))?;
     let query = Query::of(argv, form, zset)?;
-    let found = zset.map_or(Vec::new(), |zset| query.run(zset));
+    let ranges = zset.map_or(SmallVec::new(), |zset| query.ranges(zset));
+    if let Some(ZView::Sorted(_)) = zset
+        && ranges.iter().map(Range::len).sum::<usize>() > above
+    {
+        return Ok(Searched::GoesOn(Box::new(Searching::new(query, ranges, limits))));
+    }
+    let found = zset.map_or(Vec::new(), |zset| query.run(zset, &ranges));
     let Some(store) = query.store else {
         query.reply(&found, reply);
         return Ok(Searched::Shown);
     };
-    let scored = found.into_iter().map(|found| {
-        let score = if store.distances { found.distance } else { found.score };
-        (found.member, score)
-    });
+    let scored = found.into_iter().map(|found| (found.member, found.stored(store)));
     Ok(Searched::Made(store, made_of(scored.collect(), &limits)?))
 }
 
@@ -357,11 +389,18 @@ fn run(
     reply: &mut Reply<'_>,
 ) -> Result<Outcome, CommandError> {
     let argv = args.argv();
-    if let Searched::Made(store, made) = search(ctx, argv, form, reply)? {
-        reply.int(made.len() as i64);
-        ctx.keys().store(argv.get(store.index), made, form.event());
-        // Other servers search in another order, round distances in another way, or do not know the shape.
-        ctx.say(|log, _| log.say_state());
+    match search(ctx, argv, form, reply)? {
+        Searched::Shown => {}
+        Searched::Made(store, made) => {
+            reply.int(made.len() as i64);
+            ctx.keys().store(argv.get(store.index), made, form.event());
+            // Other servers search in another order, round distances in another way, or do not know the shape.
+            ctx.say(|log, _| log.say_state());
+        }
+        Searched::GoesOn(searching) => {
+            let to = searching.store().map(|store| (argv.get(store.index).into(), form.event()));
+            return ctx.in_slices(argv.get(form.source()), searching.storing(to));
+        }
     }
     Ok(Outcome::Done)
 }

@@ -1,18 +1,18 @@
 //! Searches whose result is stored on another shard: the source's owner searches, the destination's stores.
 
-use super::search::{Form, Searched, search};
+use super::search::{Form, Searched, Store, search};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{CommandError, Ctx, Outcome, Part};
 use crate::resp::{Argv, Output, Reply};
 use crate::types::ZSet;
 
 /// A result on its way.
-struct Made {
+pub(super) struct Made {
     /// The argument that is the destination.
-    index: usize,
+    pub index: usize,
     /// The order of the destination among the keys.
-    order: usize,
-    zset: ZSet,
+    pub order: usize,
+    pub zset: ZSet,
 }
 
 /// The order of the keys is source, then the key after STORE, then that after STOREDIST, as far as they are there.
@@ -42,14 +42,25 @@ fn look(ctx: &mut Ctx<'_>, argv: Argv<'_>, form: Form) -> Result<Part, CommandEr
     let (protocol, mut out) = (ctx.client.protocol, Output::default());
     match search(ctx, argv, form, &mut Reply::new(&mut out, protocol))? {
         Searched::Shown => Ok(Part::Output(out)),
+        Searched::GoesOn(searching) => {
+            let source = argv.get(form.source());
+            let order = searching.store().map(|store| (store.index, order_of(argv, form, store)));
+            match ctx.in_slices(source, searching.sending(order))? {
+                Outcome::Slices(slices) => Ok(Part::Slices(slices)),
+                _ => unreachable!("it goes on in slices"),
+            }
+        }
         Searched::Made(store, zset) => {
-            let both = |word: &str| {
-                argv_from(argv, 5).any(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
-            };
-            let order = if store.distances && both("STORE") && form != Form::SearchStore { 2 } else { 1 };
+            let order = order_of(argv, form, store);
             Ok(Part::Gathered(Box::new(Made { index: store.index, order, zset })))
         }
     }
+}
+
+/// The order of the destination among the keys.
+fn order_of(argv: Argv<'_>, form: Form, store: Store) -> usize {
+    let both = |word: &str| argv_from(argv, 5).any(|argument| argument.eq_ignore_ascii_case(word.as_bytes()));
+    if store.distances && both("STORE") && form != Form::SearchStore { 2 } else { 1 }
 }
 
 fn argv_from<'a>(argv: Argv<'a>, from: usize) -> impl Iterator<Item = &'a [u8]> {

@@ -89,25 +89,50 @@ pub fn members<O: Operation>(
         if is_long::<O>(sets, most) {
             return false;
         }
-        let (header, mut count) = (reply.deferred(), 0);
-        O::run(sets, &limits, &mut |member| {
-            reply_member(member, reply);
-            count += 1;
-            true
-        });
-        reply.fill_set(header, count);
+        answer::<O>(sets, &limits, reply);
         true
     })?;
     if is_done { Ok(Outcome::Done) } else { Combining::begin::<O>(ctx, names, Goal::Members) }
 }
 
+/// Shows the members.
+pub fn answer<O: Operation>(sets: &[SetView<'_>], limits: &Encodings, reply: &mut Reply<'_>) {
+    let (header, mut count) = (reply.deferred(), 0);
+    O::run(sets, limits, &mut |member| {
+        reply_member(member, reply);
+        count += 1;
+        true
+    });
+    reply.fill_set(header, count);
+}
+
+/// The members as a set.
+pub fn made_of<O: Operation>(sets: &[SetView<'_>], limits: &Encodings) -> Set {
+    let (mut made, mut digits) = (Set::default(), itoa::Buffer::new());
+    O::run(sets, limits, &mut |member| {
+        made.insert(member.as_bytes(&mut digits), limits);
+        true
+    });
+    made
+}
+
+/// How many members there are, up to a limit.
+pub fn count<O: Operation>(sets: &[SetView<'_>], limits: &Encodings, limit: usize) -> usize {
+    let mut count = 0;
+    O::run(sets, limits, &mut |_| {
+        count += 1;
+        count < limit
+    });
+    count
+}
+
 /// How many members are looked at at one go: more than of one collection, because nothing else is done with most of
 /// them, and a step costs more here.
-fn most(ctx: &Ctx<'_>) -> usize {
+pub fn most(ctx: &Ctx<'_>) -> usize {
     ctx.shard.settings.slices_above.saturating_mul(2)
 }
 
-fn is_long<O: Operation>(sets: &[SetView<'_>], most: usize) -> bool {
+pub fn is_long<O: Operation>(sets: &[SetView<'_>], most: usize) -> bool {
     // Integers of a union come in their order, which no step knows.
     O::HOW.members(sets) > most && !sets.iter().all(|set| matches!(set, SetView::Ints(_)))
 }
@@ -126,15 +151,7 @@ pub fn store<O: Operation>(
     let limits = ctx.shard.settings.encodings;
     let (names, most) = (names(*args), most(ctx));
     let made = with_sets(ctx, names.clone(), |sets| {
-        if is_long::<O>(sets, most) {
-            return None;
-        }
-        let (mut made, mut digits) = (Set::default(), itoa::Buffer::new());
-        O::run(sets, &limits, &mut |member| {
-            made.insert(member.as_bytes(&mut digits), &limits);
-            true
-        });
-        Some(made)
+        (!is_long::<O>(sets, most)).then(|| made_of::<O>(sets, &limits))
     })?;
     let Some(made) = made else {
         let goal = Goal::Store { key: destination.into(), made: Set::default(), event: O::STORED };
@@ -154,15 +171,8 @@ pub fn card<O: Operation>(
     let card = Card::take(*args, O::APPROX)?;
     let (names, most) = (names(*args).skip(1).take(card.keys), most(ctx));
     let count = with_sets(ctx, names.clone(), |sets| {
-        if is_long::<O>(sets, most) && card.limit > most {
-            return None;
-        }
-        let mut count = 0;
-        O::run(sets, &limits, &mut |_| {
-            count += 1;
-            count < card.limit
-        });
-        Some(count)
+        let is_long = is_long::<O>(sets, most) && card.limit > most;
+        (!is_long).then(|| count::<O>(sets, &limits, card.limit))
     })?;
     let Some(count) = count else {
         return Combining::begin::<O>(ctx, names, Goal::Card { limit: card.limit });

@@ -1,293 +1,212 @@
-//! The same over several shards: each owner sends the result of its own sets as plain members, each with its hash, and
-//! they are put together by the coordinator, or by the owner of the destination.
+//! The same over several shards: owners say where their sets are, and one core reads all of them there.
 //!
-//! | operation    | an owner sends                                         | together                            |
-//! |--------------|--------------------------------------------------------|-------------------------------------|
-//! | intersection | the intersection of its sets                           | members that all have sent          |
-//! | union        | the union of its sets                                  | members that any has sent, once     |
-//! | difference   | of the first set: what its other sets do not have;     | what the first's owner has sent and |
-//! |              | elsewhere: the union of its sets                       | no other                            |
+//! Nothing of a big set is copied: its owner hands out a reference ([`Value::Set`] is shared), and as long as the
+//! command's intents stand nobody changes it. What is long, and what stores, is done by the owner of the first key, the
+//! destination of what stores; the rest when the reply is written.
+//!
+//! INVARIANT: references are given back before the intents are. Who changes a set that somebody else still holds would
+//! copy it: so what is long never waits for the end of the hops.
 
-use hashbrown::HashTable;
+use std::sync::Arc;
 
-use super::combine::{Card, Diff, Inter, Operation, Union, with_sets};
+use smallvec::SmallVec;
+
+use super::combine::{Card, Diff, Inter, Operation, Union, answer, count, is_long, made_of};
+use super::missing;
+use super::sliced::{Combining, Goal, Source};
+use crate::commands::collection::read;
 use crate::commands::spec::{Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
-use crate::resp::{Argv, Reply};
-use crate::types::raw::table::Hasher;
-use crate::types::set::{Element, SetView};
-use crate::types::{Encodings, Set};
+use crate::resp::{Argv, Output, Reply};
+use crate::shard::ValueView;
+use crate::types::set::SetView;
+use crate::types::{Collection, Encodings, Set, Value};
 
-/// Members that travel, one after the other, with their hashes.
+/// The sets of one shard, by their order among the keys. Those that are missing are left out.
 #[derive(Default)]
-struct Flat {
-    bytes: Vec<u8>,
-    /// Hash, and where the member ends.
-    members: Vec<(u64, usize)>,
-    /// They are the first set's.
-    is_first: bool,
-    /// They are integers, ascending.
-    are_ints: bool,
+struct Parcel {
+    sets: Vec<(usize, Arc<Set>)>,
+    /// So many members that they are not looked at when the reply is written.
+    is_big: bool,
 }
 
-impl Flat {
-    fn push(&mut self, member: Element<'_>, hasher: &Hasher) {
-        let from = self.bytes.len();
-        self.bytes.extend_from_slice(member.as_bytes(&mut itoa::Buffer::new()));
-        self.members.push((hasher.hash(&self.bytes[from..]), self.bytes.len()));
-    }
-
-    fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        let mut from = 0;
-        self.members.iter().map(move |(hash, end)| {
-            let member = &self.bytes[from..*end];
-            from = *end;
-            (*hash, member)
-        })
-    }
+/// The sources among the keys, of which this is the first.
+trait Sources: 'static {
+    const FIRST: usize;
+    /// The argument at which the keys begin.
+    const AT: usize = 1;
 }
 
-/// Which member of which list, found by its bytes.
-struct Index<'a> {
-    table: HashTable<(u64, &'a [u8], u32)>,
+struct All;
+struct AfterDestination;
+struct AfterNumber;
+
+impl Sources for All {
+    const FIRST: usize = 0;
 }
 
-impl<'a> Index<'a> {
-    fn new(room: usize) -> Index<'a> {
-        Index { table: HashTable::with_capacity(room) }
-    }
-
-    /// The mark of a member.
-    fn mark(&mut self, hash: u64, member: &[u8]) -> Option<&mut u32> {
-        self.table.find_mut(hash, |(_, known, _)| *known == member).map(|(_, _, mark)| mark)
-    }
-
-    /// Adds a member with mark 0. False when it was there.
-    fn add(&mut self, hash: u64, member: &'a [u8]) -> bool {
-        if self.mark(hash, member).is_some() {
-            return false;
-        }
-        self.table.insert_unique(hash, (hash, member, 0), |(hash, _, _)| *hash);
-        true
-    }
+impl Sources for AfterDestination {
+    const FIRST: usize = 1;
 }
 
-/// How an operation's parts come together. Of these, too, `show` may end it.
-trait Together: Operation {
-    /// What an owner sends of its sets; `has_first` when the first of them is the first of all.
-    fn part(has_first: bool, sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>));
-    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool);
+impl Sources for AfterNumber {
+    const FIRST: usize = 0;
+    const AT: usize = 2;
 }
 
-/// Of what an owner sends, all of it.
-fn all<O: Operation>(sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>)) {
-    O::run(sets, limits, &mut |member| {
-        send(member);
-        true
-    });
-}
-
-impl Together for Inter {
-    fn part(_: bool, sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>)) {
-        all::<Inter>(sets, limits, send);
-    }
-
-    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
-        let Some(smallest) = flats.iter().min_by_key(|flat| flat.len()) else { return };
-        let mut index = Index::new(smallest.len());
-        for (hash, member) in smallest.iter() {
-            index.add(hash, member);
-        }
-        let mut rounds = 0;
-        for other in flats.iter().filter(|flat| !std::ptr::eq(*flat, smallest)) {
-            for (hash, member) in other.iter() {
-                if let Some(mark) = index.mark(hash, member)
-                    && *mark == rounds
-                {
-                    *mark += 1;
-                }
-            }
-            rounds += 1;
-        }
-        for (hash, member) in smallest.iter() {
-            if index.mark(hash, member) == Some(&mut rounds) && !show(member) {
-                return;
-            }
-        }
-    }
-}
-
-impl Together for Union {
-    fn part(_: bool, sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>)) {
-        all::<Union>(sets, limits, send);
-    }
-
-    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
-        let members = flats.iter().map(|flat| flat.len()).sum();
-        let mut index = Index::new(members);
-        let mut ints = flats.iter().all(|flat| flat.are_ints).then(|| Vec::with_capacity(members));
-        for (hash, member) in flats.iter().flat_map(|flat| flat.iter()) {
-            if !index.add(hash, member) {
-                continue;
-            }
-            match &mut ints {
-                Some(ints) => ints.push(crate::types::number::parse_i64(member).unwrap_or(0)),
-                None if !show(member) => return,
-                None => {}
-            }
-        }
-        // As on one shard: integers come in their order.
-        let mut ints = ints.unwrap_or_default();
-        ints.sort_unstable();
-        ints.into_iter().all(|value| show(itoa::Buffer::new().format(value).as_bytes()));
-    }
-}
-
-impl Together for Diff {
-    fn part(has_first: bool, sets: &[SetView<'_>], limits: &Encodings, send: &mut dyn FnMut(Element<'_>)) {
-        if has_first { all::<Diff>(sets, limits, send) } else { all::<Union>(sets, limits, send) }
-    }
-
-    fn together(flats: &[Flat], show: &mut dyn FnMut(&[u8]) -> bool) {
-        let Some(first) = flats.iter().find(|flat| flat.is_first) else { return };
-        let mut index = Index::new(first.len());
-        for (hash, member) in first.iter() {
-            index.add(hash, member);
-        }
-        for (hash, member) in flats.iter().filter(|flat| !flat.is_first).flat_map(|flat| flat.iter()) {
-            if let Some(mark) = index.mark(hash, member) {
-                *mark = 1;
-            }
-        }
-        for (hash, member) in first.iter() {
-            if index.mark(hash, member) == Some(&mut 0) && !show(member) {
-                return;
-            }
-        }
-    }
-}
-
-/// An owner's part; the first source is the key of order `FIRST`, and key 0 a destination when that is not 0.
-fn gather<O: Together, const FIRST: usize>(
-    ctx: &mut Ctx<'_>,
-    names: &[&[u8]],
-    mine: &[usize],
-) -> Result<Part, CommandError> {
-    let sources = mine.iter().filter(|order| **order >= FIRST).map(|order| names[*order]);
-    if sources.clone().next().is_none() {
-        return Ok(Part::Nothing);
-    }
-    let (limits, hasher) = (ctx.shard.settings.encodings, Hasher::shared());
-    let is_first = mine.contains(&FIRST);
-    let flat = with_sets(ctx, sources, |sets| {
-        let are_ints = sets.iter().all(|set| matches!(set, SetView::Ints(_)));
-        let mut flat = Box::new(Flat { is_first, are_ints, ..Flat::default() });
-        O::part(is_first, sets, &limits, &mut |member| flat.push(member, &hasher));
-        flat
-    })?;
-    Ok(Part::Gathered(flat))
-}
-
-fn names_from(argv: Argv<'_>, first: usize, count: usize) -> Vec<&[u8]> {
-    (first..first + count).map(|at| argv.get(at)).collect()
-}
-
-fn gather_members<O: Together>(
+/// An owner's part.
+fn send<S: Sources>(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     mine: &[usize],
     _: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    gather::<O, 0>(ctx, &names_from(argv, 1, argv.len() - 1), mine)
+    let most = super::combine::most(ctx);
+    let (mut parcel, mut members) = (Parcel::default(), 0);
+    for order in mine.iter().copied().filter(|order| *order >= S::FIRST) {
+        let (mut keys, key) = (ctx.keys(), argv.get(S::AT + order));
+        let Some(view) = read::<Set>(&mut keys, key)? else { continue };
+        members += view.len();
+        let set = match keys.again(key).map(|entry| entry.value()) {
+            Some(ValueView::Packed(form, bytes)) => Set::unpack(form, bytes).into(),
+            Some(ValueView::Heap(Value::Set(set))) => set.clone(),
+            _ => continue,
+        };
+        parcel.sets.push((order, set));
+    }
+    parcel.is_big = members > most;
+    Ok(Part::Gathered(Box::new(parcel)))
 }
 
-fn gather_to_store<O: Together>(
+/// The same of what counts. Redis: its arguments are looked at before its keys.
+fn send_to_count<O: Operation>(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     mine: &[usize],
-    _: &mut Gathered,
+    got: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    gather::<O, 1>(ctx, &names_from(argv, 1, argv.len() - 1), mine)
+    Card::take(Args::new(argv, 1), O::APPROX)?;
+    send::<AfterNumber>(ctx, argv, mine, got)
 }
 
-fn gather_to_count<O: Together>(
-    ctx: &mut Ctx<'_>,
-    argv: Argv<'_>,
-    mine: &[usize],
-    _: &mut Gathered,
-) -> Result<Part, CommandError> {
-    let card = Card::take(Args::new(argv, 1), O::APPROX)?;
-    gather::<O, 0>(ctx, &names_from(argv, 2, card.keys), mine)
+/// What was gathered, in the order of the keys; `None` for those that are missing.
+fn unpack(got: &mut Gathered, sources: usize, first: usize) -> Vec<Option<Arc<Set>>> {
+    let mut sets = vec![None; sources];
+    for (_, part) in got.hops.first_mut().map(std::mem::take).unwrap_or_default() {
+        if let Part::Gathered(parcel) = part {
+            let parcel = *parcel.downcast::<Parcel>().expect("every owner sends a parcel");
+            parcel.sets.into_iter().for_each(|(order, set)| sets[order - first] = Some(set));
+        }
+    }
+    sets
 }
 
-/// What the owners sent.
-fn flats(got: &mut Gathered) -> Vec<Flat> {
-    let parts = got.hops.first_mut().map(std::mem::take).unwrap_or_default();
-    let flat = |part| match part {
-        Part::Gathered(flat) => flat.downcast::<Flat>().ok().map(|flat| *flat),
-        _ => None,
+fn views(sets: &[Option<Arc<Set>>]) -> SmallVec<[SetView<'_>; 8]> {
+    sets.iter().map(|set| set.as_ref().map_or(missing(), |set| set.view())).collect()
+}
+
+/// The first key's owner does what is big.
+fn when_big(_: Argv<'_>, got: &Gathered) -> Option<usize> {
+    let is_big = |part: &Part| match part {
+        Part::Gathered(parcel) => parcel.downcast_ref::<Parcel>().is_some_and(|parcel| parcel.is_big),
+        _ => false,
     };
-    parts.into_iter().filter_map(|(_, part)| flat(part)).collect()
+    got.parts(0).any(is_big).then_some(0)
 }
 
-fn finish_members<O: Together>(
-    _: Argv<'_>,
-    got: &mut Gathered,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
-    let (header, mut count) = (reply.deferred(), 0);
-    O::together(&flats(got), &mut |member| {
-        reply.bulk(member);
-        count += 1;
-        true
-    });
-    reply.fill_set(header, count);
-    Ok(Outcome::Done)
+/// Goes on in slices over sets of several shards.
+fn in_slices<O: Operation>(ctx: &Ctx<'_>, sets: Vec<Option<Arc<Set>>>, goal: Goal) -> Part {
+    let sources = sets.into_iter().map(|set| Source::Kept(set.unwrap_or_default())).collect();
+    Combining::of::<O>(ctx, sources, goal).apart()
 }
 
-fn finish_count<O: Together>(
-    argv: Argv<'_>,
-    got: &mut Gathered,
-    reply: &mut Reply<'_>,
-) -> Result<Outcome, CommandError> {
-    let limit = Card::take(Args::new(argv, 1), O::APPROX)?.limit;
-    let mut count = 0;
-    O::together(&flats(got), &mut |_| {
-        count += 1;
-        count < limit
-    });
-    reply.int(count as i64);
-    Ok(Outcome::Done)
-}
-
-fn put<O: Together>(
+fn show<O: Operation>(
     ctx: &mut Ctx<'_>,
     argv: Argv<'_>,
     _: &[usize],
     got: &mut Gathered,
 ) -> Result<Part, CommandError> {
-    let limits = ctx.shard.settings.encodings;
-    let mut made = Set::default();
-    O::together(&flats(got), &mut |member| {
-        made.insert(member, &limits);
-        true
-    });
+    let sets = unpack(got, argv.len() - 1, 0);
+    if is_long::<O>(&views(&sets), super::combine::most(ctx)) {
+        return Ok(in_slices::<O>(ctx, sets, Goal::Members));
+    }
+    let mut output = Output::default();
+    let mut reply = Reply::new(&mut output, ctx.client.protocol);
+    answer::<O>(&views(&sets), &ctx.shard.settings.encodings, &mut reply);
+    Ok(Part::Output(output))
+}
+
+fn finish_members<O: Operation>(
+    argv: Argv<'_>,
+    got: &mut Gathered,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    if !was_told(got, reply) {
+        let sets = unpack(got, argv.len() - 1, 0);
+        answer::<O>(&views(&sets), &Encodings::default(), reply);
+    }
+    Ok(Outcome::Done)
+}
+
+fn put<O: Operation>(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    _: &[usize],
+    got: &mut Gathered,
+) -> Result<Part, CommandError> {
+    let (sets, key) = (unpack(got, argv.len() - 2, 1), argv.get(1));
+    if is_long::<O>(&views(&sets), super::combine::most(ctx)) {
+        let goal = Goal::Store { key: key.into(), made: Set::default(), event: O::STORED };
+        return Ok(in_slices::<O>(ctx, sets, goal));
+    }
+    let made = made_of::<O>(&views(&sets), &ctx.shard.settings.encodings);
+    drop(sets);
     let len = made.len() as i64;
-    ctx.keys().store(argv.get(1), made, O::STORED);
+    ctx.keys().store(key, made, O::STORED);
     Ok(Part::Int(len))
 }
 
 fn finish_store(_: Argv<'_>, got: &mut Gathered, reply: &mut Reply<'_>) -> Result<Outcome, CommandError> {
-    let stored = got.parts(1).find_map(|part| match part {
-        Part::Int(len) => Some(*len),
-        _ => None,
-    });
-    reply.int(stored.unwrap_or(0));
+    if !was_told(got, reply) {
+        reply.int(0);
+    }
     Ok(Outcome::Done)
+}
+
+fn count_big<O: Operation>(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    _: &[usize],
+    got: &mut Gathered,
+) -> Result<Part, CommandError> {
+    let card = Card::take(Args::new(argv, 1), O::APPROX)?;
+    let sets = unpack(got, card.keys, 0);
+    let most = super::combine::most(ctx);
+    if is_long::<O>(&views(&sets), most) && card.limit > most {
+        return Ok(in_slices::<O>(ctx, sets, Goal::Card { limit: card.limit }));
+    }
+    Ok(Part::Int(count::<O>(&views(&sets), &ctx.shard.settings.encodings, card.limit) as i64))
+}
+
+fn finish_count<O: Operation>(
+    argv: Argv<'_>,
+    got: &mut Gathered,
+    reply: &mut Reply<'_>,
+) -> Result<Outcome, CommandError> {
+    let card = Card::take(Args::new(argv, 1), O::APPROX)?;
+    if !was_told(got, reply) {
+        let sets = unpack(got, card.keys, 0);
+        reply.int(count::<O>(&views(&sets), &Encodings::default(), card.limit) as i64);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes what the second hop has told, if there was one.
+fn was_told(got: &mut Gathered, reply: &mut Reply<'_>) -> bool {
+    match got.hops.get_mut(1).and_then(|parts| parts.first_mut()) {
+        Some((_, part)) => part.write_to(reply),
+        None => false,
+    }
 }
 
 macro_rules! runs {
@@ -297,20 +216,26 @@ macro_rules! runs {
         $(
             pub const $members: Run = Run::Hops {
                 here: Some(combine::members::<$name>),
-                hops: &[Hop { on: On::Owners, run: gather_members::<$name> }],
+                hops: &[
+                    Hop { on: On::Owners, run: send::<All> },
+                    Hop { on: On::Chosen(when_big), run: show::<$name> },
+                ],
                 finish: finish_members::<$name>,
             };
             pub const $store: Run = Run::Hops {
                 here: Some(combine::store::<$name>),
                 hops: &[
-                    Hop { on: On::Owners, run: gather_to_store::<$name> },
+                    Hop { on: On::Owners, run: send::<AfterDestination> },
                     Hop { on: On::Key(0), run: put::<$name> },
                 ],
                 finish: finish_store,
             };
             pub const $card: Run = Run::Hops {
                 here: Some(combine::card::<$name>),
-                hops: &[Hop { on: On::Owners, run: gather_to_count::<$name> }],
+                hops: &[
+                    Hop { on: On::Owners, run: send_to_count::<$name> },
+                    Hop { on: On::Chosen(when_big), run: count_big::<$name> },
+                ],
                 finish: finish_count::<$name>,
             };
         )*

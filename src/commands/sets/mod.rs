@@ -3,9 +3,8 @@
 //! [`rows`] is the table of contents. What a set is and how it is held is [`crate::types::set`]'s; that commands find it
 //! inside its entry or on the heap is the keyspace's.
 //!
-//! Commands over several sets run in one go on one shard ([`combine`]), reading the sets where they are. Over several
-//! shards each owner sends what remains of its sets as plain members, and they are put together where the answer is
-//! needed ([`gathered`]).
+//! Commands over several sets read the sets where they are ([`combine`]), over several shards too ([`gathered`]); what is
+//! long goes on in slices ([`sliced`]).
 
 mod change;
 mod combine;

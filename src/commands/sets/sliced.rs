@@ -1,10 +1,12 @@
-//! Set operations over big sets of one shard, in slices.
+//! Set operations over big sets, in slices: sets of one shard, which are pinned, or of several, which are shared.
+
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::combine::Operation;
 use super::reply_member;
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Slices, Step, Values};
 use crate::commands::{CommandError, Ctx, Outcome, Part};
 use crate::resp::Reply;
 use crate::shard::{Event, ValueView};
@@ -18,11 +20,18 @@ pub enum Goal {
     Card { limit: usize },
 }
 
+/// Where a set is.
+pub enum Source {
+    /// It is the next of those that are pinned.
+    Pinned,
+    /// A copy of what is too small to be pinned, or another shard's.
+    Kept(Arc<Set>),
+}
+
 /// An operation under way.
 pub struct Combining {
     how: How,
-    /// Copies of what is too small to be pinned; `None` for the next that is pinned.
-    inputs: Vec<Option<Set>>,
+    sources: Vec<Source>,
     walk: Walk,
     goal: Goal,
     limits: Encodings,
@@ -36,22 +45,30 @@ impl Combining {
         names: impl Iterator<Item = &'k [u8]>,
         goal: Goal,
     ) -> Result<Outcome, CommandError> {
-        let (mut inputs, mut pinned) = (Vec::new(), Vec::new());
-        let limits = ctx.shard.settings.encodings;
+        let (mut sources, mut pinned) = (Vec::new(), Vec::new());
         for name in names {
             let mut keys = ctx.keys();
-            let input = match keys.peek(name).map(|entry| entry.value()) {
-                None => Some(Set::default()),
-                Some(ValueView::Packed(form, bytes)) => Some(Set::unpack(form, bytes)),
+            sources.push(match keys.peek(name).map(|entry| entry.value()) {
+                None => Source::Kept(Arc::default()),
+                Some(ValueView::Packed(form, bytes)) => Source::Kept(Set::unpack(form, bytes).into()),
                 Some(_) => {
                     pinned.push(name);
-                    None
+                    Source::Pinned
                 }
-            };
-            inputs.push(input);
+            });
         }
-        let (how, walk) = (O::HOW, Walk::default());
-        ctx.in_slices_over(&pinned, Combining { how, inputs, walk, goal, limits, count: 0 })
+        let combining = Combining::of::<O>(ctx, sources, goal);
+        ctx.in_slices_over(&pinned, combining)
+    }
+
+    pub fn of<O: Operation>(ctx: &Ctx<'_>, sources: Vec<Source>, goal: Goal) -> Combining {
+        let limits = ctx.shard.settings.encodings;
+        Combining { how: O::HOW, sources, walk: Walk::default(), goal, limits, count: 0 }
+    }
+
+    /// Over what is not pinned, as a hop.
+    pub fn apart(self) -> Part {
+        Part::Slices(Slices::new(Vec::new(), self))
     }
 }
 
@@ -65,10 +82,10 @@ impl Sliced for Combining {
         let pinned = values.all()?;
         let mut pinned = pinned.iter();
         let mut sets: SmallVec<[SetView<'_>; 8]> = SmallVec::new();
-        for input in &self.inputs {
-            let set = match input {
-                Some(copy) => Some(copy),
-                None => pinned.next().and_then(|value| Set::of(value)),
+        for source in &self.sources {
+            let set = match source {
+                Source::Kept(set) => Some(&**set),
+                Source::Pinned => pinned.next().and_then(|value| Set::of(value)),
             };
             sets.push(set.ok_or(CommandError::WrongType)?.view());
         }
@@ -93,6 +110,14 @@ impl Sliced for Combining {
     }
 
     fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<Part, CommandError> {
+        for source in self.sources.drain(..) {
+            // Its key may have gone meanwhile: then nobody else is left to drop it.
+            if let Source::Kept(set) = source
+                && let Some(set) = Arc::into_inner(set)
+            {
+                ctx.shard.bury(set.into_value());
+            }
+        }
         match &mut self.goal {
             Goal::Members => {}
             Goal::Store { key, made, event } => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  value ──▶ elements, in pieces
-//!        └─▶ runs of a thousand keys, each sorted as soon as it is full ──▶ a heap over the runs ──▶ reply or list
+//!        └─▶ keys, sorted in runs ([`Runs`]) ──▶ reply or list
 //! ```
 //!
 //! A key is eight bytes that order as the elements do, or not at all: the number itself, or the first bytes. Where keys
@@ -14,6 +14,7 @@ use std::ops::Range;
 use super::elements::Elements;
 use super::options::Options;
 use super::order::{NOT_A_NUMBER, score};
+use crate::commands::runs::Runs;
 use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values, is_full};
 use crate::commands::{CommandError, Ctx, Part};
 use crate::resp::{Argv, Reply};
@@ -21,8 +22,6 @@ use crate::shard::{Event, ValueView};
 use crate::types::list::{End, NodeLimit, Place};
 use crate::types::{Collection, List, Value};
 
-/// Keys of a run: as many as are sorted well within a slice.
-const RUN: usize = 1024;
 /// Pieces and runs dropped in a step.
 const DROPPED: usize = 8;
 
@@ -53,7 +52,6 @@ pub fn begin(ctx: &mut Ctx<'_>, argv: Argv<'_>, options: &Options<'_>) -> Option
         from: Some(place),
         order: By { alpha: options.alpha, descending: options.descending },
         elements: Elements::default(),
-        run: Vec::new(),
         runs: Runs::default(),
         wanted: options.range(len),
         taken: 0,
@@ -105,61 +103,13 @@ impl By {
     }
 }
 
-/// Sorted runs, and a heap of their first items: the smallest at its top.
-#[derive(Default)]
-struct Runs {
-    /// The items of each, the next one last.
-    runs: Vec<Vec<Item>>,
-    heap: Vec<(Item, u32)>,
-}
-
-impl Runs {
-    fn push(&mut self, mut run: Vec<Item>, is_before: impl Fn(&Item, &Item) -> bool) {
-        let Some(first) = run.pop() else { return };
-        self.heap.push((first, self.runs.len() as u32));
-        self.runs.push(run);
-        let mut at = self.heap.len() - 1;
-        while at > 0 && is_before(&self.heap[at].0, &self.heap[(at - 1) / 2].0) {
-            self.heap.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
-        }
-    }
-
-    /// Takes the smallest of all.
-    fn pop(&mut self, is_before: impl Fn(&Item, &Item) -> bool) -> Option<Item> {
-        let (item, run) = *self.heap.first()?;
-        match self.runs[run as usize].pop() {
-            Some(next) => self.heap[0].0 = next,
-            None => {
-                self.heap.swap_remove(0);
-            }
-        }
-        let mut at = 0;
-        loop {
-            let mut least = at;
-            for child in [2 * at + 1, 2 * at + 2] {
-                if child < self.heap.len() && is_before(&self.heap[child].0, &self.heap[least].0) {
-                    least = child;
-                }
-            }
-            if least == at {
-                return Some(item);
-            }
-            self.heap.swap(at, least);
-            at = least;
-        }
-    }
-}
-
 /// A SORT under way.
 pub struct Sorting {
     /// Nothing when all are read.
     from: Option<From>,
     order: By,
     elements: Elements,
-    /// The run that is being filled.
-    run: Vec<Item>,
-    runs: Runs,
+    runs: Runs<Item>,
     /// What LIMIT wants of the order.
     wanted: Range<usize>,
     taken: usize,
@@ -193,24 +143,16 @@ impl Sorting {
             }
             _ => return Err(CommandError::WrongType),
         };
-        for index in before..self.elements.len() {
-            let key = self.order.key(self.elements.get(index)).ok_or(NOT_A_NUMBER)?;
-            self.run.push(Item { key, index: index as u32 });
-            if self.run.len() == RUN {
-                self.end_run();
-            }
+        let Sorting { order, elements, runs, .. } = self;
+        let compare = |a: &Item, b: &Item| order.compare(elements, a, b);
+        for index in before..elements.len() {
+            let key = order.key(elements.get(index)).ok_or(NOT_A_NUMBER)?;
+            runs.push(Item { key, index: index as u32 }, compare);
         }
         if self.from.is_none() {
-            self.end_run();
+            runs.end_run(compare);
         }
         Ok(())
-    }
-
-    fn end_run(&mut self) {
-        let Sorting { order, elements, run, runs, .. } = self;
-        let mut run = std::mem::take(run);
-        run.sort_unstable_by(|a, b| order.compare(elements, b, a));
-        runs.push(run, |a, b| order.compare(elements, a, b).is_lt());
     }
 
     /// Shows about so many elements in order; false when there are no more.
@@ -220,7 +162,7 @@ impl Sorting {
             if *taken >= wanted.end || is_full(reply) {
                 break;
             }
-            let Some(item) = runs.pop(|a, b| order.compare(elements, a, b).is_lt()) else { return false };
+            let Some(item) = runs.pop(|a, b| order.compare(elements, a, b)) else { return false };
             *taken += 1;
             if *taken <= wanted.start {
                 continue;
@@ -238,7 +180,7 @@ impl Sorting {
     fn drop_some(&mut self) -> bool {
         let mut left = false;
         for _ in 0..DROPPED {
-            left = self.elements.drop_some() | self.runs.runs.pop().is_some();
+            left = self.elements.drop_some() | self.runs.drop_some();
         }
         left
     }

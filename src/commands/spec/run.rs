@@ -140,7 +140,7 @@ pub enum Run {
     AllShards { each: AllFn, merge: MergeFn },
     /// On the shard a function of the arguments names (SCAN's cursor).
     AtShard { shard: fn(Argv<'_>, shards: usize) -> Result<usize, CommandError>, run: ShardFn },
-    /// A script: on the owner of its declared keys, or holding all shards. Run by `net/scripts.rs`.
+    /// A script: on the owner of its declared keys, or holding all shards. Run by `net/scripts`.
     Script,
     /// Has subcommands only.
     Container,

@@ -15,11 +15,13 @@ mod offer;
 mod pending;
 mod range;
 mod read;
+mod read_group;
 mod rows;
 mod say;
 #[cfg(test)]
 mod tests;
 mod trim;
+mod wanted;
 
 use super::{CommandError, Ctx};
 use crate::resp::Reply;

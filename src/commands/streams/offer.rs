@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::limits::{Budget, Offer, Shares};
-use super::read::{From, Wanted, begin_stream, idle_entries, reply_pending, reply_with_history};
+use super::read::begin_stream;
+use super::read_group::{idle_entries, reply_pending, reply_with_history};
 use super::reply_entry;
+use super::wanted::{From, Wanted};
 use crate::commands::collection::view_of;
 use crate::commands::spec::Gathered;
 use crate::commands::{Ctx, Part};

@@ -1,6 +1,7 @@
 //! XLEN, XRANGE, XREVRANGE, XDEL: a stream as a sequence of entries.
 
 use super::ids::{interval_end, interval_start, rest_of_ids};
+use super::read::{Streams, begin_stream};
 use super::reply_entry;
 use crate::commands::collection::{change, read};
 use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values, is_full};
@@ -70,7 +71,7 @@ fn ranged(
     if shown <= above {
         return Ok(Outcome::Done);
     }
-    ctx.in_slices(key, Range { rest: Some((start, end)), backwards, left: most, shown: 0 })
+    ctx.in_slices(key, Range { of: None, rest: Some((start, end)), backwards, left: most, shown: 0 })
 }
 
 /// An array of entries; how many.
@@ -87,12 +88,27 @@ pub fn reply_entries<'a>(reply: &mut Reply<'_>, entries: impl Iterator<Item = En
 }
 
 /// A long range, in slices.
-struct Range {
+pub struct Range {
+    /// XREAD: the stream whose entries come under its key.
+    of: Option<Box<[u8]>>,
     /// Nothing at the end.
     rest: Option<(StreamId, StreamId)>,
     backwards: bool,
     left: usize,
     shown: usize,
+}
+
+impl Range {
+    /// What XREAD shows of one stream, from an id on.
+    pub fn of_stream(key: &[u8], start: StreamId, most: usize) -> Range {
+        Range {
+            of: Some(key.into()),
+            rest: Some((start, StreamId::MAX)),
+            backwards: false,
+            left: most,
+            shown: 0,
+        }
+    }
 }
 
 impl Sliced for Range {
@@ -128,6 +144,12 @@ impl Sliced for Range {
     }
 
     fn head(&self, reply: &mut Reply<'_>) {
+        if let Some(key) = &self.of {
+            let mut streams = Streams::default();
+            streams.begin(reply);
+            begin_stream(key, reply);
+            streams.end(reply);
+        }
         reply.array(self.shown);
     }
 }

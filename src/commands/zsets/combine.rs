@@ -1,7 +1,8 @@
 //! Union, intersection and difference: ZUNION, ZINTER, ZDIFF, their STORE forms, and ZINTERCARD.
 //!
-//! On one shard the inputs are read where they are. Over several, owners send copies, and the coordinator, or the owner
-//! of the destination, puts them together.
+//! On one shard the inputs are read where they are. Over several, owners send copies of what is small and share what is
+//! big, as with sets (`commands/sets/gathered.rs`), and the coordinator, or, when it is much or stored, the owner of the
+//! first key, puts them together.
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -11,7 +12,7 @@ use super::sliced::Combining;
 use super::{full, reply_list, reply_pair};
 use crate::commands::spec::{FinishFn, Gathered, Hop, On};
 use crate::commands::{Args, CommandError, Ctx, Outcome, Part};
-use crate::resp::{Argv, Reply};
+use crate::resp::{Argv, Output, Reply};
 use crate::shard::Event;
 use crate::types::listpack::Element;
 use crate::types::number::{parse_f64, parse_i64};
@@ -317,7 +318,7 @@ pub fn here<C: Combine>(
     let argv = args.argv();
     let keys = Keys::of::<C>(argv)?;
     let limits = ctx.shard.settings.encodings;
-    let most = ctx.shard.settings.slices_above.saturating_mul(2);
+    let most = most(ctx);
     let mut keyspace = ctx.keys();
     // Redis: types are checked before options.
     inputs::check(&mut keyspace, keys.names(argv))?;
@@ -350,12 +351,38 @@ pub const fn hops<C: Combine>() -> &'static [Hop] {
         Form::Store => {
             const { &[Hop { on: On::Owners, run: send::<C> }, Hop { on: On::Key(0), run: store::<C> }] }
         }
-        _ => const { &[Hop { on: On::Owners, run: send::<C> }] },
+        _ => {
+            const { &[Hop { on: On::Owners, run: send::<C> }, Hop { on: On::Chosen(when_big), run: show::<C> }] }
+        }
     }
 }
 
-/// Inputs of one shard by their order among the inputs.
-type Parcel = Vec<(usize, Sent)>;
+/// Inputs of one shard.
+#[derive(Default)]
+struct Parcel {
+    /// By their order among the inputs.
+    inputs: Vec<(usize, Sent)>,
+    /// So many members that they are not looked at when the reply is written.
+    is_big: bool,
+}
+
+/// The first key's owner does what is big.
+fn when_big(_: Argv<'_>, got: &Gathered) -> Option<usize> {
+    let is_big = |part: &Part| match part {
+        Part::Gathered(parcel) => parcel.downcast_ref::<Parcel>().is_some_and(|parcel| parcel.is_big),
+        _ => false,
+    };
+    got.parts(0).any(is_big).then_some(0)
+}
+
+fn most(ctx: &Ctx<'_>) -> usize {
+    ctx.shard.settings.slices_above.saturating_mul(2)
+}
+
+fn is_long<C: Combine>(ctx: &Ctx<'_>, sent: &[Sent]) -> bool {
+    let inputs: Inputs<'_> = sent.iter().map(Sent::input).collect();
+    looked_at(C::OPERATION, &inputs) > most(ctx)
+}
 
 fn send<C: Combine>(
     ctx: &mut Ctx<'_>,
@@ -366,19 +393,22 @@ fn send<C: Combine>(
     let keys = Keys::of::<C>(argv)?;
     // The destination is the first key of those that store.
     let before = usize::from(C::FORM == Form::Store);
-    let mut parcel = Parcel::new();
+    let (mut parcel, mut members) = (Parcel::default(), 0);
     for order in mine.iter().filter_map(|order| order.checked_sub(before)) {
-        parcel.push((order, Sent::of(ctx, argv.get(keys.first + order))?));
+        let sent = Sent::of(ctx, argv.get(keys.first + order))?;
+        members += sent.input().len();
+        parcel.inputs.push((order, sent));
     }
+    parcel.is_big = members > most(ctx);
     Ok(Part::Gathered(Box::new(parcel)))
 }
 
 /// What the first hop gathered, in the order of the keys.
 fn unpack(got: &mut Gathered) -> Vec<Sent> {
-    let mut all = Parcel::new();
+    let mut all = Vec::new();
     for (_, part) in got.hops[0].drain(..) {
         if let Part::Gathered(parcel) = part {
-            all.extend(*parcel.downcast::<Parcel>().expect("every owner sends a parcel"));
+            all.extend(parcel.downcast::<Parcel>().expect("every owner sends a parcel").inputs);
         }
     }
     all.sort_by_key(|(order, _)| *order);
@@ -394,11 +424,36 @@ fn store<C: Combine>(
     let keys = Keys::of::<C>(argv)?;
     let options = Options::of::<C>(argv, &keys)?;
     let sent = unpack(got);
+    if is_long::<C>(ctx, &sent) {
+        let to = Some((argv.get(1).into(), C::STORED));
+        return Ok(Combining::apart(ctx, sent, (C::OPERATION, C::FORM), &options, to));
+    }
     let inputs: Inputs<'_> = sent.iter().map(Sent::input).collect();
     let made = made_of(combine(C::OPERATION, &inputs, &options), &ctx.shard.settings.encodings)?;
+    drop(inputs);
+    // Before one of them is overwritten.
+    drop(sent);
     let len = made.len();
     ctx.keys().store(argv.get(1), made, C::STORED);
     Ok(Part::Int(len as i64))
+}
+
+fn show<C: Combine>(
+    ctx: &mut Ctx<'_>,
+    argv: Argv<'_>,
+    _: &[usize],
+    got: &mut Gathered,
+) -> Result<Part, CommandError> {
+    let keys = Keys::of::<C>(argv)?;
+    let options = Options::of::<C>(argv, &keys)?;
+    let sent = unpack(got);
+    if is_long::<C>(ctx, &sent) {
+        return Ok(Combining::apart(ctx, sent, (C::OPERATION, C::FORM), &options, None));
+    }
+    let inputs: Inputs<'_> = sent.iter().map(Sent::input).collect();
+    let mut output = Output::default();
+    answer::<C>(&inputs, &options, &mut Reply::new(&mut output, ctx.client.protocol));
+    Ok(Part::Output(output))
 }
 
 #[allow(private_bounds)]
@@ -406,6 +461,10 @@ pub const fn finish<C: Combine>() -> FinishFn {
     match C::FORM {
         Form::Store => super::range::STORED,
         _ => |argv, got, reply| {
+            if let Some((_, part)) = got.hops.get_mut(1).and_then(|parts| parts.first_mut()) {
+                part.write_to(reply);
+                return Ok(Outcome::Done);
+            }
             let keys = Keys::of::<C>(argv)?;
             let options = Options::of::<C>(argv, &keys)?;
             let sent = unpack(got);

@@ -1,6 +1,8 @@
 //! What the commands over several sorted sets read: sorted sets and sets, where every member's score is 1, of this
 //! shard or sent by others.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::commands::collection::view_of;
@@ -20,11 +22,11 @@ pub enum Input<'a> {
     Set(SetView<'a>),
 }
 
-/// One input, on its way to another shard.
+/// One input, for another shard to read.
 pub enum Sent {
     Missing,
-    ZSet(ZSet),
-    Set(Set),
+    ZSet(Arc<ZSet>),
+    Set(Arc<Set>),
 }
 
 pub type Inputs<'a> = SmallVec<[Input<'a>; 8]>;
@@ -84,24 +86,36 @@ impl Sent {
     /// A copy of what is small enough to live in its key's entry; `None` for the rest.
     pub fn small(value: ValueView<'_>) -> Option<Sent> {
         match value {
-            ValueView::Packed(form @ Packed::ZSet, bytes) => Some(Sent::ZSet(ZSet::unpack(form, bytes))),
-            ValueView::Packed(form, bytes) => Some(Sent::Set(Set::unpack(form, bytes))),
+            ValueView::Packed(form @ Packed::ZSet, bytes) => {
+                Some(Sent::ZSet(ZSet::unpack(form, bytes).into()))
+            }
+            ValueView::Packed(form, bytes) => Some(Sent::Set(Set::unpack(form, bytes).into())),
             _ => None,
         }
     }
 
-    /// A copy of what is under a key.
+    /// What is under a key: a copy of what is small, and a reference to what is big. Its owner's intents see to it that it
+    /// stays as it is.
     pub fn of(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Sent, CommandError> {
         let mut keys = ctx.keys();
         let Some(entry) = keys.read(key) else { return Ok(Sent::Missing) };
         Input::of(entry.value())?;
         Ok(match entry.value() {
-            ValueView::Packed(form @ Packed::ZSet, bytes) => Sent::ZSet(ZSet::unpack(form, bytes)),
-            ValueView::Packed(form, bytes) => Sent::Set(Set::unpack(form, bytes)),
-            ValueView::Heap(Value::ZSet(zset)) => Sent::ZSet(ZSet::clone(zset)),
-            ValueView::Heap(Value::Set(set)) => Sent::Set(Set::clone(set)),
+            ValueView::Packed(form @ Packed::ZSet, bytes) => Sent::ZSet(ZSet::unpack(form, bytes).into()),
+            ValueView::Packed(form, bytes) => Sent::Set(Set::unpack(form, bytes).into()),
+            ValueView::Heap(Value::ZSet(zset)) => Sent::ZSet(zset.clone()),
+            ValueView::Heap(Value::Set(set)) => Sent::Set(set.clone()),
             _ => unreachable!("it was looked at above"),
         })
+    }
+
+    /// The value, when nobody else has it any more.
+    pub fn into_last(self) -> Option<Value> {
+        match self {
+            Sent::Missing => None,
+            Sent::ZSet(zset) => Arc::into_inner(zset).map(Collection::into_value),
+            Sent::Set(set) => Arc::into_inner(set).map(Collection::into_value),
+        }
     }
 
     pub fn input(&self) -> Input<'_> {

@@ -312,9 +312,8 @@ fn zrangestore_put(
 
 /// The number that the last hop has told.
 pub const STORED: FinishFn = |_, got, reply| {
-    let told = got.hops.last().and_then(|parts| parts.first());
-    if let Some((_, Part::Int(count))) = told {
-        reply.int(*count);
+    if let Some((_, part)) = got.hops.last_mut().and_then(|parts| parts.first_mut()) {
+        part.write_to(reply);
     }
     Ok(Outcome::Done)
 };

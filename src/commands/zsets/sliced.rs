@@ -1,4 +1,5 @@
-//! Unions, intersections and differences of big sorted sets of one shard, in slices.
+//! Unions, intersections and differences of big sorted sets, in slices: those of one shard are pinned, those of several
+//! shared.
 //!
 //! The result is made as a sorted set, member by member, whatever becomes of it: so it is in order when it is shown.
 
@@ -7,7 +8,7 @@ use smallvec::SmallVec;
 use super::combine::{Aggregate, Form, Operation, Options};
 use super::inputs::{Input, Inputs, Sent};
 use super::{full, reply_list, reply_pair};
-use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Step, Values};
+use crate::commands::sliced::{STEP_ELEMENTS, Sliced, Slices, Step, Values};
 use crate::commands::{CommandError, Ctx, Outcome, Part};
 use crate::resp::Reply;
 use crate::shard::{Event, ValueView};
@@ -37,8 +38,8 @@ struct Rules {
 /// An operation under way.
 pub struct Combining {
     rules: Rules,
-    /// The inputs in the order in which they are joined, with their weights: copies of what is too small to be pinned,
-    /// `None` for the next that is pinned.
+    /// The inputs in the order in which they are joined, with their weights: copies of what is too small to be pinned
+    /// and what is another shard's, `None` for the next that is pinned.
     inputs: Vec<(Option<Sent>, f64)>,
     /// Where the result goes, and how that is called.
     to: Option<(Box<[u8]>, Event)>,
@@ -56,8 +57,6 @@ impl Combining {
         options: &Options,
         to: Option<(Box<[u8]>, Event)>,
     ) -> Result<Outcome, CommandError> {
-        let limits = ctx.shard.settings.encodings;
-        let Options { aggregate, with_scores, limit, .. } = *options;
         let mut keys = ctx.keys();
         let mut inputs = Vec::with_capacity(names.len());
         for (name, weight) in names.iter().zip(&options.weights) {
@@ -73,15 +72,45 @@ impl Combining {
         }
         let pinned: Vec<&[u8]> =
             inputs.iter().filter(|(_, _, copy, _)| copy.is_none()).map(|(_, name, ..)| *name).collect();
-        let combining = Combining {
+        let inputs = inputs.into_iter().map(|(_, _, copy, weight)| (copy, weight)).collect();
+        let combining = Combining::new(ctx, inputs, (operation, form), options, to);
+        ctx.in_slices_over(&pinned, combining)
+    }
+
+    /// Over inputs that owners have sent, as a hop.
+    pub fn apart(
+        ctx: &Ctx<'_>,
+        sent: Vec<Sent>,
+        (operation, form): (Operation, Form),
+        options: &Options,
+        to: Option<(Box<[u8]>, Event)>,
+    ) -> Part {
+        let weights = options.weights.iter().copied();
+        let mut inputs: Vec<_> = sent.into_iter().map(Some).zip(weights).collect();
+        if operation != Operation::Diff {
+            inputs.sort_by_key(|(sent, _)| sent.as_ref().map_or(0, |sent| sent.input().len()));
+        }
+        let combining = Combining::new(ctx, inputs, (operation, form), options, to);
+        Part::Slices(Slices::new(Vec::new(), combining))
+    }
+
+    fn new(
+        ctx: &Ctx<'_>,
+        inputs: Vec<(Option<Sent>, f64)>,
+        (operation, form): (Operation, Form),
+        options: &Options,
+        to: Option<(Box<[u8]>, Event)>,
+    ) -> Combining {
+        let limits = ctx.shard.settings.encodings;
+        let Options { aggregate, with_scores, limit, .. } = *options;
+        Combining {
             rules: Rules { operation, form, aggregate, with_scores, limit, limits },
-            inputs: inputs.into_iter().map(|(_, _, copy, weight)| (copy, weight)).collect(),
+            inputs,
             to,
             phase: Phase::Reading(0, 0),
             made: ZSet::new_sorted(),
             count: 0,
-        };
-        ctx.in_slices_over(&pinned, combining)
+        }
     }
 
     /// Reads about so many members of an input.
@@ -193,6 +222,12 @@ impl Sliced for Combining {
     }
 
     fn finish(&mut self, ctx: &mut Ctx<'_>, reply: &mut Reply<'_>) -> Result<Part, CommandError> {
+        for (sent, _) in self.inputs.drain(..) {
+            // As in `sets::sliced`.
+            if let Some(value) = sent.and_then(Sent::into_last) {
+                ctx.shard.bury(value);
+            }
+        }
         if self.rules.form == Form::Count {
             reply.int(self.count as i64);
         }

@@ -189,6 +189,8 @@ fn of_group(parts: &mut Parts, name: &[u8], group: &Group) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::types::Encodings;
     use crate::types::raw::table::Ttl;
@@ -216,7 +218,7 @@ mod tests {
             for member in [&b"a"[..], b"12", b"-4"] {
                 set.insert(member, limits);
             }
-            Value::Set(Box::new(set))
+            Value::Set(Arc::new(set))
         });
         both(&|limits| {
             let mut hash = Hash::default();
@@ -229,7 +231,7 @@ mod tests {
             let mut zset = ZSet::with_len(if limits.zset_entries == 0 { 1000 } else { 1 }, limits);
             zset.add(b"a", 1.25, limits).expect("a number");
             zset.add(b"7", -0.0, limits).expect("a number");
-            Value::ZSet(Box::new(zset))
+            Value::ZSet(Arc::new(zset))
         });
     }
 

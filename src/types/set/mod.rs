@@ -24,6 +24,8 @@ pub use crate::types::listpack::Element;
 pub use algebra::{How, Walk, difference, intersection, union};
 pub use view::{Iter, Needle, SetView};
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::draw::below;
@@ -349,15 +351,16 @@ impl Collection for Set {
         }
     }
 
+    #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut Set> {
         match value {
-            Value::Set(set) => Some(set),
+            Value::Set(set) => Some(Arc::make_mut(set)),
             _ => None,
         }
     }
 
     fn into_value(self) -> Value {
-        Value::Set(Box::new(self))
+        Value::Set(Arc::new(self))
     }
 
     fn is_empty(&self) -> bool {

@@ -403,6 +403,37 @@ impl Arena {
         &mut self.chunks[chunk].bytes[at..]
     }
 
+    /// In how many pieces it can be copied.
+    pub fn pieces(&self) -> usize {
+        self.chunks.len() + self.long.len()
+    }
+
+    /// Copies one piece into a new arena, to which all before it were copied; how many bytes that were. The copy is none
+    /// before [`Arena::copy_rest`].
+    pub fn copy_piece(&self, copy: &mut Arena, at: usize) -> usize {
+        match self.chunks.get(at) {
+            Some(chunk) => {
+                copy.chunks.reserve_exact(self.chunks.len() - at);
+                copy.chunks.push(chunk.clone());
+                copy.chunk_bytes += copy.chunks[at].bytes.capacity();
+                chunk.bytes.len()
+            }
+            None => {
+                let long = &self.long[at - self.chunks.len()];
+                copy.long.push(long.clone());
+                copy.long_bytes += long.len();
+                long.len()
+            }
+        }
+    }
+
+    /// Makes a copy of all pieces whole.
+    pub fn copy_rest(&self, copy: &mut Arena) {
+        let Arena { chunks, long, chunk_bytes, long_bytes, .. } = std::mem::replace(copy, Arena::new());
+        let (holes, long_holes) = (self.holes.clone(), self.long_holes.clone());
+        *copy = Arena { chunks, long, chunk_bytes, long_bytes, holes, long_holes, ..*self };
+    }
+
     /// Drops about `n` chunks or long members; true when nothing is left. Only for a set that is no longer used.
     pub fn drop_some(&mut self, n: usize) -> bool {
         for _ in 0..n {

@@ -316,6 +316,30 @@ impl Index {
         if at >= END { 0 } else { at }
     }
 
+    /// In how many pieces it can be copied.
+    pub fn pieces(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Copies one piece into a new index, to which all before it were copied; how many bytes that were. The copy is none
+    /// before [`Index::copy_rest`].
+    pub fn copy_piece(&self, copy: &mut Index, at: usize) -> usize {
+        if at == 0 {
+            copy.segments = Vec::with_capacity(self.segments.len());
+            copy.group_count = 0;
+        }
+        let segment = &self.segments[at];
+        copy.segments.push(segment.clone());
+        copy.group_count += segment.groups.len();
+        segment.groups.len() * size_of::<Group>()
+    }
+
+    /// Makes a copy of all pieces whole.
+    pub fn copy_rest(&self, copy: &mut Index) {
+        copy.directory = self.directory.clone();
+        copy.depth = self.depth;
+    }
+
     /// Drops about `n` segments; true when nothing is left. Only for a set that is no longer used.
     pub fn drop_some(&mut self, n: usize) -> bool {
         for _ in 0..n {

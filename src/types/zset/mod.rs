@@ -16,6 +16,7 @@ mod tree;
 mod view;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::listpack::{Element, Listpack, ListpackRef};
 use super::{Collection, Encodings, Kind, Packed, Value};
@@ -66,15 +67,12 @@ impl ZSet {
         ZSet { form: Form::Sorted(Box::default()) }
     }
 
-    /// Copies about `count` members, from a rank on, into one in the big form; see [`Value::copy_some`].
+    /// Copies about `count` members' worth into one in the big form, if it is one itself; see [`Value::copy_some`].
     pub fn copy_some(&self, copy: &mut ZSet, at: u64, count: usize) -> Option<u64> {
-        let Form::Sorted(to) = &mut copy.form else { return None };
-        let end = (at as usize).saturating_add(count);
-        for (member, score) in self.view().iter(at as usize..end, false) {
-            let added = to.add(member.as_bytes(&mut itoa::Buffer::new()), score);
-            added.expect("a copy takes no more ids than what is copied");
-        }
-        (end < self.len()).then_some(end as u64)
+        /// Of a short member, what lies around it included.
+        const MEMBER_BYTES: usize = 64;
+        let (Form::Sorted(from), Form::Sorted(to)) = (&self.form, &mut copy.form) else { return None };
+        from.copy_some(to, at, count.max(1).saturating_mul(MEMBER_BYTES))
     }
 
     /// Number of members.
@@ -269,12 +267,13 @@ impl Collection for ZSet {
         if let Value::ZSet(zset) = value { Some(zset) } else { None }
     }
 
+    #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut ZSet> {
-        if let Value::ZSet(zset) = value { Some(zset) } else { None }
+        if let Value::ZSet(zset) = value { Some(Arc::make_mut(zset)) } else { None }
     }
 
     fn into_value(self) -> Value {
-        Value::ZSet(Box::new(self))
+        Value::ZSet(Arc::new(self))
     }
 
     fn is_empty(&self) -> bool {

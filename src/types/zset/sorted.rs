@@ -201,6 +201,30 @@ impl Sorted {
         self.index.scan(cursor, count, &rehash, &mut |id| visit(self.arena.member(id), self.arena.score(id)))
     }
 
+    /// Copies about so many bytes from a place on into a new one, 0 the first; the place to go on from, `None` at the end.
+    /// Before that the copy is good for nothing but [`Sorted::heap_bytes`] and to be dropped.
+    pub fn copy_some(&self, copy: &mut Sorted, at: u64, max_bytes: usize) -> Option<u64> {
+        let (arena, tree, index) = (self.arena.pieces(), self.tree.pieces(), self.index.pieces());
+        let (mut at, mut bytes) = (at as usize, 0);
+        while at < arena + tree + index && bytes < max_bytes {
+            bytes += if at < arena {
+                self.arena.copy_piece(&mut copy.arena, at)
+            } else if at < arena + tree {
+                self.tree.copy_piece(&mut copy.tree, at - arena)
+            } else {
+                self.index.copy_piece(&mut copy.index, at - arena - tree)
+            };
+            at += 1;
+        }
+        if at < arena + tree + index {
+            return Some(at as u64);
+        }
+        self.arena.copy_rest(&mut copy.arena);
+        self.tree.copy_rest(&mut copy.tree);
+        self.index.copy_rest(&mut copy.index);
+        None
+    }
+
     /// Drops about `max_members` members' worth of memory; true when nothing is left. Nothing else may be asked of it
     /// then.
     pub fn drop_some(&mut self, max_members: usize) -> bool {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::index::Index;
 use super::sorted::{Sorted, compare};
-use super::{LexBound, LexRange, ScoreBound, ScoreRange, ZSet};
+use super::{Form, LexBound, LexRange, ScoreBound, ScoreRange, ZSet};
 use crate::types::listpack::Listpack;
 use crate::types::{Collection, Encodings};
 
@@ -230,6 +230,45 @@ fn it_grows_and_shrinks_by_the_ten_thousand() {
     sorted.verify();
     assert!(!sorted.drop_some(1) || sorted.heap_bytes() < 4096);
     while !sorted.drop_some(1) {}
+}
+
+#[test]
+fn a_copy_made_piece_by_piece_is_the_same_and_goes_its_own_way() {
+    let mut zset = ZSet::new_sorted();
+    let mut copy = ZSet::new_sorted();
+    assert_eq!(zset.copy_some(&mut copy, 0, usize::MAX), None, "an empty one is one piece");
+    for n in 0..6000u64 {
+        let (mut member, score) = numbered(n);
+        member.resize(member.len() + (n % 40) as usize + if n % 500 == 0 { 5000 } else { 0 }, b'x');
+        zset.add(&member, score, &limits(0)).unwrap();
+    }
+    // Gaps in all that a copy has to take over.
+    zset.remove_ranks(100..3000, false, &mut |_, _| ());
+    for count in [1, 300, usize::MAX] {
+        let (mut copy, mut at, mut pieces) = (ZSet::new_sorted(), 0, 1);
+        while let Some(next) = zset.copy_some(&mut copy, at, count) {
+            assert!(next > at && copy.heap_bytes() <= 2 * zset.heap_bytes());
+            (at, pieces) = (next, pieces + 1);
+        }
+        assert!(count != 1 || pieces > 20, "{pieces} pieces");
+        assert_eq!(copy, zset);
+        let Form::Sorted(sorted) = &mut copy.form else { panic!("it is in the big form") };
+        sorted.verify();
+        for n in 6000..7000 {
+            let (member, score) = numbered(n);
+            assert_eq!(sorted.add(&member, score), Ok(None));
+        }
+        for _ in 0..3000 {
+            sorted.remove_at(50, &mut |_, _| ());
+        }
+        sorted.verify();
+        assert_eq!(zset.len(), 3100);
+        while !copy.drop_some(1) {}
+        // One that is given up halfway can be dropped.
+        let mut part = ZSet::new_sorted();
+        zset.copy_some(&mut part, 0, count);
+        while !part.drop_some(1) {}
+    }
 }
 
 #[test]

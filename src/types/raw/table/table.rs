@@ -55,6 +55,10 @@ pub struct Table<T> {
 // SAFETY: the segments belong to the table alone, and what their entries own is bytes and `T`s.
 unsafe impl<T: Send> Send for Table<T> {}
 
+// SAFETY: what a shared borrow of the table allows only reads, through whatever pointers; every change takes the table
+// mutably.
+unsafe impl<T: Sync> Sync for Table<T> {}
+
 impl<T> Table<T> {
     /// An empty table; it takes a few hundred bytes.
     pub fn new(hasher: Hasher) -> Self {

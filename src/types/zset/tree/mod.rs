@@ -381,6 +381,27 @@ impl Tree {
         self.inners.get_mut(node).put(child, Summary { score, id, count });
     }
 
+    /// In how many pieces it can be copied.
+    pub fn pieces(&self) -> usize {
+        self.leaves.pieces() + self.inners.pieces()
+    }
+
+    /// Copies one piece into a new tree, to which all before it were copied; how many bytes that were. The copy is none
+    /// before [`Tree::copy_rest`].
+    pub fn copy_piece(&self, copy: &mut Tree, at: usize) -> usize {
+        match at.checked_sub(self.leaves.pieces()) {
+            None => self.leaves.copy_piece(&mut copy.leaves, at),
+            Some(at) => self.inners.copy_piece(&mut copy.inners, at),
+        }
+    }
+
+    /// Makes a copy of all pieces whole.
+    pub fn copy_rest(&self, copy: &mut Tree) {
+        self.leaves.copy_rest(&mut copy.leaves);
+        self.inners.copy_rest(&mut copy.inners);
+        (copy.root, copy.height, copy.len) = (self.root, self.height, self.len);
+    }
+
     /// Drops about `n` nodes; true when nothing is left. Only for a set that is no longer used.
     pub fn drop_some(&mut self, n: usize) -> bool {
         self.leaves.drop_some(n) && self.inners.drop_some(n)

@@ -51,6 +51,30 @@ impl<T> Slab<T> {
         self.live * size_of::<T>() + self.nodes.capacity() * size_of::<usize>() + self.holes.capacity() * 4
     }
 
+    /// In how many pieces it can be copied.
+    pub fn pieces(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Copies one piece to where all before it were copied; how many bytes that were. The first clears the copy.
+    pub fn copy_piece(&self, copy: &mut Slab<T>, at: usize) -> usize
+    where
+        T: Clone,
+    {
+        if at == 0 {
+            *copy = Slab::new();
+            copy.nodes.reserve_exact(self.nodes.len());
+        }
+        copy.nodes.push(self.nodes[at].clone());
+        copy.live += usize::from(self.nodes[at].is_some());
+        size_of::<T>()
+    }
+
+    /// Makes a copy of all pieces whole.
+    pub fn copy_rest(&self, copy: &mut Slab<T>) {
+        copy.holes = self.holes.clone();
+    }
+
     /// Drops the last `n` nodes; true when none is left. Only when nothing is read any more.
     pub fn drop_some(&mut self, n: usize) -> bool {
         for _ in 0..n {
