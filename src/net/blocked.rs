@@ -27,7 +27,7 @@ use super::observe::{Caller, Ran};
 use crate::commands::block::WaitFor;
 use crate::commands::context::{ClientView, Ctx};
 use crate::commands::keys_of::keys_of;
-use crate::commands::{Block, RowId};
+use crate::commands::{Block, CommandError, RowId};
 use crate::resp::{Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
 use crate::shard::waits::WaiterId;
@@ -114,6 +114,8 @@ impl Core {
         if self.blocked.left.contains(&(origin, token.index, token.generation)) {
             return;
         }
+        let cycles = self.lap();
+        self.stats[command.row.index()].record_wait(cycles);
         if let Some(request) = block.request.take() {
             command.request = request.into();
         }
@@ -289,7 +291,7 @@ impl Core {
                 if !self.count_error_reply(row, &output, 0) {
                     // Redis: a command that is told of its loss has run, and failed.
                     let ran = Ran { cycles: 0, ok: false, reply_bytes: output.len() };
-                    self.ran(row, Caller::Of(origin, client.id), request.argv(), ran);
+                    self.ran_after_wait(row, Caller::Of(origin, client.id), request.argv(), ran);
                 }
                 if let Some(waiter) = self.leave(id) {
                     self.forget_elsewhere(&waiter);
@@ -308,7 +310,7 @@ impl Core {
         }
         if did.is_ok() || !self.count_error_reply(row, &output, 0) {
             let ran = Ran { cycles: self.lap(), ok: did.is_ok(), reply_bytes: output.len() };
-            self.ran(row, Caller::Of(origin, client.id), argv, ran);
+            self.ran_after_wait(row, Caller::Of(origin, client.id), argv, ran);
         }
         if let Some(waiter) = self.leave(id) {
             self.forget_elsewhere(&waiter);
@@ -413,9 +415,14 @@ impl Core {
         let Some(id) = self.waiter_of(origin, token) else { return };
         match how {
             EndOfWait::Gone | EndOfWait::Served => drop(self.leave(id)),
-            EndOfWait::Timeout => self.end_with(id, |block, reply| block.when_over.write(reply)),
+            EndOfWait::Timeout => {
+                self.unblock(id, |block, reply| block.when_over.write(reply));
+            }
             EndOfWait::Error => {
-                self.end_with(id, |_, reply| reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+                const LINE: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+                if self.unblock(id, |_, reply| reply.error(LINE)) {
+                    self.observe.count_error(&CommandError::Line(LINE));
+                }
             }
         }
     }
@@ -440,15 +447,29 @@ impl Core {
         self.blocked.left.remove(&client);
     }
 
-    fn end_with(&mut self, id: WaiterId, write: impl FnOnce(&Block, &mut Reply<'_>)) {
-        let Some(waiter) = self.leave(id) else { return };
+    /// CLIENT UNBLOCK. Redis: whatever is answered then, the command has failed.
+    fn unblock(&mut self, id: WaiterId, write: impl FnOnce(&Block, &mut Reply<'_>)) -> bool {
+        let row = self.blocked.waiters.get(&id).map(|waiter| waiter.command.row);
+        let ended = self.end_with(id, write);
+        if let Some(row) = row
+            && ended
+        {
+            self.stats[row.index()].failed += 1;
+        }
+        ended
+    }
+
+    /// False when another shard has ended the wait.
+    fn end_with(&mut self, id: WaiterId, write: impl FnOnce(&Block, &mut Reply<'_>)) -> bool {
+        let Some(waiter) = self.leave(id) else { return false };
         if waiter.elsewhere.as_ref().is_some_and(|(claim, _)| !claim.take()) {
-            return;
+            return false;
         }
         self.forget_elsewhere(&waiter);
         let mut output = Output::default();
         write(&waiter.block, &mut Reply::new(&mut output, waiter.client.protocol));
         self.answer_waiter(waiter.origin, waiter.token, &mut output);
+        true
     }
 
     /// Answers those who have waited long enough, and closes those who left.

@@ -108,13 +108,7 @@ impl Core {
 
     /// Why a command is refused while scripts are busy. Asked only while there are any.
     #[cold]
-    pub fn busy_refusal(
-        &mut self,
-        conn: ConnId,
-        row: RowId,
-        entry: &Entry,
-        argv: Argv<'_>,
-    ) -> Option<CommandError> {
+    pub fn busy_refusal(&self, row: RowId, entry: &Entry, argv: Argv<'_>) -> Option<CommandError> {
         if entry.row.flags.has(Flags::ALLOW_BUSY) {
             return None;
         }
@@ -136,15 +130,7 @@ impl Core {
                 _ => None,
             },
         };
-        let error = busy_error(with?.is_function);
-        if entry.full_name != "exec" {
-            return Some(error);
-        }
-        // Redis: EXEC that is refused ends its block.
-        self.clients.at(conn.index).multi = None;
-        self.unwatch_all(conn);
-        let before = b"EXECABORT Transaction discarded because of: ";
-        Some(CommandError::text([before, &*error.line()].concat()))
+        Some(busy_error(with?.is_function))
     }
 
     /// Is a script busy anywhere?

@@ -35,6 +35,11 @@ impl Clients {
         self.slots[index as usize].as_deref_mut().expect("the client is there")
     }
 
+    /// The client at an index, which must be there, to be looked at.
+    pub fn peek(&self, index: u32) -> &Client {
+        self.slots[index as usize].as_deref().expect("the client is there")
+    }
+
     /// The client at an index, if it is there.
     pub fn try_at(&mut self, index: u32) -> Option<&mut Client> {
         self.slots.get_mut(index as usize)?.as_deref_mut()

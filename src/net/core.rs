@@ -51,6 +51,8 @@ use crate::types::{ClientId, ShardId};
 const SPARE_BATCHES: usize = 64;
 /// How often a core looks at timeouts and limits (milliseconds).
 const CRON_MS: u64 = 100;
+/// The same for a core that nothing happens on: clients are looked at once a second.
+const IDLE_CRON_MS: u64 = 1_001;
 /// How often an idle core looks whether a save is due.
 const SAVE_LOOK_NS: u64 = 1_000_000_000;
 
@@ -197,6 +199,7 @@ impl Core {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
         self.shard.expiry_lag.reset();
+        self.shard.graveyard.freed = 0;
         self.observe.reset();
     }
 
@@ -212,8 +215,7 @@ impl Core {
     /// Takes over the process's configuration.
     pub fn apply_config(&mut self) {
         self.config = self.shared.config();
-        let bulk = self.config.memory(id::PROTO_MAX_BULK_LEN) as usize;
-        self.limits.max_bulk_bytes = bulk;
+        self.limits.max_bulk_bytes = super::settings::max_bulk_bytes(&self.config);
         self.limits_unauthenticated = Limits { authenticated: false, ..self.limits.clone() };
         self.shard.settings =
             super::settings::shard_settings(&self.config, self.active_expire, self.is_paused());
@@ -406,14 +408,25 @@ impl Core {
         self.durable_cron();
     }
 
+    /// An idle core wakes up for its clients' sake once a second. What is the process's concern is looked at more often, by
+    /// one core: who wakes up takes a processor from others, and cannot leave its shard to them.
+    fn cron_deadline_ns(&self) -> Option<u64> {
+        let is_first = self.me == ShardId(0) || self.shared.connections[0].load(Ordering::Relaxed) == 0;
+        let in_ms = if is_first { CRON_MS } else { IDLE_CRON_MS };
+        (!self.clients.is_empty()).then_some(self.now_ns + in_ms * 1_000_000)
+    }
+
     /// With save points and unsaved changes the clock is looked at even when nothing happens.
     fn save_deadline_ns(&self) -> Option<u64> {
         (self.has_save_rules && self.shared.durable.is_attached() && self.shared.durable.changes() > 0)
             .then_some(self.now_ns + SAVE_LOOK_NS)
     }
 
-    /// Clients that were paused or short of credit try again.
+    /// Clients that were paused or short of credit, or wait for cores to rest, try again.
     fn retry(&mut self) {
+        if !self.loans.patient.is_empty() {
+            self.ready.extend(self.loans.patient.drain(..));
+        }
         if !self.short_of_credit.is_empty() {
             self.ready.extend(self.short_of_credit.drain(..));
         }
@@ -476,7 +489,8 @@ impl Core {
         }
         busy |= !self.ready.is_empty() || !self.own_mail.is_empty() || !self.stashed.is_empty();
         let deadlines = [
-            (!self.clients.is_empty()).then_some(self.now_ns + CRON_MS * 1_000_000),
+            self.cron_deadline_ns(),
+            self.patience_deadline_ns(),
             self.coordinator.deadline_ns(),
             self.pause_deadline_ns(),
             self.save_deadline_ns(),

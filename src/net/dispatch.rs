@@ -219,7 +219,8 @@ impl Core {
         let mut out = Output::default();
         let result = self.call_bound(io, conn, row, entry, argv, &mut out, protocol);
         self.count_result(&result);
-        if !matches!(result, Ok(After::Later)) {
+        // EXEC is counted when it has run.
+        if !matches!(result, Ok(After::Later)) || entry.full_name != "exec" {
             let ran = Ran { cycles: self.lap(), ok: result.is_ok(), reply_bytes: out.len() };
             self.ran(row, Caller::Here(conn), argv, ran);
         }

@@ -34,7 +34,7 @@ use crate::tx::execute::write_error;
 use crate::tx::intents::Mode;
 use crate::tx::message::Token;
 use crate::tx::multi::{Plan, Snapshotting};
-use crate::types::{DbIndex, ShardId};
+use crate::types::{DbIndex, STRING_BYTES_MAX, ShardId};
 
 /// Redis's text.
 pub const IN_PROGRESS: CommandError = CommandError::Line("ERR Background save already in progress");
@@ -660,7 +660,7 @@ impl Core {
     }
 
     fn load_entry(&mut self, load: &Load, entry: &FileEntry) -> Result<(), String> {
-        let limits = Limits { string_bytes: usize::MAX, encodings: self.shard.settings.encodings };
+        let limits = Limits { string_bytes: STRING_BYTES_MAX, encodings: self.shard.settings.encodings };
         let of = |what: &dyn std::fmt::Display| {
             let (path, key) = (load.options.path.display(), entry.key.escape_ascii());
             format!("{path}: the key '{key}' at offset {}: {what}", entry.offset)

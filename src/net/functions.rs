@@ -33,9 +33,9 @@ pub const BINDINGS: &[(&str, Bound)] = &[
 ];
 
 /// More arguments than a subcommand knows.
-fn syntax(name: &str) -> CommandError {
-    let text = "ERR unknown subcommand or wrong number of arguments for";
-    CommandError::text(format!("{text} '{name}'. Try FUNCTION HELP."))
+fn syntax(args: &Args<'_>) -> CommandError {
+    let text = "ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::quoting(text, args.argv().get(1), "'. Try FUNCTION HELP.")
 }
 
 type Answer = Result<After, CommandError>;
@@ -142,7 +142,7 @@ fn delete(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result
 
 fn flush(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Result<(), CommandError> {
     if args.left() > 1 {
-        return Err(syntax("flush"));
+        return Err(syntax(args));
     }
     let known = args.left() == 0 || (args.left() == 1 && (args.token("sync") || args.token("async")));
     if !known {
@@ -213,7 +213,7 @@ fn restore(core: &mut Core, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Resul
     let payload = args.take()?;
     let (existing, flush) = match args.peek() {
         None => (Existing::Refuse, false),
-        Some(_) if args.left() > 1 => return Err(syntax("restore")),
+        Some(_) if args.left() > 1 => return Err(syntax(args)),
         Some(_) if args.token("append") => (Existing::Refuse, false),
         Some(_) if args.token("replace") => (Existing::Replace, false),
         Some(_) if args.token("flush") => (Existing::Refuse, true),

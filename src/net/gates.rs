@@ -81,11 +81,11 @@ impl Core {
             }
         }
         if self.is_any_busy()
-            && let Some(error) = self.busy_refusal(conn, row, entry, argv)
+            && let Some(error) = self.busy_refusal(row, entry, argv)
         {
             return self.reject(conn, row, &error);
         }
-        if self.pause_holds(conn, entry) {
+        if self.pause_holds(conn, entry, argv) {
             return self.stall(conn, Stall::Paused);
         }
         if in_multi && !super::multi::runs_inside_multi(entry.full_name) {
@@ -131,9 +131,15 @@ impl Core {
         if must_wait {
             return self.stall(conn, Stall::Answers);
         }
-        if way == Route::Several && entry.is_script && self.waits_for_sitting() {
-            self.loans.behind.push(conn);
-            return self.stall(conn, Stall::Visited);
+        if way == Route::Several && entry.is_script {
+            if self.waits_for_sitting() {
+                self.loans.behind.push(conn);
+                return self.stall(conn, Stall::Visited);
+            }
+            if self.waits_for_rest() {
+                self.loans.patient.push(conn);
+                return self.stall(conn, Stall::Visited);
+            }
         }
         let has_credit = match way {
             Route::Shard(shard) => shard == self.me || self.port.has_credit(shard.index()),
@@ -224,7 +230,18 @@ impl Core {
 
     pub(super) fn reject_begun(&mut self, conn: ConnId, row: RowId, error: &CommandError) -> Flow {
         self.stats[row.index()].rejected += 1;
+        if self.table.entry(row).full_name == "exec" {
+            return self.refuse_exec(conn, error);
+        }
         self.refuse_begun(conn, error)
+    }
+
+    /// Redis: EXEC that is refused ends its block, and says so even when there is none.
+    #[cold]
+    fn refuse_exec(&mut self, conn: ConnId, error: &CommandError) -> Flow {
+        self.clients.at(conn.index).multi = None;
+        self.unwatch_all(conn);
+        self.refuse_begun(conn, &super::multi::because_of(error))
     }
 
     fn refuse(&mut self, conn: ConnId, error: &CommandError) -> Flow {

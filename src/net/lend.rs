@@ -28,6 +28,7 @@ use std::time::Duration;
 use super::client::Stall;
 use super::core::Core;
 use super::observe::Caller;
+use super::rest::Patience;
 use super::scripts::ScriptCall;
 use crate::commands::context::ClientView;
 use crate::commands::{Part, RowId};
@@ -63,6 +64,9 @@ pub struct Loans {
     pub(super) coming: usize,
     /// Clients whose scripts wait for the first of those, to run within its transaction.
     pub(super) behind: Vec<ConnId>,
+    /// Clients whose scripts wait for other cores to rest, and for how long.
+    pub(super) patient: Vec<ConnId>,
+    pub(super) patience: Patience,
     /// What commands on shards of others have told of, and nobody has heard.
     pub(super) noticed: Vec<Effect>,
     /// Nobody lends anything to this transaction.

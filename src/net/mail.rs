@@ -351,6 +351,7 @@ impl Core {
             match happened {
                 Event::Done { token, mut program } => {
                     if program.is_waiting() {
+                        self.plan_waits(&program);
                         return self.waits_now(token);
                     }
                     if program.is_answered() {

@@ -20,7 +20,7 @@ use crate::types::ShardId;
 const HOME: ShardId = ShardId(0);
 
 /// As many scripts of a client must have found other cores awake.
-const COSTLY_SCRIPTS: u8 = 8;
+const COSTLY_SCRIPTS: u8 = 3;
 
 /// A client on its way.
 pub struct Mover {

@@ -5,7 +5,7 @@ use super::client::Multi;
 use super::core::Core;
 use super::dispatch::{After, Bound, await_token};
 use super::observe::{Caller, Ran};
-use super::scripts::{ScriptCall, ScriptDid};
+use super::scripts::ScriptCall;
 use crate::commands::spec::{Access, Arg, Flags, Group, KeySpec, Row, Run, Shape};
 use crate::commands::{Args, CommandError, Part, RowId};
 use crate::resp::writer::QUEUED;
@@ -227,6 +227,13 @@ fn exec(
     result
 }
 
+/// Why a block was discarded. Redis: an error of no particular code is told without one.
+pub(super) fn because_of(error: &CommandError) -> CommandError {
+    let line = error.line();
+    let why = line.strip_prefix(b"ERR ").unwrap_or(&line);
+    CommandError::text([b"EXECABORT Transaction discarded because of: ", why].concat())
+}
+
 fn exec_block(
     core: &mut Core,
     io: &mut dyn NetIo,
@@ -244,8 +251,7 @@ fn exec_block(
     }
     if let Some(error) = core.refusal_of(conn, &multi) {
         core.unwatch_all(conn);
-        let before = b"EXECABORT Transaction discarded because of: ";
-        return Err(CommandError::text([before, &*error.line()].concat()));
+        return Err(because_of(&error));
     }
     let client = core.clients.at(conn.index);
     let (db, view, protocol) = (client.db, client.view(), client.protocol);
@@ -473,13 +479,14 @@ impl Core {
         let result = match &step.route {
             Err(error) => Err(error.clone()),
             Ok(Route::Shard(_)) => {
-                let ok = if entry.is_script {
+                if entry.is_script {
                     let (row, db, caller) = (step.command.row, step.command.db, Caller::Here(conn));
                     let call = ScriptCall { row, db, view, caller, argv };
-                    self.run_script(Some(io), call, None, out) == ScriptDid::Replied
-                } else {
-                    run_in_block(&mut self.shard, entry, step.command.db, view, argv, out)
-                };
+                    let did = self.run_script(Some(io), call, None, out);
+                    let cycles = self.lap();
+                    return self.count_script(call, did, cycles, out);
+                }
+                let ok = run_in_block(&mut self.shard, entry, step.command.db, view, argv, out);
                 if ok || !self.count_error_reply(step.command.row, out, 0) {
                     let ran = Ran { cycles: self.lap(), ok, reply_bytes: out.len() };
                     self.ran(step.command.row, Caller::Here(conn), argv, ran);

@@ -61,8 +61,19 @@ impl Core {
     /// Counts a command that ran.
     #[inline]
     pub fn ran(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
-        let observe = &mut self.observe;
-        self.stats[row.index()].record(ran.cycles, ran.ok, observe.tracking);
+        self.stats[row.index()].record(ran.cycles, ran.ok, self.observe.tracking);
+        self.note_if_notable(row, caller, argv, ran);
+    }
+
+    /// Counts that a command which was counted when it began to wait has come to its end.
+    pub fn ran_after_wait(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
+        self.stats[row.index()].record_end(ran.cycles, ran.ok, self.observe.tracking);
+        self.note_if_notable(row, caller, argv, ran);
+    }
+
+    #[inline]
+    fn note_if_notable(&mut self, row: RowId, caller: Caller, argv: Argv<'_>, ran: Ran) {
+        let observe = &self.observe;
         let request_bytes = match argv.spans {
             [first, .., last] => last.end - first.start,
             [only] => only.end - only.start,
@@ -86,6 +97,25 @@ impl Core {
         refused
     }
 
+    /// Counts a command that a script has called, with its reply when that is an error. `ran`: `None` when it was
+    /// refused; `row`: `None` when there is no such command.
+    pub fn count_called(
+        &mut self,
+        row: Option<RowId>,
+        caller: Caller,
+        argv: Argv<'_>,
+        ran: Option<Ran>,
+        error: &[u8],
+    ) {
+        let is_error = ran.is_none_or(|ran| !ran.ok);
+        let refused = is_error && self.observe.count_failure(error) || ran.is_none();
+        match (row, ran) {
+            (Some(row), _) if refused => self.stats[row.index()].rejected += 1,
+            (Some(row), Some(ran)) => self.ran(row, caller, argv, ran),
+            _ => {}
+        }
+    }
+
     /// What the commands of a transaction's work told.
     pub fn ran_in_work(&mut self, origin: ShardId, client: ClientId, done: Vec<WhatRan>) {
         for what in done {
@@ -94,6 +124,16 @@ impl Core {
             }
             let ran = Ran { cycles: what.cycles, ok: what.ok, reply_bytes: what.reply_bytes };
             self.ran(what.command.row, Caller::Of(origin, client), what.command.request.argv(), ran);
+        }
+    }
+
+    /// Counts a command over shards whose client begins to wait.
+    pub fn plan_waits(&mut self, plan: &Plan) {
+        if let Plan::One(single) = plan
+            && !single.has_waited()
+        {
+            let (command, cycles) = single.spent();
+            self.stats[command.row.index()].record_wait(cycles);
         }
     }
 
@@ -106,12 +146,13 @@ impl Core {
                 if let Some(error) = single.error() {
                     self.observe.count_error(error);
                 }
-                self.ran(
-                    command.row,
-                    Caller::Here(conn),
-                    command.request.argv(),
-                    Ran { cycles, ok, reply_bytes },
-                );
+                let (caller, argv) = (Caller::Here(conn), command.request.argv());
+                let ran = Ran { cycles, ok, reply_bytes };
+                if single.has_waited() {
+                    self.ran_after_wait(command.row, caller, argv, ran);
+                } else {
+                    self.ran(command.row, caller, argv, ran);
+                }
             }
             // Counted where it ran.
             Plan::Script(_) | Plan::Snapshot(_) => {}

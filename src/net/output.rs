@@ -69,6 +69,8 @@ impl Core {
             return;
         }
         client.sending = length;
+        // From here on, not only when it has left: whoever was answered after a long wait would be idle meanwhile.
+        client.active_ms = self.now_ms;
         client.output_peak = client.output_peak.max(length);
         client.bytes_out += length as u64;
         self.observe.net_out += length as u64;

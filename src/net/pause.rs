@@ -8,7 +8,9 @@ use std::sync::atomic::Ordering;
 use super::core::Core;
 use crate::commands::Entry;
 use crate::commands::spec::Flags;
+use crate::resp::Argv;
 use crate::runtime::face::{ConnId, ListenerKind};
+use crate::script::flags::Flags as ScriptFlags;
 
 impl Core {
     /// Is CLIENT PAUSE in force?
@@ -42,31 +44,39 @@ impl Core {
 
     /// Does CLIENT PAUSE hold this command of this client?
     #[inline]
-    pub fn pause_holds(&mut self, conn: ConnId, entry: &Entry) -> bool {
+    pub fn pause_holds(&self, conn: ConnId, entry: &Entry, argv: Argv<'_>) -> bool {
         self.shared.pause_until_ms.load(Ordering::Relaxed) != 0
             && self.is_paused()
-            && self.would_hold(conn, entry)
+            && self.would_hold(conn, entry, argv)
     }
 
     #[cold]
-    fn would_hold(&mut self, conn: ConnId, entry: &Entry) -> bool {
-        if self.clients.at(conn.index).kind == ListenerKind::Loader {
+    fn would_hold(&self, conn: ConnId, entry: &Entry, argv: Argv<'_>) -> bool {
+        let client = self.clients.peek(conn.index);
+        if client.kind == ListenerKind::Loader {
             return false;
         }
-        let may_write = |entry: &Entry| {
-            let may_replicate = entry.row.flags.has(Flags::MAY_REPLICATE);
-            entry.is_write || may_replicate || (entry.is_script && !entry.row.flags.has(Flags::READONLY))
-        };
-        let table = self.table;
-        self.shared.pause_all.load(Ordering::Relaxed)
-            || may_write(entry)
-            || (entry.full_name == "exec"
-                && self
-                    .clients
-                    .at(conn.index)
-                    .multi
-                    .as_deref()
-                    .is_some_and(|multi| multi.commands.iter().any(|(row, _)| may_write(table.entry(*row)))))
+        if self.shared.pause_all.load(Ordering::Relaxed) || self.may_write(entry, argv) {
+            return true;
+        }
+        let Some(multi) = client.multi.as_deref() else { return false };
+        entry.full_name == "exec"
+            && multi
+                .commands
+                .iter()
+                .any(|(row, request)| self.may_write(self.table.entry(*row), request.argv()))
+    }
+
+    /// May a command change something? Redis: a script that says what it does is believed, whichever command calls it;
+    /// of others the command tells.
+    fn may_write(&self, entry: &Entry, argv: Argv<'_>) -> bool {
+        if !entry.is_script {
+            return entry.is_write || entry.row.flags.has(Flags::MAY_REPLICATE);
+        }
+        match self.shared.scripts.flags_of(entry.full_name, argv.get(1)) {
+            Some(flags) => !flags.has(ScriptFlags::NO_WRITES),
+            None => !entry.row.flags.has(Flags::READONLY),
+        }
     }
 
     /// When paused clients may go on.

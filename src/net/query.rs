@@ -71,6 +71,10 @@ impl Ahead {
             self.spans.extend_from_slice(argv.spans);
             self.end += consumed;
             self.requests.push(AheadRequest { end: self.end, spans: (first, self.spans.len()), row });
+            // They take long: what is behind one is rarely run in the same visit, and would be parsed again.
+            if row.is_some_and(|row| table.entry(row).is_script) {
+                break;
+            }
         }
         if self.hashes.len() > 1 {
             self.hashes.iter().for_each(|hash| keys.prefetch_entry(*hash));
@@ -202,6 +206,9 @@ impl Core {
                         // What was not begun is parsed again.
                         parser.reset();
                         break;
+                    }
+                    if at < bytes.len() {
+                        self.is_over(conn, end_of_visit);
                     }
                     continue;
                 }

@@ -6,6 +6,8 @@
 //!
 //! - A core that wakes up takes its shard out of its seat before it does anything else, and waits when it is not there.
 //!   Who took it has it for one script, EXEC or command.
+//! - A script that finds a core awake waits a moment for it to rest again ([`Patience`]): cores wake up for little things, and a
+//!   transaction would wait for several turns of theirs.
 //! - A shard with a log does not rest: its owner vouches for what is in it before a client is answered.
 //! - What commands leave in a shard (notices, invalidations, clients to be served, a deadline that comes before the end of
 //!   the owner's sleep) is seen to by its owner, who is woken for it. Before it is, nobody takes the shard again.
@@ -26,7 +28,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use super::core::Core;
 use super::lend::Taken;
 use super::observe::{Caller, Ran};
-use super::scripts::{ScriptCall, ScriptDid};
+use super::scripts::ScriptCall;
 use crate::commands::keys_of::keys_of;
 use crate::commands::spec::Run;
 use crate::commands::{Entry, Part, RowId};
@@ -41,6 +43,17 @@ use crate::tx::message::{TxCommand, TxMessage, TxRef, WatchedKey, Work};
 use crate::tx::multi::Step;
 use crate::tx::single::Single;
 use crate::types::ShardId;
+
+/// A core that wakes up looks for its shard so long before it sleeps again: most scripts are shorter, and who gives its
+/// processor away beside others that have something to do is without it for milliseconds.
+const SPIN_NS: u64 = 200_000;
+/// A script that needs all shards waits so long for cores that have just woken up to rest again. They have little to do when
+/// this core could run its last script on their shards; a transaction needs several turns of theirs.
+const PATIENCE_NS: u64 = 2_000_000;
+const LOOK_AGAIN_NS: u64 = 50_000;
+/// After waiting in vain scripts do not wait for so long; twice as long every time, up to [`HASTE_DOUBLES`].
+const HASTE_NS: u64 = 16_000_000;
+const HASTE_DOUBLES: u32 = 6;
 
 /// One seat per core.
 pub struct Seats {
@@ -58,8 +71,9 @@ struct Seat {
 #[derive(Default)]
 struct Place {
     shard: Option<Box<Shard>>,
-    /// The owner is awake and waits for it.
+    /// The owner is awake and waits for it, in the end asleep.
     is_wanted: bool,
+    is_waited_for: bool,
     /// The configuration that the shard goes by.
     config_version: u64,
     /// When the owner wakes up by itself for the shard's sake.
@@ -102,10 +116,67 @@ impl Seats {
             || next_ms.is_some_and(|at| place.wakes_at_ms.is_none_or(|wakes| at < wakes));
         place.shard = Some(shard);
         place.entered = entered;
-        if place.is_wanted {
+        if place.is_waited_for {
             self.seats[of.index()].back.notify_one();
         }
         has_work
+    }
+
+    /// Do all cores but this one sleep, their shards in their seats?
+    fn all_rest_but(&self, me: ShardId) -> bool {
+        let rests =
+            |seat: &Seat| seat.place.try_lock().is_ok_and(|place| !place.is_wanted && place.shard.is_some());
+        self.seats.iter().enumerate().all(|(core, seat)| core == me.index() || rests(seat))
+    }
+
+    /// A core that has woken up waits for its shard, which somebody uses for a script, most of them short.
+    fn await_back(&self, of: ShardId) -> MutexGuard<'_, Place> {
+        let since_cycles = clock::cycles();
+        let mut place = self.place(of);
+        while place.shard.is_none() {
+            place.is_wanted = true;
+            if clock::cycles().wrapping_sub(since_cycles) < clock::cycles_of_ns(SPIN_NS) {
+                drop(place);
+                std::hint::spin_loop();
+                place = self.place(of);
+            } else {
+                place.is_waited_for = true;
+                place = self.seats[of.index()].back.wait(place).expect("no holder panics");
+            }
+        }
+        (place.is_wanted, place.is_waited_for) = (false, false);
+        place
+    }
+}
+
+/// How long scripts wait for other cores to rest.
+#[derive(Default)]
+pub(super) struct Patience {
+    until_ns: Option<u64>,
+    /// Nobody waits before this, and how often it was in vain.
+    hasty_until_ns: u64,
+    in_vain: u32,
+}
+
+impl Patience {
+    /// Is a script to wait?
+    fn waits(&mut self, others_rest: bool, now_ns: u64) -> bool {
+        if others_rest {
+            if self.until_ns.take().is_some() {
+                self.in_vain = 0;
+            }
+            return false;
+        }
+        if now_ns < self.hasty_until_ns {
+            return false;
+        }
+        if now_ns < *self.until_ns.get_or_insert(now_ns + PATIENCE_NS) {
+            return true;
+        }
+        self.until_ns = None;
+        self.hasty_until_ns = now_ns + (HASTE_NS << self.in_vain);
+        self.in_vain = (self.in_vain + 1).min(HASTE_DOUBLES);
+        false
     }
 }
 
@@ -144,12 +215,7 @@ impl Core {
     fn fetch_left_shard(&mut self) {
         self.loans.is_left = false;
         let shared = self.shared.clone();
-        let mut place = shared.seats.place(self.me);
-        while place.shard.is_none() {
-            place.is_wanted = true;
-            place = shared.seats.seats[self.me.index()].back.wait(place).expect("no holder panics");
-        }
-        place.is_wanted = false;
+        let mut place = shared.seats.await_back(self.me);
         let shard = place.shard.take().expect("waited for");
         self.loans.keep_hollow(std::mem::replace(&mut self.shard, shard));
         if let Some((tx, origin)) = place.entered.take() {
@@ -157,6 +223,20 @@ impl Core {
             all.add_whole(Mode::Exclusive);
             self.queue.enter_held(tx.id, origin, all);
         }
+    }
+
+    /// Must a script that needs all shards wait for other cores to rest, in place of beginning a transaction?
+    pub(super) fn waits_for_rest(&mut self) -> bool {
+        if self.loans.are_there() || self.shard.log.is_some() {
+            return false;
+        }
+        let rest = self.shared.seats.all_rest_but(self.me);
+        self.loans.patience.waits(rest, self.now_ns)
+    }
+
+    /// Nobody says that it rests, so this core looks again in a moment, and leaves its processor to others until then.
+    pub(super) fn patience_deadline_ns(&self) -> Option<u64> {
+        (!self.loans.patient.is_empty()).then_some(self.now_ns + LOOK_AGAIN_NS)
     }
 
     /// Have commands been taken from clients that are still to leave for other shards?
@@ -324,7 +404,7 @@ impl Core {
                 let call = ScriptCall { row, db, view, caller: Caller::Here(conn), argv };
                 let begun = clock::cycles();
                 let did = self.run_script(Some(io), call, Some(tx), out);
-                self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
+                self.count_script(call, did, clock::cycles() - begun, out);
             }
             Ok(Route::Shard(owner)) if owner != self.me => {
                 let work = Work::Group { commands: vec![(0, step.command.clone())] };
@@ -437,5 +517,35 @@ impl Core {
             client.output().append(&mut out);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_waits_while_another_core_is_awake_for_a_moment() {
+        let mut patience = Patience::default();
+        assert!(!patience.waits(true, 0), "nobody is awake");
+        assert!(patience.waits(false, 1));
+        assert!(patience.waits(false, PATIENCE_NS));
+        assert!(!patience.waits(true, PATIENCE_NS + 1), "it rests again");
+        assert!(patience.waits(false, PATIENCE_NS + 2), "and wakes up again");
+    }
+
+    #[test]
+    fn scripts_wait_ever_less_for_a_core_that_has_much_to_do() {
+        const STEP_NS: u64 = PATIENCE_NS / 4;
+        const STEPS: u64 = 20_000;
+        let mut patience = Patience::default();
+        let waited = (0..STEPS).filter(|step| patience.waits(false, step * STEP_NS)).count();
+        assert!(waited > 4 && waited < 300, "{waited} of {STEPS}");
+        let again_ns = patience.hasty_until_ns.max(STEPS * STEP_NS);
+        assert!(patience.waits(false, again_ns));
+        assert!(!patience.waits(true, again_ns + 1), "not in vain");
+        assert!(patience.waits(false, again_ns + 2));
+        assert!(!patience.waits(false, again_ns + 2 + PATIENCE_NS));
+        assert_eq!(patience.hasty_until_ns, again_ns + 2 + PATIENCE_NS + HASTE_NS, "as at first");
     }
 }

@@ -4,7 +4,7 @@ use crate::config::{Config, events, id};
 use crate::shard::effects::Class;
 use crate::shard::notices::NoticeWants;
 use crate::shard::{EvictionPolicy, Settings};
-use crate::types::Encodings;
+use crate::types::{Encodings, STRING_BYTES_MAX};
 
 /// A shard's settings.
 ///
@@ -16,7 +16,7 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         samples: config.integer(id::MAXMEMORY_SAMPLES) as usize,
         lfu_log_factor: config.integer(id::LFU_LOG_FACTOR) as u32,
         lfu_decay_minutes: config.integer(id::LFU_DECAY_TIME) as u32,
-        max_bulk_bytes: config.memory(id::PROTO_MAX_BULK_LEN) as usize,
+        max_bulk_bytes: max_bulk_bytes(config),
         slices_above: crate::shard::pins::SLICES_ABOVE,
         skip_checksums: false,
         active_expire: active_expire && !paused,
@@ -25,6 +25,12 @@ pub fn shard_settings(config: &Config, active_expire: bool, paused: bool) -> Set
         lazy_user_flush: config.flag(id::LAZYFREE_LAZY_USER_FLUSH),
         encodings: encodings(config),
     }
+}
+
+/// The longest string that there may be: `proto-max-bulk-len`, or what the structures hold if that is less.
+pub fn max_bulk_bytes(config: &Config) -> usize {
+    usize::try_from(config.memory(id::PROTO_MAX_BULK_LEN))
+        .map_or(STRING_BYTES_MAX, |set| set.min(STRING_BYTES_MAX))
 }
 
 /// What is to be published about keys.

@@ -166,7 +166,7 @@ impl Shared {
         self.rejected_connections.store(0, Ordering::Relaxed);
         self.evicted_clients.store(0, Ordering::Relaxed);
         self.total_connections.store(0, Ordering::Relaxed);
-        self.observe.peak_bytes.store(0, Ordering::Relaxed);
+        self.durable.reset_stats();
     }
 
     /// The core that serves with the fewest connections: one that a script keeps busy only when all are.

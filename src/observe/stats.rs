@@ -26,6 +26,18 @@ impl CommandStats {
     #[inline]
     pub fn record(&mut self, cycles: u64, ok: bool, tracking: bool) {
         self.calls += 1;
+        self.record_end(cycles, ok, tracking);
+    }
+
+    /// Counts that a call begins to wait. Redis: that is a call, however it ends.
+    pub fn record_wait(&mut self, cycles: u64) {
+        self.calls += 1;
+        self.cycles += cycles;
+    }
+
+    /// Counts the end of a call that has waited.
+    #[inline]
+    pub fn record_end(&mut self, cycles: u64, ok: bool, tracking: bool) {
         self.cycles += cycles;
         self.failed += u64::from(!ok);
         if tracking {
@@ -49,6 +61,8 @@ impl CommandStats {
 
 /// Most error codes that are told apart; a script could make up any number.
 const ERROR_CODES_MAX: usize = 128;
+/// A longer code is none.
+const CODE_BYTES_MAX: usize = 31;
 /// What is counted instead once there are too many.
 const ERRORS_DISABLED: &str = "ERRORSTATS_DISABLED";
 
@@ -71,8 +85,9 @@ impl Errors {
             return;
         }
         let line = line.strip_prefix(b"-").unwrap_or(line);
-        let end = line.iter().position(|byte| matches!(byte, b' ' | b'\r' | b'\n')).unwrap_or(line.len());
-        let code = String::from_utf8_lossy(&line[..end]);
+        // Redis: what has no space soon has no code.
+        let end = line.iter().take(CODE_BYTES_MAX).position(|byte| *byte == b' ');
+        let code = end.map_or("ERR".into(), |end| String::from_utf8_lossy(&line[..end]));
         if let Some(count) = self.by_code.get_mut(&*code) {
             *count += 1;
         } else if self.by_code.len() < ERROR_CODES_MAX {
@@ -188,17 +203,19 @@ mod tests {
         errors.count(b"-WRONGTYPE Operation\r\n");
         errors.count(b"ERR one");
         errors.count(b"ERR");
-        assert_eq!(errors.by_code["ERR"], 2);
+        errors.count(b"-no\r\n");
+        errors.count(b"-an_error_that_has_no_code_at_its_beginning is none\r\n");
+        assert_eq!(errors.by_code["ERR"], 4);
         assert_eq!(errors.by_code["WRONGTYPE"], 1);
         for n in 0..126 {
             errors.count(format!("CODE{n} x").as_bytes());
         }
         assert_eq!(errors.by_code.len(), 128);
-        errors.count(b"ONE_MORE");
+        errors.count(b"ONE_MORE x");
         errors.count(b"ERR again");
         assert_eq!(errors.by_code.len(), 1);
         assert_eq!(errors.by_code[ERRORS_DISABLED], 1);
-        assert_eq!(errors.total, 131);
+        assert_eq!(errors.total, 133);
     }
 
     #[test]

@@ -361,6 +361,13 @@ impl Durable {
 
     // --- saving ------------------------------------------------------------------------------------------------
 
+    /// CONFIG RESETSTAT: how often there was something to save, to rewrite or to wait for.
+    pub fn reset_stats(&self) {
+        self.state().saves = 0;
+        self.aof.state().rewrites = 0;
+        self.aof.delayed_syncs.store(0, Ordering::Relaxed);
+    }
+
     /// Begins a save: its writer waits for the shards' parts. The caller brings the shards to their serial point.
     pub fn begin_save(self: &Arc<Self>, options: SaveOptions) -> Result<Arc<SaveJob>, AlreadyRunning> {
         let mut state = self.state();

@@ -19,8 +19,8 @@ use super::length::Bytes;
 use super::read::{Limits, Reader};
 use super::stream_of::Source;
 use super::write::Writer;
-use crate::types::Value;
 use crate::types::raw::table::{TakenValue, ValueRef};
+use crate::types::{STRING_BYTES_MAX, Value};
 
 const MAGIC: &[u8] = b"REDIS";
 /// Valkey's own format begins so, with the three digits of a version.
@@ -166,7 +166,7 @@ impl<R: Read> FileReader<R> {
                     }
                 }
                 kind => {
-                    let key = self.text(usize::MAX)?;
+                    let key = self.text(STRING_BYTES_MAX)?;
                     self.source.begin_copy();
                     let walked = self.source.skip_value(kind);
                     let value = self.source.end_copy();

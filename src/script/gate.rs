@@ -1,7 +1,7 @@
 //! What a script may call: the gates between `redis.call` and a command.
 
 use crate::commands::spec::Flags as CommandFlags;
-use crate::commands::{CommandError, CommandTable, RowId};
+use crate::commands::{CommandError, CommandTable, Entry, RowId};
 use crate::resp::Argv;
 
 /// What holds for one run.
@@ -31,22 +31,17 @@ pub fn find(table: &CommandTable, argv: Argv<'_>) -> Option<RowId> {
     table.find_word(row, argv.get(1))
 }
 
-/// Redis's checks, in its order.
-pub fn admit(
-    table: &CommandTable,
-    argv: Argv<'_>,
-    gates: Gates,
-    has_written: bool,
-) -> Result<RowId, CommandError> {
-    let row = find(table, argv).ok_or(CommandError::Line("ERR Unknown Redis command called from script"))?;
-    let entry = table.entry(row);
+/// Redis's checks of a command that there is, in its order.
+pub fn admit(entry: &Entry, argv: Argv<'_>, gates: Gates, has_written: bool) -> Result<(), CommandError> {
     if !entry.row.arity_accepts(argv.len()) {
         return Err(CommandError::Line("ERR Wrong number of args calling Redis command from script"));
     }
     if entry.row.flags.has(CommandFlags::NOSCRIPT) && !gates.deny_nothing {
         return Err(CommandError::Line("ERR This Redis command is not allowed from script"));
     }
-    if entry.is_write && gates.read_only {
+    // Redis: what others may hear of, as a message, is a write in this respect.
+    let may_write = entry.is_write || entry.row.flags.has(CommandFlags::MAY_REPLICATE);
+    if may_write && gates.read_only {
         return Err(CommandError::Line("ERR Write commands are not allowed from read-only scripts."));
     }
     if entry.is_write && gates.lacks_replicas {
@@ -63,7 +58,7 @@ pub fn admit(
     if entry.deny_oom && gates.out_of_memory && !has_written {
         return Err(CommandError::OutOfMemory);
     }
-    Ok(row)
+    Ok(())
 }
 
 /// How many keys a script is given; they begin at argument 3. `no_number`: the error when that is none.

@@ -159,6 +159,19 @@ impl Scripts {
         Ok(Arc::new(Script { sha, source: source.into(), code_at, flags, is_wide: AtomicBool::new(false) }))
     }
 
+    /// What a script or function says of itself, by the command that calls it and the command's first argument. `None`
+    /// when it is unknown, or says nothing.
+    pub fn flags_of(&self, command: &str, name: &[u8]) -> Option<Flags> {
+        match command {
+            "fcall" | "fcall_ro" => {
+                let (library, place) = self.libraries.find(name)?;
+                Some(library.functions[place].flags)
+            }
+            "evalsha" | "evalsha_ro" => self.find(name)?.flags,
+            _ => flags::of_script(name).ok()?.0,
+        }
+    }
+
     /// From now on everybody knows it.
     pub fn keep(&self, script: &Arc<Script>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -197,6 +197,10 @@ impl Keyspace<'_> {
                 self.effects.name_subkeys(subkeys);
             }
         }
+        // A key that is made has changed, whatever has made it.
+        if !note.events.iter().any(|event| event.is_modification()) {
+            self.also(key, Event::MADE);
+        }
     }
 
     /// Stores a collection under a key, whatever it held; an empty one removes the key. True when the key existed.

@@ -49,12 +49,26 @@ pub struct Event {
 }
 
 impl Event {
-    /// Does a watch of the key fail for it? Redis: not for what a consumer group delivered, and not for a new consumer
-    /// of one, although a notification tells of that; nor for a BITFIELD that only made its string longer.
+    /// Does a watch of the key fail for it, and is its value read anew by who tracks it? Redis: not for what a consumer
+    /// group delivered, nor for what else is done to groups and to a stream's ids, although a notification tells of
+    /// that; nor for a BITFIELD that only made its string longer. A stream that XGROUP CREATE made is [`Event::MADE`].
     pub fn is_modification(self) -> bool {
         !matches!(self.class, Class::KeyMiss | Class::Delivered)
-            && self != Event::XGROUP_CREATECONSUMER
-            && self != Event::ALL_FAILED
+            && ![
+                Event::XGROUP_CREATE,
+                Event::XGROUP_SETID,
+                Event::XGROUP_DESTROY,
+                Event::XGROUP_CREATECONSUMER,
+                Event::XGROUP_DELCONSUMER,
+                Event::XSETID,
+                Event::ALL_FAILED,
+            ]
+            .contains(&self)
+    }
+
+    /// May somebody who waits for the key be served after it, or be told that what was waited for is gone?
+    pub fn wakes(self) -> bool {
+        self == Event::XGROUP_DESTROY || self.is_modification()
     }
 }
 
@@ -142,6 +156,7 @@ events! {
     OVERWRITTEN = "overwritten", Overwritten;
     TYPE_CHANGED = "type_changed", TypeChanged;
     ALL_FAILED = "bitfield", Silent;
+    MADE = "made", Silent;
     COUNTED = "pfcount", Silent;
     REPRESENTED = "pfdebug", Silent;
 }

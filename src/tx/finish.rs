@@ -28,9 +28,11 @@ fn drain(shard: &mut Shard, repeat: Repeat<'_>) {
     }
     let Shard { effects, watches, waits, notices, tracking, .. } = shard;
     for effect in effects.drain() {
+        if effect.event.wakes() {
+            waits.touch(effect.db, &effect.key);
+        }
         if effect.event.is_modification() {
             watches.touch(effect.db, &effect.key);
-            waits.touch(effect.db, &effect.key);
             tracking.take_effect(&effect);
         }
         notices.take_effect(effect);

@@ -47,7 +47,10 @@ pub fn route(
         Run::Broadcast => Ok(Route::Broadcast),
         Run::AllShards { .. } if placement.shards() == 1 => Ok(Route::Shard(here)),
         Run::AllShards { .. } => Ok(Route::Several),
-        Run::AtShard { shard, .. } => Ok(Route::Shard(ShardId(shard(argv, placement.shards())? as u16))),
+        // A cursor that is none: the handler finds the same fault and words it.
+        Run::AtShard { shard, .. } => {
+            Ok(Route::Shard(shard(argv, placement.shards()).map_or(here, |shard| ShardId(shard as u16))))
+        }
         Run::OnShard(_) | Run::PerKey { .. } | Run::Hops { .. } | Run::Script => {
             if placement.shards() == 1 {
                 return Ok(Route::Shard(ShardId(0)));

@@ -146,6 +146,11 @@ impl Single {
         self.waiting
     }
 
+    /// Has the client waited, and the command runs again?
+    pub fn has_waited(&self) -> bool {
+        self.deadline_ms.is_some()
+    }
+
     /// Takes the answers to the last stage; the next stage, or `None` when it is time for the reply.
     pub fn next(&mut self, parts: Vec<(ShardId, Part)>) -> Option<Stage> {
         if self.waiting {

@@ -1,5 +1,17 @@
 //! The sizes at which collections change their encoding: `hash-max-listpack-entries` and its kin.
 
+/// No string is longer: a key, a value, or an element of a collection. Lengths of some of them have 32 bits.
+pub const STRING_BYTES_MAX: usize = u32::MAX as usize;
+
+/// No listpack of a collection becomes longer, whatever the settings allow. Redis's number.
+pub const PACKED_BYTES_MAX: usize = 1 << 30;
+
+/// True when a listpack of a collection takes so many bytes more.
+#[inline]
+pub fn fits_packed(bytes: usize, more: usize) -> bool {
+    bytes.saturating_add(more) < PACKED_BYTES_MAX
+}
+
 /// Up to which size a collection is kept in its small form. Entries and bytes of one element.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Encodings {
@@ -38,5 +50,17 @@ impl Encodings {
 impl Default for Encodings {
     fn default() -> Encodings {
         Encodings::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listpack_stays_far_below_what_its_lengths_can_say() {
+        assert!(fits_packed(0, PACKED_BYTES_MAX - 1));
+        assert!(!fits_packed(1, PACKED_BYTES_MAX - 1));
+        assert!(!fits_packed(usize::MAX, usize::MAX));
     }
 }

@@ -21,7 +21,7 @@ pub mod value;
 pub mod zset;
 
 pub use collection::Collection;
-pub use encodings::Encodings;
+pub use encodings::{Encodings, STRING_BYTES_MAX};
 pub use hash::Hash;
 pub use ids::{ClientId, DbIndex, ShardId, Slot};
 pub use list::List;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::raw::own::own;
 use super::{Collection, Hash, List, Set, Stream, ZSet};
 
 /// The name TYPE shows.
@@ -71,8 +72,8 @@ impl Value {
     /// Sees to it that nobody else has it: what others have becomes a copy.
     pub fn make_own(&mut self) {
         match self {
-            Value::Set(set) => _ = Arc::make_mut(set),
-            Value::ZSet(zset) => _ = Arc::make_mut(zset),
+            Value::Set(set) => _ = own(set),
+            Value::ZSet(zset) => _ = own(zset),
             _ => {}
         }
     }
@@ -142,8 +143,8 @@ impl Value {
         });
         match (self, copy) {
             (Value::List(list), Value::List(copy)) => list.copy_some(copy, at, count),
-            (Value::Set(set), Value::Set(copy)) => set.copy_some(Arc::make_mut(copy), at, count),
-            (Value::ZSet(zset), Value::ZSet(copy)) => zset.copy_some(Arc::make_mut(copy), at, count),
+            (Value::Set(set), Value::Set(copy)) => set.copy_some(own(copy), at, count),
+            (Value::ZSet(zset), Value::ZSet(copy)) => zset.copy_some(own(copy), at, count),
             (Value::Hash(hash), Value::Hash(copy)) => hash.copy_some(copy, at, count),
             _ => None,
         }

@@ -428,6 +428,62 @@ fn a_pause_of_writes() {
 }
 
 #[test]
+fn a_pause_of_writes_believes_what_a_script_says_of_itself() {
+    const READS: &str = "#!lua flags=no-writes\nreturn 1";
+    const WRITES: &str = "#!lua\nreturn 1";
+    const LIBRARY: &str = "#!lua name=pausing\n\
+        redis.register_function{function_name = 'reads', callback = function() return 1 end, flags = {'no-writes'}}\n\
+        redis.register_function('writes', function() return 1 end)";
+    each_setup(|s| {
+        let mut c = s.client();
+        c.expect(&["FUNCTION", "LOAD", "REPLACE", LIBRARY], "pausing");
+        let [reads, writes, old] = [READS, WRITES, "return 1"].map(|source| {
+            let sha = c.call(&["SCRIPT", "LOAD", source]).text();
+            c.expect(&["EVALSHA", &sha, "0"], 1);
+            sha
+        });
+        let unknown = "0".repeat(40);
+        c.expect("CLIENT PAUSE 60000 WRITE", ok());
+        for goes_on in [
+            ["EVAL", READS],
+            ["EVALSHA", &reads],
+            ["FCALL", "reads"],
+            ["EVAL_RO", READS],
+            ["EVAL_RO", "return 1"],
+            ["EVALSHA_RO", &old],
+            ["FCALL_RO", "reads"],
+        ] {
+            c.expect(&[goes_on[0], goes_on[1], "0"], 1);
+            c.expect("MULTI", ok());
+            c.expect(&[goes_on[0], goes_on[1], "0"], simple("QUEUED"));
+            c.expect("EXEC", array([1]));
+        }
+        let held = [
+            ["EVAL", WRITES],
+            ["EVAL", "return 1"],
+            ["EVAL", "#!nonsense\nreturn 1"],
+            ["EVALSHA", &writes],
+            ["EVALSHA", &unknown],
+            ["FCALL", "writes"],
+            ["FCALL", "unknown"],
+            ["EVAL_RO", WRITES],
+            ["EVALSHA_RO", &writes],
+            ["FCALL_RO", "writes"],
+            ["PUBLISH", "channel"],
+        ];
+        let mut waiting = held.map(|[command, what]| {
+            let mut client = s.client();
+            client.send(&[command, what, "0"]);
+            client
+        });
+        wait_until("all of them wait", SOON, || listed(&mut c, "FLAGS b").len() == held.len());
+        c.expect("CLIENT UNPAUSE", ok());
+        waiting.iter_mut().for_each(|client| drop(client.recv()));
+        c.expect("FUNCTION FLUSH", ok());
+    });
+}
+
+#[test]
 fn a_pause_of_everything_ends_by_itself() {
     each_setup(|s| {
         let mut c = s.client();
@@ -508,6 +564,11 @@ fn everything_else() {
         c.expect("CLIENT UNBLOCK x", err("ERR value is not an integer or out of range"));
         c.expect("CLIENT UNBLOCK x nosuch", err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
         c.expect("CLIENT UNBLOCK 1 TIMEOUT", 0);
+        for command in ["CLIENT unBlock x nosuch y", "CLIENT Pause x nosuch y"] {
+            let word = command.split(' ').nth(1).unwrap_or_default();
+            let before = "ERR unknown subcommand or wrong number of arguments for";
+            c.expect(command, err(&format!("{before} '{word}'. Try CLIENT HELP.")));
+        }
         c.expect_that("CLIENT HELP", |help| help.elements()[0].text().starts_with("CLIENT <subcommand> "));
     });
 }

@@ -84,6 +84,31 @@ fn lists_are_filtered() {
 }
 
 #[test]
+fn what_a_request_does_with_its_keys_depends_on_its_options() {
+    each_setup(|s| {
+        let mut c = s.client();
+        const OVERWRITES: &[&str] = &["OW", "update"];
+        const CHANGES: &[&str] = &["RW", "access", "update"];
+        const READS: &[&str] = &["RO", "access"];
+        for (request, expected) in [
+            ("SET k v", OVERWRITES),
+            ("SET k GET", OVERWRITES),
+            ("SET k v EX 10 NX", OVERWRITES),
+            ("SET k v GET", CHANGES),
+            ("set k v px 10 get", CHANGES),
+            ("BITFIELD k", READS),
+            ("BITFIELD k GET u8 0 OVERFLOW SAT get u8 8", READS),
+            ("BITFIELD k GET u8 0 SET u8 0 1", CHANGES),
+            ("BITFIELD k INCRBY u8 0 1", CHANGES),
+            ("BITFIELD k GET", CHANGES),
+        ] {
+            let expected = array([array([bulk("k"), words(expected)])]);
+            c.expect(format!("COMMAND GETKEYSANDFLAGS {request}"), expected);
+        }
+    });
+}
+
+#[test]
 fn keys_of_a_request() {
     each_setup(|s| {
         let mut c = s.client();

@@ -24,6 +24,24 @@ fn wait_until_alone(c: &mut Client) {
 }
 
 #[test]
+fn exec_that_is_refused_ends_its_block_and_says_so_even_without_one() {
+    each_setup(|s| {
+        let mut c = s.client();
+        let refused =
+            err("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+        c.expect("EXEC x", refused.clone());
+        c.expect("WATCH k", ok());
+        c.expect("MULTI", ok());
+        c.expect("EXEC x", refused);
+        c.expect("EXEC", err("ERR EXEC without MULTI"));
+        s.client().expect("SET k v", ok());
+        c.expect("MULTI", ok());
+        c.expect("PING", simple("QUEUED"));
+        c.expect("EXEC", array([simple("PONG")]));
+    });
+}
+
+#[test]
 fn a_block_runs_in_order() {
     each_placement(|s| {
         let mut c = s.client();

@@ -32,6 +32,8 @@ fn scripts_are_known_on_every_core() {
         }
         c.expect(&["SCRIPT", "FLUSH", "NOW"], err("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
         c.expect(&["SCRIPT", "KILL"], err("NOTBUSY No scripts in execution right now."));
+        let too_many = "ERR unknown subcommand or wrong number of arguments for 'FlUsh'. Try FUNCTION HELP.";
+        c.expect("FUNCTION FlUsh ASYNC x", err(too_many));
     });
 }
 
@@ -41,6 +43,11 @@ fn bad_calls_are_refused_as_in_redis() {
         let mut c = s.client();
         c.expect(&["EVAL", "return 1", "x"], err("ERR value is not an integer or out of range"));
         c.expect(&["EVAL", "return 1", "-1"], err("ERR Number of keys can't be negative"));
+        // What is wrong with the keys is told before what is wrong with the script.
+        c.expect(&["EVAL", "return (", "x"], err("ERR value is not an integer or out of range"));
+        let unknown = "0".repeat(40);
+        c.expect(&["EVALSHA", &unknown, "-1"], err("ERR Number of keys can't be negative"));
+        c.expect(&["EVALSHA", "nosuch", "-1"], err("NOSCRIPT No matching script. Please use EVAL."));
         let too_many = err("ERR Number of keys can't be greater than number of args");
         c.expect(&["EVAL", "return 1", "1"], too_many);
         c.expect_error(
@@ -60,6 +67,27 @@ fn bad_calls_are_refused_as_in_redis() {
             &["EVAL", "#!lua flags=no-writes\nreturn redis.call('set', KEYS[1], 'v')", "1", "k"],
             "ERR Write commands are not allowed from read-only scripts.",
         );
+    });
+}
+
+#[test]
+fn scripts_that_only_read_publish_nothing() {
+    const REFUSED: &str = "ERR Write commands are not allowed from read-only scripts.";
+    each_setup(|s| {
+        let mut c = s.client();
+        for call in ["'publish', 'c', 'm'", "'spublish', 'c', 'm'", "'pfcount', KEYS[1]"] {
+            let source = format!("return redis.call({call})");
+            c.expect_error(&["EVAL_RO", &source, "1", "k"], REFUSED);
+            c.expect_error(&["EVAL", &format!("#!lua flags=no-writes\n{source}"), "1", "k"], REFUSED);
+            c.expect(&["EVAL_RO", &format!("return redis.pcall({call})"), "1", "k"], err(REFUSED));
+            c.expect(&["EVAL", &source, "1", "k"], 0);
+        }
+        let library = "#!lua name=publishing\nredis.register_function{function_name = 'tell', \
+                       callback = function() return redis.call('publish', 'c', 'm') end, flags = {'no-writes'}}";
+        c.expect(&["FUNCTION", "LOAD", "REPLACE", library], "publishing");
+        c.expect_error(&["FCALL", "tell", "0"], REFUSED);
+        c.expect_error(&["FCALL_RO", "tell", "0"], REFUSED);
+        c.expect("FUNCTION FLUSH", ok());
     });
 }
 

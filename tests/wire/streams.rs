@@ -578,3 +578,60 @@ fn wait_for_blocked(c: &mut Client, count: usize) {
         info.contains(&format!("blocked_clients:{count}\r\n"))
     });
 }
+
+#[test]
+fn what_is_done_to_groups_is_no_change_of_the_stream() {
+    each_placement(|s| {
+        let [a, b] = &s.keys(["a", "b"]);
+        let (mut c, mut other) = (s.client(), s.client());
+        let mut tracking = s.server().client(Protocol::Resp3);
+        tracking.expect("CLIENT TRACKING ON", ok());
+        let told = |tracking: &mut Client| {
+            tracking.send("PUBSUB NUMSUB");
+            std::iter::from_fn(|| Some(tracking.recv())).take_while(|v| matches!(v, Value::Push(_))).count()
+        };
+        let commands: &[(&str, bool)] = &[
+            ("XGROUP CREATE a h 0", false),
+            ("XGROUP CREATE a h 0 MKSTREAM", false),
+            ("XGROUP SETID a g 0", false),
+            ("XGROUP CREATECONSUMER a g new", false),
+            ("XGROUP DELCONSUMER a g one", false),
+            ("XGROUP DESTROY a g", false),
+            ("XREADGROUP GROUP g new COUNT 1 STREAMS a >", false),
+            ("XREADGROUP GROUP g one STREAMS a 0", false),
+            ("XACK a g 1-1", false),
+            ("XCLAIM a g two 0 1-1", false),
+            ("XAUTOCLAIM a g two 0 0", false),
+            ("XSETID a 9-9 ENTRIESADDED 10 MAXDELETEDID 1-1", false),
+            ("XGROUP CREATE b g 0 MKSTREAM", true),
+            ("XTRIM a MAXLEN 1", true),
+            ("XDEL a 1-1", true),
+            ("XADD a 9-9 f v", true),
+        ];
+        for (command, is_change) in commands {
+            c.call("FLUSHALL");
+            c.expect(&["XADD", a, "1-1", "f", "v"], "1-1");
+            c.expect(&["XADD", a, "2-1", "f", "v"], "2-1");
+            c.expect(&["XGROUP", "CREATE", a, "g", "0"], ok());
+            c.call(&["XREADGROUP", "GROUP", "g", "one", "COUNT", "1", "STREAMS", a, ">"]);
+            c.expect(&["WATCH", a, b], ok());
+            told(&mut tracking);
+            tracking.call(&["XLEN", a]);
+            tracking.call(&["XLEN", b]);
+            let words = command.split(' ').map(|word| match word {
+                "a" => a.as_str(),
+                "b" => b.as_str(),
+                word => word,
+            });
+            let reply = other.call(&words.collect::<Vec<_>>()[..]);
+            assert!(!reply.is_error(), "{command}: {reply:?}");
+            c.expect("MULTI", ok());
+            c.expect("PING", simple("QUEUED"));
+            let refused = c.call("EXEC") == nil_array().as_seen_in(s.protocol());
+            assert_eq!(refused, *is_change, "{command}");
+            // Whatever a core has sent is here before the answer to a question that goes to all cores.
+            other.call("PUBSUB NUMPAT");
+            assert_eq!(told(&mut tracking), usize::from(*is_change), "{command}");
+        }
+    });
+}

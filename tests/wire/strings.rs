@@ -460,3 +460,26 @@ fn nothing_grows_beyond_512_mb() {
         c.expect_closed();
     });
 }
+
+#[test]
+fn no_string_is_longer_than_lengths_can_say_whatever_is_configured() {
+    each_setup(|s| {
+        let mut c = s.client();
+        s.config("proto-max-bulk-len", "100gb");
+        let too_long = err("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        c.expect("SETRANGE k 4294967295 x", too_long.clone());
+        c.expect("SETRANGE k 9223372036854775807 x", too_long.clone());
+        c.expect("SET k v", ok());
+        c.expect("SETRANGE k 4294967295 x", too_long);
+        let no_offset = "ERR bit offset is not an integer or out of range";
+        c.expect("SETBIT k 34359738360 1", err(no_offset));
+        c.expect("BITFIELD k SET u8 34359738360 1", err(no_offset));
+        c.expect("GET k", "v");
+        for length in ["4294967296", "5000000000", "9223372036854775807"] {
+            let mut other = s.raw_client();
+            other.send_raw(format!("*2\r\n$3\r\nGET\r\n${length}\r\n"));
+            other.expect_next(err("ERR Protocol error: invalid bulk length"));
+            other.expect_closed();
+        }
+    });
+}

@@ -4,9 +4,10 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::{BAD_OFFSET, grown, in_reach, offset};
+use crate::commands::spec::Access;
 use crate::commands::strings::bytes_of;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
-use crate::resp::Reply;
+use crate::resp::{Argv, Reply};
 use crate::shard::{Event, NewValue};
 use crate::types::Value;
 use crate::types::bitfield::{FieldType, Overflow};
@@ -86,6 +87,20 @@ fn steps(args: &mut Args<'_>, max_bulk_bytes: usize) -> Result<Steps, CommandErr
         steps.push(Step { field, offset, action, overflow });
     }
     Ok(steps)
+}
+
+/// BITFIELD that only gets only reads. Redis: what cannot be understood is taken for a change.
+pub fn access_of(argv: Argv<'_>) -> Access {
+    let mut at = 2;
+    while let Some(word) = argv.try_get(at) {
+        let follow = argv.len() - at - 1;
+        at += match () {
+            () if word.eq_ignore_ascii_case(b"GET") && follow >= 2 => 3,
+            () if word.eq_ignore_ascii_case(b"OVERFLOW") && follow >= 1 => 2,
+            () => return Access::RW.and(Access::ACCESS).and(Access::UPDATE),
+        };
+    }
+    Access::RO.and(Access::ACCESS)
 }
 
 fn overflow_of(args: &mut Args<'_>) -> Result<Overflow, CommandError> {

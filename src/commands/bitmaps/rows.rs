@@ -139,6 +139,7 @@ pub const ROWS: &[Row] = &[
             notes: "RW, although it may do nothing but read",
             ..KeySpec::one(1, CHANGE.and(Access::VARIABLE_FLAGS))
         }],
+        access_of: Some(fields::access_of),
         acl: BITMAP,
         group: Group::Bitmap,
         since: "3.2.0",

@@ -12,8 +12,8 @@ pub use arguments::{Arg, ArgKind};
 pub use flags::Flags;
 pub use keys::{Access, Begin, Find, KeySpec};
 pub use run::{
-    AllFn, FinishFn, Gathered, Hop, HopFn, KeyFn, LocalFn, Merge, MergeFn, MoreKeysFn, On, Outcome, Run,
-    ShardFn,
+    AccessFn, AllFn, FinishFn, Gathered, Hop, HopFn, KeyFn, LocalFn, Merge, MergeFn, MoreKeysFn, On, Outcome,
+    Run, ShardFn,
 };
 
 /// The group of COMMAND DOCS.
@@ -98,6 +98,9 @@ pub struct Row {
     pub keys: &'static [KeySpec],
     /// Finds the keys that no spec can tell (SORT's STORE), after those of the specs.
     pub more_keys: Option<MoreKeysFn>,
+    /// What a request does with its keys of `variable_flags`. For who asks (COMMAND GETKEYSANDFLAGS); intents go by the
+    /// specs, which say the most that any request does.
+    pub access_of: Option<AccessFn>,
     /// ACL categories beyond those that flags and group imply, without the `@`.
     pub acl: &'static [&'static str],
     pub group: Group,
@@ -124,6 +127,7 @@ impl Row {
         flags: Flags::NONE,
         keys: &[],
         more_keys: None,
+        access_of: None,
         acl: &[],
         group: Group::Generic,
         since: "1.0.0",

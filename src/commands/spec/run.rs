@@ -7,6 +7,7 @@ use crate::commands::error::CommandError;
 use crate::commands::keys_of::KeysAt;
 use crate::commands::part::Part;
 use crate::commands::sliced::Slices;
+use crate::commands::spec::Access;
 use crate::resp::{Argv, Reply};
 use crate::types::ShardId;
 
@@ -41,6 +42,9 @@ pub type MergeFn = fn(Argv<'_>, &mut [Part], &mut Reply<'_>) -> Result<Outcome, 
 
 /// Adds keys that are found by reading all the arguments.
 pub type MoreKeysFn = fn(Argv<'_>, &mut KeysAt);
+
+/// Tells what a request does with its keys.
+pub type AccessFn = fn(Argv<'_>) -> Access;
 
 /// How the replies of a [`Run::PerKey`] command come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ use crate::commands::{Args, CommandError, Ctx, Outcome};
 use crate::resp::Reply;
 use crate::shard::{Edit, Event, NewValue, ValueView};
 use crate::types::Value;
+use crate::types::raw::own::own;
 use crate::types::raw::table::Ttl;
 
 pub fn strlen(
@@ -141,7 +142,7 @@ pub fn raw<'e>(edit: &'e mut Edit<'_, '_>, room: usize) -> Result<&'e mut Vec<u8
         edit.set(NewValue::Value(Value::String(Arc::new(moved))));
     }
     match edit.heap_mut() {
-        Some(Value::String(bytes)) => Ok(Arc::make_mut(bytes)),
+        Some(Value::String(bytes)) => Ok(own(bytes)),
         _ => Err(CommandError::WrongType),
     }
 }

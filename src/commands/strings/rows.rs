@@ -87,6 +87,7 @@ pub const ROWS: &[Row] = &[
             notes: "RW and ACCESS because of GET and the conditions",
             ..KeySpec::one(1, COUNT.and(Access::VARIABLE_FLAGS))
         }],
+        access_of: Some(set::access_of),
         group: Group::String,
         since: "1.0.0",
         summary: "Stores a string under a key, whatever it held.",

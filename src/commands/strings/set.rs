@@ -3,8 +3,9 @@
 use super::compare::Condition;
 use super::expiry::{Expiry, Unit};
 use super::{compact, reply_string};
+use crate::commands::spec::Access;
 use crate::commands::{Args, CommandError, Ctx, Outcome};
-use crate::resp::Reply;
+use crate::resp::{Argv, Reply};
 use crate::shard::Event;
 use crate::types::number::parse_i64;
 use crate::types::raw::table::Ttl;
@@ -38,6 +39,17 @@ pub fn set(ctx: &mut Ctx<'_>, args: &mut Args<'_>, reply: &mut Reply<'_>) -> Res
         return Ok(Outcome::Done);
     }
     set_with_options(ctx, key, value, args, reply)
+}
+
+/// SET reads the value only for GET and for conditions on it. Redis: the word counts wherever it stands.
+pub fn access_of(argv: Argv<'_>) -> Access {
+    const READING: [&str; 5] = ["GET", "IFEQ", "IFNE", "IFDEQ", "IFDNE"];
+    let reads = |word: &[u8]| READING.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+    if argv.iter().skip(3).any(reads) {
+        Access::RW.and(Access::ACCESS).and(Access::UPDATE)
+    } else {
+        Access::OW.and(Access::UPDATE)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

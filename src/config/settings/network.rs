@@ -91,7 +91,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "proto-max-bulk-len",
         "512mb",
         (1024 * 1024, LONG_MAX),
-        "Longest single argument of a command, and so the largest string value.",
+        "Longest single argument of a command, and so the largest string value. No string is longer than \
+         4 GB, whatever this says.",
     ),
     integer(
         "max-new-connections-per-cycle",

@@ -9,4 +9,13 @@ pub mod pause;
 mod rows;
 pub mod tracking;
 
+use crate::commands::CommandError;
+use crate::resp::Argv;
+
 pub use rows::{BINDINGS, ROWS};
+
+/// More words than a subcommand knows.
+fn too_many_words(argv: Argv<'_>) -> CommandError {
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::quoting(before, argv.get(1), "'. Try CLIENT HELP.")
+}

@@ -134,6 +134,9 @@ pub fn unblock_each(
 fn unblock_of(argv: Argv<'_>) -> Result<(i64, EndOfWait), CommandError> {
     let mut args = Args::new(argv, 2);
     let id = args.int();
+    if args.left() > 1 {
+        return Err(super::too_many_words(argv));
+    }
     let how = match args.is_done() || args.token("timeout") {
         true => EndOfWait::Timeout,
         false if args.token("error") => EndOfWait::Error,

@@ -24,11 +24,7 @@ pub fn pause_each(
         1 if args.token("write") => false,
         1 if args.token("all") => true,
         1 => return Err(CommandError::Line("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => {
-            return Err(CommandError::Line(
-                "ERR unknown subcommand or wrong number of arguments for 'pause'. Try CLIENT HELP.",
-            ));
-        }
+        _ => return Err(super::too_many_words(argv)),
     };
     let timeout = timeout.map_err(|_| CommandError::Line("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {

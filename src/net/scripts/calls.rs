@@ -14,7 +14,7 @@ use crate::runtime::face::ConnId;
 use crate::script::lua::{Called, Stop};
 use crate::sys::clock;
 use crate::tx::Route;
-use crate::tx::execute::{Did, run_whole};
+use crate::tx::execute::{Did, run_whole, write_error};
 use crate::tx::message::{TxCommand, TxRef, Work};
 use crate::tx::single::Single;
 use crate::types::number::parse_i64;
@@ -25,6 +25,24 @@ const SCRIPT_SLOT: u32 = u32::MAX;
 
 pub(super) const NOT_ALLOWED: CommandError =
     CommandError::Line("ERR This Redis command is not allowed from script");
+
+/// How a command went that is bound to its core.
+enum Bounded {
+    Did(Result<(), CommandError>),
+    /// It is for a script that holds all shards.
+    Wider,
+    NotAllowed,
+}
+
+impl Bounded {
+    fn of(result: Result<After, CommandError>) -> Bounded {
+        match result {
+            Ok(After::Done) => Bounded::Did(Ok(())),
+            Ok(_) => Bounded::NotAllowed,
+            Err(error) => Bounded::Did(Err(error)),
+        }
+    }
+}
 
 impl ScriptHost<'_, '_> {
     /// A command all of whose keys are on this shard.
@@ -66,6 +84,25 @@ impl ScriptHost<'_, '_> {
         protocol: Protocol,
         out: &mut Output,
     ) -> Called {
+        let begun = clock::cycles();
+        let result = match self.bound(row, argv, protocol, out) {
+            Bounded::Did(result) => result,
+            Bounded::Wider => return self.wider(),
+            Bounded::NotAllowed => return self.refuse(Some(row), &NOT_ALLOWED, protocol, out),
+        };
+        match &result {
+            Ok(()) => self.show(self.core.table.entry(row), argv),
+            Err(error) => {
+                out.clear();
+                write_error(error, &mut Reply::new(out, protocol));
+            }
+        }
+        let ran = Ran { cycles: clock::cycles() - begun, ok: result.is_ok(), reply_bytes: out.len() };
+        self.count(row, argv, ran, out);
+        Called::Replied
+    }
+
+    fn bound(&mut self, row: RowId, argv: Argv<'_>, protocol: Protocol, out: &mut Output) -> Bounded {
         let table = self.core.table;
         let entry = table.entry(row);
         let conn = match self.caller {
@@ -78,52 +115,34 @@ impl ScriptHost<'_, '_> {
                 match parse_i64(argv.get(1)) {
                     Some(index) if (0..databases).contains(&index) => {
                         self.db = DbIndex(index as u16);
-                        self.show(entry, argv);
                         Reply::new(out, protocol).ok();
-                        Called::Replied
+                        Bounded::Did(Ok(()))
                     }
-                    Some(_) => self.fail(&CommandError::DbOutOfRange, protocol, out),
-                    None => self.fail(&CommandError::NotInteger, protocol, out),
+                    Some(_) => Bounded::Did(Err(CommandError::DbOutOfRange)),
+                    None => Bounded::Did(Err(CommandError::NotInteger)),
                 }
             }
             (_, Bound::Publish(space)) => {
                 let (channel, text) = (argv.get(1), argv.get(2));
                 Reply::new(out, protocol).int(self.core.subscribers_here(space, channel));
                 self.told.push(Told::Message(space, channel.to_vec(), text.to_vec()));
-                self.show(entry, argv);
-                Called::Replied
+                Bounded::Did(Ok(()))
             }
             (_, Bound::Here(_)) => {
                 let (Some(io), Some(conn)) = (self.io.as_deref_mut(), conn) else {
-                    return if self.can_undo { self.wider() } else { self.fail(&NOT_ALLOWED, protocol, out) };
+                    return if self.can_undo { Bounded::Wider } else { Bounded::NotAllowed };
                 };
                 let spoken = std::mem::replace(&mut self.core.clients.at(conn.index).protocol, protocol);
                 let result = self.core.call_bound(io, conn, row, entry, argv, out, protocol);
                 self.core.clients.at(conn.index).protocol = spoken;
-                match result {
-                    Ok(After::Done) => {
-                        self.show(entry, argv);
-                        Called::Replied
-                    }
-                    Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
-                    Err(error) => self.fail(&error, protocol, out),
-                }
+                Bounded::of(result)
             }
+            (_, Bound::Broadcast { .. }) if self.can_undo => Bounded::Wider,
             (_, Bound::Broadcast { each, merge }) => {
-                if self.can_undo {
-                    return self.wider();
-                }
-                let Some(conn) = conn else { return self.fail(&NOT_ALLOWED, protocol, out) };
-                match self.broadcast(conn, row, argv, (each, merge), protocol, out) {
-                    Ok(After::Done) => {
-                        self.show(entry, argv);
-                        Called::Replied
-                    }
-                    Ok(_) => self.fail(&NOT_ALLOWED, protocol, out),
-                    Err(error) => self.fail(&error, protocol, out),
-                }
+                let Some(conn) = conn else { return Bounded::NotAllowed };
+                Bounded::of(self.broadcast(conn, row, argv, (each, merge), protocol, out))
             }
-            _ => self.fail(&NOT_ALLOWED, protocol, out),
+            _ => Bounded::NotAllowed,
         }
     }
 
@@ -223,7 +242,7 @@ impl ScriptHost<'_, '_> {
         let planned = Single::new(command, self.core.table, self.core.placement, view.protocol);
         let mut single = match planned {
             Ok(single) => single,
-            Err(error) => return self.fail(&error, view.protocol, out),
+            Err(error) => return self.fail(row, argv, &error, view.protocol, out),
         };
         let io = again(&mut self.io);
         let ran = self.core.run_single_holding(io, tx, view, &mut single);
@@ -234,7 +253,7 @@ impl ScriptHost<'_, '_> {
         single.finish(out);
         let ok = out.bytes.first() != Some(&b'-');
         let ran = Ran { cycles: clock::cycles() - begun, ok, reply_bytes: out.len() };
-        self.core.ran(row, self.caller, argv, ran);
+        self.count(row, argv, ran, out);
         self.show(self.core.table.entry(row), argv);
         Called::Replied
     }

@@ -64,14 +64,6 @@ impl Found {
         }
     }
 
-    /// The error when the count of keys is no number.
-    pub(super) fn no_number(&self) -> CommandError {
-        match self {
-            Found::Script(..) => CommandError::NotInteger,
-            Found::Function(..) => CommandError::Line("ERR Bad number of keys provided"),
-        }
-    }
-
     pub(super) fn chunk(&self, cache: &mut Cache, shared: &Shared) -> Result<Chunk, CommandError> {
         match self {
             Found::Script(_, chunk) => Ok(*chunk),
@@ -100,15 +92,9 @@ pub(super) fn gates_of(flags: Option<Flags>, gates: Gates) -> Result<Gates, Comm
     if gates.lacks_replicas && !no_writes {
         return Err(CommandError::NoReplicas);
     }
-    let minds_memory = !flags.has(Flags::ALLOW_OOM);
-    if gates.out_of_memory && !no_writes && minds_memory {
-        return Err(CommandError::Line(
-            "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-        ));
-    }
     Ok(Gates {
         read_only: gates.read_only || no_writes,
-        out_of_memory: gates.out_of_memory && minds_memory,
+        out_of_memory: gates.out_of_memory && !flags.has(Flags::ALLOW_OOM),
         ..gates
     })
 }

@@ -28,6 +28,8 @@ use crate::tx::message::TxRef;
 use crate::tx::route::route;
 use crate::types::DbIndex;
 
+const UNKNOWN: CommandError = CommandError::Line("ERR Unknown Redis command called from script");
+
 /// What others will hear of a script.
 pub(super) enum Told {
     Message(Space, Vec<u8>, Vec<u8>),
@@ -36,8 +38,10 @@ pub(super) enum Told {
 
 /// A command that a script has called, to be counted.
 pub(super) struct Counted {
-    row: RowId,
-    ran: Ran,
+    /// `None`: there is no such command.
+    row: Option<RowId>,
+    /// `None`: it was refused before it ran.
+    ran: Option<Ran>,
     /// The reply, when it is an error.
     error: Vec<u8>,
     /// Its words, when a log may want them.
@@ -146,25 +150,21 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
                 self.undo();
                 return ScriptDid::Wider;
             }
-            End::Replied => {}
-            End::Failed | End::Stopped(_) => {
-                self.tell();
-                return ScriptDid::Failed;
-            }
+            End::Replied | End::Relayed | End::Failed | End::Stopped(_) => self.tell(),
         }
-        self.tell();
-        ScriptDid::Replied
+        match end {
+            End::Replied => ScriptDid::Replied,
+            End::Relayed => ScriptDid::Relayed,
+            End::Failed | End::Stopped(_) => ScriptDid::Failed,
+        }
     }
 
     /// The run stands: everybody hears of it.
     fn tell(&mut self) {
         self.collect_notices();
         for Counted { row, ran, error, request } in std::mem::take(&mut self.called) {
-            let error = Output { bytes: error, shared: Vec::new() };
-            if ran.ok || !self.core.count_error_reply(row, &error, 0) {
-                let argv = request.as_ref().map_or(Argv { buf: &[], spans: &[] }, Request::argv);
-                self.core.ran(row, self.caller, argv, ran);
-            }
+            let argv = request.as_ref().map_or(Argv { buf: &[], spans: &[] }, Request::argv);
+            self.core.count_called(row, self.caller, argv, ran, &error);
         }
         let is_heard_of = !self.told.is_empty();
         for line in std::mem::take(&mut self.shown) {
@@ -204,9 +204,9 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         if self.can_undo {
             let request = self.core.is_notable(argv, ran).then(|| Request::from(argv));
             let error = if ran.ok { Vec::new() } else { out.bytes.clone() };
-            self.called.push(Counted { row, ran, error, request });
-        } else if ran.ok || !self.core.count_error_reply(row, out, 0) {
-            self.core.ran(row, self.caller, argv, ran);
+            self.called.push(Counted { row: Some(row), ran: Some(ran), error, request });
+        } else {
+            self.core.count_called(Some(row), self.caller, argv, Some(ran), &out.bytes);
         }
     }
 
@@ -217,9 +217,36 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
         }
     }
 
-    pub(super) fn fail(&mut self, error: &CommandError, protocol: Protocol, out: &mut Output) -> Called {
+    /// A command is refused before it runs; `row` is `None` when there is no such command.
+    pub(super) fn refuse(
+        &mut self,
+        row: Option<RowId>,
+        error: &CommandError,
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Called {
         out.clear();
         write_error(error, &mut Reply::new(out, protocol));
+        if self.can_undo {
+            self.called.push(Counted { row, ran: None, error: out.bytes.clone(), request: None });
+        } else {
+            self.core.count_called(row, self.caller, Argv { buf: &[], spans: &[] }, None, &out.bytes);
+        }
+        Called::Replied
+    }
+
+    /// A command comes to nothing but an error.
+    pub(super) fn fail(
+        &mut self,
+        row: RowId,
+        argv: Argv<'_>,
+        error: &CommandError,
+        protocol: Protocol,
+        out: &mut Output,
+    ) -> Called {
+        out.clear();
+        write_error(error, &mut Reply::new(out, protocol));
+        self.count(row, argv, Ran { cycles: 0, ok: false, reply_bytes: out.len() }, out);
         Called::Replied
     }
 
@@ -239,25 +266,25 @@ impl<'c, 'i> ScriptHost<'c, 'i> {
 impl Host for ScriptHost<'_, '_> {
     fn call(&mut self, argv: Argv<'_>, protocol: Protocol, out: &mut Output) -> Called {
         let table = self.core.table;
-        let row = match gate::admit(table, argv, self.gates, self.has_written) {
-            Ok(row) => row,
-            Err(error) => return self.fail(&error, protocol, out),
-        };
+        let Some(row) = gate::find(table, argv) else { return self.refuse(None, &UNKNOWN, protocol, out) };
         let entry = table.entry(row);
+        if let Err(error) = gate::admit(entry, argv, self.gates, self.has_written) {
+            return self.refuse(Some(row), &error, protocol, out);
+        }
         if entry.is_blocking && waits_by_option(entry, argv) {
             let error =
                 format!("ERR {} command is not allowed with BLOCK option from scripts", entry.full_name);
-            return self.fail(&CommandError::text(error), protocol, out);
+            return self.fail(row, argv, &CommandError::text(error), protocol, out);
         }
         let mut view = self.view;
         view.protocol = protocol;
         let way = match entry.row.run {
             Run::Bound | Run::Broadcast | Run::Container => return self.run_bound(row, argv, protocol, out),
-            Run::Script => return self.fail(&NOT_ALLOWED, protocol, out),
+            Run::Script => return self.refuse(Some(row), &NOT_ALLOWED, protocol, out),
             Run::Local(_) => Route::Shard(self.core.me),
             _ => match route(entry, argv, self.core.placement, self.core.me) {
                 Ok(way) => way,
-                Err(error) => return self.fail(&error, protocol, out),
+                Err(error) => return self.fail(row, argv, &error, protocol, out),
             },
         };
         let is_here = way == Route::Shard(self.core.me);

@@ -36,6 +36,8 @@ pub(super) enum ScriptDid {
     Replied,
     /// The reply is an error.
     Failed,
+    /// The reply is the error of one of its commands, which is counted.
+    Relayed,
     /// Nothing is written: it must run wide.
     Wider,
 }

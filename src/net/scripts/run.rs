@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::found::{Found, gates_of};
 use super::host::ScriptHost;
-use super::{ScriptCall, ScriptDid};
+use super::{NO_SCRIPT, ScriptCall, ScriptDid};
 use crate::commands::spec::Flags as CommandFlags;
 use crate::commands::{CommandError, Entry, RowId};
 use crate::net::batch::Control;
@@ -14,9 +14,10 @@ use crate::net::core::Core;
 use crate::net::observe::{Caller, Ran};
 use crate::resp::{Argv, Output, Reply, Request};
 use crate::runtime::face::{ConnId, NetIo};
-use crate::script::Cache;
 use crate::script::gate::{self, Gates};
 use crate::script::lua::{End, Given, Stop};
+use crate::script::store::Sha;
+use crate::script::{Cache, Flags};
 use crate::sys::clock;
 use crate::tx::execute::write_error;
 use crate::tx::message::{Token, TxCommand, TxRef};
@@ -54,13 +55,30 @@ impl Core {
         let ScriptCall { row, argv, view, .. } = call;
         let row = self.table.entry(row).row;
         let shared = self.shared.clone();
-        let found = Found::new(cache, &shared, row, argv)?;
-        let count = gate::key_count(argv, found.no_number())?;
+        let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
+        // Redis: before anything else is looked at. One that says nothing of itself may run until it needs memory.
+        if out_of_memory
+            && let Some(flags) = shared.scripts.flags_of(row.name, argv.get(1))
+            && !flags.has(Flags::NO_WRITES)
+            && !flags.has(Flags::ALLOW_OOM)
+        {
+            return Err(CommandError::OutOfMemory);
+        }
+        // Redis: a function is looked for before its keys are counted, a script behind that, unless its name cannot be one.
+        if row.name.starts_with("evalsha") && argv.get(1).len() != size_of::<Sha>() {
+            return Err(NO_SCRIPT);
+        }
+        let (found, count) = if row.name.starts_with("fcall") {
+            let found = Found::new(cache, &shared, row, argv)?;
+            (found, gate::key_count(argv, CommandError::Line("ERR Bad number of keys provided"))?)
+        } else {
+            let count = gate::key_count(argv, CommandError::NotInteger)?;
+            (Found::new(cache, &shared, row, argv)?, count)
+        };
         if wide.is_none() && shared.shards > 1 && found.is_wide().load(Ordering::Relaxed) {
             return Ok(ScriptDid::Wider);
         }
         let chunk = found.chunk(cache, &shared)?;
-        let out_of_memory = self.shard.over_limit() && !self.shard.make_room();
         let gates = Gates {
             read_only: row.flags.has(CommandFlags::READONLY),
             out_of_memory,
@@ -139,7 +157,7 @@ impl Core {
                 }
                 return;
             }
-            did => self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out),
+            did => self.count_script(call, did, clock::cycles() - begun, &out),
         }
         self.start_clock();
         if let Some(client) = self.clients.get(conn) {
@@ -149,8 +167,15 @@ impl Core {
     }
 
     /// Counts a script that ran.
-    pub(in crate::net) fn count_script(&mut self, call: ScriptCall<'_>, ok: bool, cycles: u64, out: &Output) {
-        if ok || !self.count_error_reply(call.row, out, 0) {
+    pub(in crate::net) fn count_script(
+        &mut self,
+        call: ScriptCall<'_>,
+        did: ScriptDid,
+        cycles: u64,
+        out: &Output,
+    ) {
+        let ok = did == ScriptDid::Replied;
+        if ok || did == ScriptDid::Relayed || !self.count_error_reply(call.row, out, 0) {
             let ran = Ran { cycles, ok, reply_bytes: out.len() };
             self.ran(call.row, call.caller, call.argv, ran);
         }
@@ -180,7 +205,7 @@ impl Core {
                 }
             }
             did => {
-                self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, &out);
+                self.count_script(call, did, clock::cycles() - begun, &out);
                 self.start_clock();
                 if self.shard.has_news() {
                     self.tell_news();

@@ -12,7 +12,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{ScriptCall, ScriptDid};
+use super::ScriptCall;
 use crate::commands::context::ClientView;
 use crate::commands::{Part, RowId};
 use crate::net::batch::Batch;
@@ -212,7 +212,7 @@ impl Core {
     ) {
         let begun = clock::cycles();
         let did = self.run_script(Some(io), call, Some(tx), out);
-        self.count_script(call, did == ScriptDid::Replied, clock::cycles() - begun, out);
+        self.count_script(call, did, clock::cycles() - begun, out);
         self.start_clock();
         self.follow_up();
     }

@@ -11,6 +11,7 @@
 use std::io::{self, Read};
 
 use crate::resp::{Argv, Limits, Parser, Step};
+use crate::types::STRING_BYTES_MAX;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -58,7 +59,7 @@ impl<R: Read> LogReader<R> {
     /// `offset` is where in the file `from` stands.
     pub fn new(from: R, offset: u64) -> LogReader<R> {
         // Redis: what a log holds was accepted once, so no limit of clients applies.
-        let limits = Limits { max_bulk_bytes: isize::MAX as usize - 2, ..Limits::default() };
+        let limits = Limits { max_bulk_bytes: STRING_BYTES_MAX, ..Limits::default() };
         LogReader {
             from,
             buffer: Vec::new(),
@@ -241,9 +242,11 @@ mod tests {
 
     #[test]
     fn nothing_is_allocated_for_what_is_only_announced() {
-        let mut reader = LogReader::new(&b"*1\r\n$9000000000000\r\nabc"[..], 0);
+        let mut reader = LogReader::new(&b"*1\r\n$4294967295\r\nabc"[..], 0);
         assert!(matches!(reader.next(), Err(ReadError::Short)));
         assert!(reader.buffer.capacity() < 32 * CHUNK_BYTES);
+        // Longer than any string.
+        assert!(matches!(read(b"*1\r\n$4294967296\r\nabc").1, Err(ReadError::Format)));
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub unsafe fn push_reply(l: L, bytes: &[u8], at: usize) -> usize {
 ///
 /// # Safety
 /// As [`push_reply`].
-pub unsafe fn push_error(l: L, text: &[u8]) {
+unsafe fn push_error(l: L, text: &[u8]) {
     // SAFETY: as promised.
     unsafe {
         ffi::lua_createtable(l, 0, 2);

@@ -52,6 +52,8 @@ pub enum End {
     Replied,
     /// The reply is an error.
     Failed,
+    /// The reply is the error that a command of the script was answered: whoever answered it knows it.
+    Relayed,
     /// It had to end. When it was killed, the reply is an error; otherwise nothing is written.
     Stopped(Stop),
 }
@@ -353,7 +355,7 @@ unsafe extern "C-unwind" fn body(l: L) -> c_int {
             return 0;
         }
         if status != ffi::LUA_OK {
-            job.end = End::Failed;
+            job.end = if is_relayed(l) { End::Relayed } else { End::Failed };
             write_failure(l, &mut *state, job.given);
             return 0;
         }
@@ -361,11 +363,26 @@ unsafe extern "C-unwind" fn body(l: L) -> c_int {
             let form = Form { protocol: (*state).protocol, most_bytes: (*state).memory_most_bytes };
             let protocol = (*state).client_protocol;
             let mut reply = Reply::new(&mut (*state).out, protocol);
+            ffi::lua_pushvalue(l, -1);
             if !write_reply(l, &mut reply, form, 0) {
-                job.end = End::Failed;
+                job.end = if is_relayed(l) { End::Relayed } else { End::Failed };
             }
         }
         0
+    }
+}
+
+/// Is what is at the top an error as `redis.call` and `redis.pcall` make them?
+unsafe fn is_relayed(l: L) -> bool {
+    // SAFETY: called within `body`.
+    unsafe {
+        if ffi::lua_type(l, -1) != ffi::LUA_TTABLE {
+            return false;
+        }
+        let known =
+            get_field(l, b"ignore_error_stats_update") == ffi::LUA_TBOOLEAN && ffi::lua_toboolean(l, -1) != 0;
+        ffi::lua_settop(l, -2);
+        known
     }
 }
 

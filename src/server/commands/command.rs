@@ -217,7 +217,8 @@ fn write_keys(table: &CommandTable, args: &Args<'_>, flags: bool, reply: &mut Re
         }
         reply.bulk(argv.get(key.index));
         if flags {
-            write_access(key.access, reply);
+            let access_of = entry.row.access_of.filter(|_| key.access.has(Access::VARIABLE_FLAGS));
+            write_access(access_of.map_or(key.access, |access_of| access_of(argv)), reply);
         }
     }
     Ok(After::Done)

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use crate::commands::spec::{Arg, ArgKind, Flags, Group, Row, Run};
 use crate::commands::strings::compact;
 use crate::commands::{CommandError, Part};
-use crate::config::{id, number::memory};
+use crate::config::number::memory;
 use crate::net::dispatch::{After, Bound};
 use crate::net::durable::Asked;
 use crate::net::{Asker, Core};
@@ -466,9 +466,7 @@ fn populate(core: &mut Core, asker: Asker, argv: Argv<'_>) -> Result<(), Command
     let count = positive(2)?;
     let prefix = argv.try_get(3).unwrap_or(b"key");
     let size = if argv.len() == 5 { positive(4)? } else { 0 };
-    let size = usize::try_from(size)
-        .ok()
-        .filter(|size| *size <= core.config.memory(id::PROTO_MAX_BULK_LEN) as usize);
+    let size = usize::try_from(size).ok().filter(|size| *size <= core.shard.settings.max_bulk_bytes);
     let size = size.ok_or(CommandError::StringTooLong)?;
     let (mut key, mut value) = (Vec::new(), Vec::new());
     let placement = core.placement;

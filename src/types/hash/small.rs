@@ -1,5 +1,6 @@
 //! The forms that are one listpack.
 
+use super::super::encodings::fits_packed;
 use super::super::listpack::{Element, Listpack, ListpackRef};
 use super::super::raw::table::Ttl;
 use super::super::{Encodings, Packed};
@@ -124,10 +125,10 @@ impl Small {
     ) -> bool {
         let fields = self.len() + usize::from(found.is_none());
         let short = field.len().max(value.len()) <= limits.hash_value_bytes;
-        if self.form != Form::Wide && short && fields <= limits.hash_entries {
+        let bytes = self.pack.body().len() + field.len() + value.len();
+        if self.form != Form::Wide && short && fields <= limits.hash_entries && fits_packed(bytes, 0) {
             return true;
         }
-        let bytes = self.pack.body().len() + field.len() + value.len();
         let wide = self.form != Form::Triples
             && !matches!(ttl, Ttl::Set(_))
             && fields <= WIDE_FIELDS

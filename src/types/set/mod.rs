@@ -29,9 +29,11 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::draw::below;
+use super::encodings::fits_packed;
 use super::intset::{IntSet, IntSetRef};
 use super::listpack::{Listpack, ListpackRef};
 use super::number::parse_i64;
+use super::raw::own::own;
 use super::raw::table::{Access, Doomed, Hasher, Table, Ttl, Value as TableValue};
 use super::{Collection, Encodings, Kind, Packed, Value};
 
@@ -130,7 +132,10 @@ impl Set {
                 if members.as_ref().find(member, 1).is_some() {
                     return false;
                 }
-                if members.len() < limits.set_entries && member.len() <= limits.set_value_bytes {
+                if members.len() < limits.set_entries
+                    && member.len() <= limits.set_value_bytes
+                    && fits_packed(members.body().len(), member.len())
+                {
                     members.push_back(member);
                     return true;
                 }
@@ -148,7 +153,10 @@ impl Set {
         let ends = [0, ints.len().saturating_sub(1)];
         let text_len = |at: usize| Element::Int(ints.as_ref().get(at)).text_len();
         let longest = if ints.is_empty() { 0 } else { ends.into_iter().map(text_len).max().unwrap_or(0) };
-        if will_be > limits.set_entries || longest.max(more_bytes) > limits.set_value_bytes {
+        if will_be > limits.set_entries
+            || longest.max(more_bytes) > limits.set_value_bytes
+            || !fits_packed(0, more_bytes)
+        {
             self.grow_table();
             return;
         }
@@ -354,7 +362,7 @@ impl Collection for Set {
     #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut Set> {
         match value {
-            Value::Set(set) => Some(Arc::make_mut(set)),
+            Value::Set(set) => Some(own(set)),
             _ => None,
         }
     }

@@ -18,16 +18,15 @@ mod view;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::encodings::fits_packed;
 use super::listpack::{Element, Listpack, ListpackRef};
+use super::raw::own::own;
 use super::{Collection, Encodings, Kind, Packed, Value};
 
 pub use packed::Pair;
 pub use range::{LexBound, LexRange, ScoreBound, ScoreRange};
 pub use sorted::{Full, Sorted, compare};
 pub use view::{ZIter, ZView};
-
-/// Packed forms beyond this are not made, whatever the settings say: their changes cost their size.
-const PACKED_MAX_BYTES: usize = 1 << 30;
 
 /// A sorted set of its own.
 #[derive(Clone)]
@@ -118,7 +117,7 @@ impl ZSet {
             }
             let fits = pack.len() / 2 < limits.zset_entries
                 && member.len() <= limits.zset_value_bytes
-                && pack.body().len() + member.len() < PACKED_MAX_BYTES;
+                && fits_packed(pack.body().len(), member.len());
             if fits {
                 packed::insert(pack, member, score);
                 return Ok(None);
@@ -180,7 +179,9 @@ impl ZSet {
             return;
         }
         let view = ZView::Sorted(sorted);
-        if view.all().any(|(member, _)| member.text_len() > limits.zset_value_bytes) {
+        if view.all().any(|(member, _)| member.text_len() > limits.zset_value_bytes)
+            || !fits_packed(0, view.all().map(|(member, _)| member.text_len()).sum())
+        {
             return;
         }
         let mut pack = Listpack::new();
@@ -269,7 +270,7 @@ impl Collection for ZSet {
 
     #[inline]
     fn of_mut(value: &mut Value) -> Option<&mut ZSet> {
-        if let Value::ZSet(zset) = value { Some(Arc::make_mut(zset)) } else { None }
+        if let Value::ZSet(zset) = value { Some(own(zset)) } else { None }
     }
 
     fn into_value(self) -> Value {

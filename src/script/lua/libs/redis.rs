@@ -6,7 +6,7 @@ use std::ffi::c_int;
 
 use sha1::{Digest, Sha1};
 
-use super::super::convert::{push_coded_error, push_error, push_reply, truncate};
+use super::super::convert::{push_coded_error, push_reply, truncate};
 use super::super::raw::{L, Native, ffi, get_field, push, to_bytes};
 use super::super::state::{Called, Declared, State, state};
 use crate::resp::{Argv, Protocol, Span};
@@ -87,21 +87,21 @@ unsafe fn take_args(l: L, state: &mut State, wrong: &'static [u8]) -> Result<(),
     Ok(())
 }
 
-const NO_ARGUMENTS: &[u8] = b"ERR Please specify at least one argument for this redis lib call";
-const BAD_ARGUMENTS: &[u8] = b"ERR Lua redis lib command arguments must be strings or integers";
-const LONG_ARGUMENTS: &[u8] = b"ERR The arguments of a command in a script are too long";
+const NO_ARGUMENTS: &[u8] = b"Please specify at least one argument for this redis lib call";
+const BAD_ARGUMENTS: &[u8] = b"Lua redis lib command arguments must be strings or integers";
+const LONG_ARGUMENTS: &[u8] = b"The arguments of a command in a script are too long";
 
 /// Runs a command and pushes what it answered; true when that is an error.
 unsafe fn run(l: L) -> bool {
     // SAFETY: called within a native function; what the frame holds is the state's.
     unsafe {
         if ffi::lua_gettop(l) == 0 {
-            push_error(l, NO_ARGUMENTS);
+            push_coded_error(l, NO_ARGUMENTS);
             return true;
         }
         let state = state(l);
         if let Err(error) = take_args(l, state, BAD_ARGUMENTS) {
-            push_error(l, error);
+            push_coded_error(l, error);
             return true;
         }
         state.reply.clear();
