@@ -8,10 +8,12 @@ use super::error::RdbError;
 use super::format::{CRC64, Checksum, VERSION_MAX, version_of};
 use super::length::Bytes;
 use super::read::{Limits, Reader};
+use super::stream;
 use super::value::{can_write_some, kind_of, read_value, write_some, write_value};
 use super::write::Writer;
 use crate::types::Value;
 use crate::types::raw::table::{TakenValue, ValueRef};
+use crate::types::stream::StreamId;
 
 const CRC_BYTES: usize = 8;
 const FOOTER_BYTES: usize = 2 + CRC_BYTES;
@@ -32,6 +34,8 @@ pub struct Dumping {
     sum: Checksum,
     /// Where to go on; nothing at the end.
     at: Option<u64>,
+    /// In a stream: at this node.
+    node: StreamId,
 }
 
 impl Dumping {
@@ -43,7 +47,7 @@ impl Dumping {
             return None;
         }
         writer.byte(of);
-        Some(Dumping { writer, of, sum: CRC64.digest(), at: Some(0) })
+        Some(Dumping { writer, of, sum: CRC64.digest(), at: Some(0), node: StreamId::MIN })
     }
 
     /// The next bytes, of about `count` elements, and whether there are more. The value is the same in every step.
@@ -53,7 +57,13 @@ impl Dumping {
         if at != Some(0) {
             self.writer.out.clear();
         }
-        self.at = at.and_then(|at| write_some(&mut self.writer, value, at, count));
+        self.at = at.and_then(|at| match value {
+            Value::Stream(stream) => {
+                self.node = stream::write_some(&mut self.writer, stream, self.node, count)?;
+                Some(at + 1)
+            }
+            value => write_some(&mut self.writer, value, at, count),
+        });
         if self.at.is_none() {
             self.writer.out.extend(version_of(self.of).to_le_bytes());
         }

@@ -86,7 +86,9 @@ pub fn can_write_some(value: &Value, of: u8) -> bool {
         Value::Set(set) => set.packed().is_none(),
         Value::ZSet(zset) => !zset.is_packed(),
         Value::Hash(_) => of == kind::HASH,
-        Value::String(_) | Value::Stream(_) => false,
+        // By `stream::write_some`, from node to node.
+        Value::Stream(_) => true,
+        Value::String(_) => false,
     }
 }
 

@@ -126,6 +126,7 @@ impl Value {
             Value::Set(set) if set.packed().is_none() => set.len(),
             Value::ZSet(zset) if !zset.is_packed() => zset.len(),
             Value::Hash(hash) if hash.packed().is_none() => hash.len(),
+            Value::Stream(stream) => stream.entry_count() as usize,
             _ => 0,
         }
     }
@@ -139,6 +140,7 @@ impl Value {
             Value::Set(_) => Value::Set(Arc::new(Set::new_table())),
             Value::ZSet(_) => Value::ZSet(Arc::new(ZSet::new_sorted())),
             Value::Hash(_) => Value::Hash(Box::new(Hash::new_table())),
+            Value::Stream(_) => Value::Stream(Box::default()),
             other => other.clone(),
         });
         match (self, copy) {
@@ -146,6 +148,7 @@ impl Value {
             (Value::Set(set), Value::Set(copy)) => set.copy_some(own(copy), at, count),
             (Value::ZSet(zset), Value::ZSet(copy)) => zset.copy_some(own(copy), at, count),
             (Value::Hash(hash), Value::Hash(copy)) => hash.copy_some(copy, at, count),
+            (Value::Stream(stream), Value::Stream(copy)) => stream.copy_some(copy, at, count),
             _ => None,
         }
     }

@@ -89,7 +89,9 @@ fn object_describes_a_value() {
             let line = c.call(&args!["DEBUG", "OBJECT", key]).text();
             assert!(line.starts_with("Value at:0x"), "{line}");
             assert!(line.contains(&format!(" encoding:{encoding} serializedlength:{length} lru:")), "{line}");
-            assert!(line.ends_with(" lru_seconds_idle:0"), "{line}");
+            // How long it took to ask, on a machine that has much to do.
+            let idle = line.rsplit_once(" lru_seconds_idle:").and_then(|(_, idle)| idle.parse::<u64>().ok());
+            assert!(idle.is_some_and(|idle| idle < 60), "{line}");
         }
         c.expect("DEBUG OBJECT nosuch", err("ERR no such key"));
     });

@@ -507,7 +507,7 @@ fn copies_are_equal_wherever_they_go() {
         let mut c = s.client();
         let apart = if s.shards() > 1 { s.keys_apart(2) } else { vec!["{1}a".to_owned(), "{1}b".to_owned()] };
         for (from, to) in [(&apart[0], &apart[1]), (&apart[0], &format!("{{{}}}copy", apart[0]))] {
-            let commands: [Add<'_>; 4] = [
+            let commands: [Add<'_>; 5] = [
                 &|c, index| drop(c.call(&["RPUSH", from, &format!("{}{index}", "long".repeat(100)), index])),
                 &|c, index| drop(c.call(&["SADD", from, &format!("member:{index}")])),
                 &|c, index| {
@@ -515,6 +515,12 @@ fn copies_are_equal_wherever_they_go() {
                     c.call(&["HEXPIRE", from, "1000", "FIELDS", "1", &format!("field:{index}")]);
                 },
                 &|c, index| drop(c.call(&["ZADD", from, "1", index, index, &format!("member:{index}")])),
+                &|c, index| {
+                    c.call(&["XADD", from, &format!("{index}-1"), "field", &"x".repeat(900)]);
+                    c.call(&["XGROUP", "CREATE", from, &format!("group:{}", index.len()), "0"]);
+                    c.call(&["XREADGROUP", "GROUP", "group:2", "reader", "COUNT", "1", "STREAMS", from, ">"]);
+                    c.call(&["XDEL", from, "7-1", "77-1"]);
+                },
             ];
             for add in commands {
                 c.expect("FLUSHALL", ok());

@@ -187,6 +187,9 @@ fn dumps_are_those_of_one_go() {
         c.expect("HSET {t}deadlines a 1 b 2", 2);
         (0..200).for_each(|index| drop(c.call(&["HSET", "{t}deadlines", &index.to_string(), "value"])));
         c.call("HPEXPIRE {t}deadlines 10000000 FIELDS 1 a");
+        c.expect("XGROUP CREATE {t}stream readers 0", ok());
+        c.call("XREADGROUP GROUP readers one COUNT 100 STREAMS {t}stream >");
+        c.call("XDEL {t}stream 3-1 4-1 40-0 40-1 40-2");
         for key in ["{t}list", "{t}set", "{t}zset", "{t}hash", "{t}stream", "{t}deadlines"] {
             let what = content(&mut c, key);
             c.expect("DEBUG SLICES 1000000 256", ok());

@@ -46,11 +46,30 @@ pub fn kind_of(target: Target) -> u8 {
 
 /// Writes a stream, without its type number.
 pub fn write(writer: &mut Writer, stream: &Stream) {
-    writer.length(stream.log().node_count() as u64);
-    for bytes in stream.log().nodes() {
+    write_some(writer, stream, StreamId::MIN, usize::MAX);
+}
+
+/// Writes nodes of about `count` entries of a stream that is the same from step to step, from a node on: first
+/// [`StreamId::MIN`]. The node to go on from; `None` at the end, when the groups are written too.
+pub fn write_some(writer: &mut Writer, stream: &Stream, from: StreamId, count: usize) -> Option<StreamId> {
+    if from == StreamId::MIN {
+        writer.length(stream.log().node_count() as u64);
+    }
+    let mut written = 0;
+    for bytes in stream.log().nodes_from(from) {
+        if written >= count {
+            return Some(node::first_id(bytes));
+        }
         writer.string(&node::first_id(bytes).to_be_bytes());
         writer.string(&listpack_of(bytes).to_redis());
+        written += node::live(bytes) + node::deleted(bytes);
     }
+    write_rest(writer, stream);
+    None
+}
+
+/// Writes what comes after the nodes.
+fn write_rest(writer: &mut Writer, stream: &Stream) {
     writer.length(stream.entry_count());
     write_id(writer, stream.last_id);
     let counted = writer.target.knows_stream_counters();

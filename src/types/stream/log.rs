@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
+use std::ops::Bound;
 
 use super::id::StreamId;
 use super::item::listpack_int_bytes;
@@ -310,6 +311,15 @@ impl Log {
         sealed.chain((!self.tail.is_empty()).then_some(&self.tail[..]))
     }
 
+    /// The same from the node on in which an id is, or would be.
+    pub fn nodes_from(&self, id: StreamId) -> impl Iterator<Item = &[u8]> {
+        let key = self.segments.range(..=id).next_back().map_or(StreamId::MIN, |(key, _)| *key);
+        let sealed =
+            self.segments.range(key..).flat_map(|(_, segment)| offsets(segment).map(|at| &segment[at..]));
+        let all = sealed.chain((!self.tail.is_empty()).then_some(&self.tail[..]));
+        all.skip_while(move |bytes| node::first_id(bytes) < id)
+    }
+
     /// The live entries with ids from `start` to `end`, both included.
     #[inline]
     pub fn range(&self, start: StreamId, end: StreamId) -> Forward<'_> {
@@ -386,6 +396,30 @@ impl Log {
     /// deleted.
     pub fn add_to_node<'a>(&mut self, id: StreamId, fields: &impl Fields<'a>, is_deleted: bool) {
         self.append_to_tail(id, fields, is_deleted);
+    }
+
+    /// Copies segments of about so many bytes behind those that the copy has, and at last what is not sealed; true when
+    /// there are more.
+    pub fn copy_some(&self, copy: &mut Log, max_bytes: usize) -> bool {
+        let after = copy.segments.last_key_value().map_or(Bound::Unbounded, |(key, _)| Bound::Excluded(*key));
+        let mut bytes = 0;
+        for (key, segment) in self.segments.range((after, Bound::Unbounded)) {
+            if bytes >= max_bytes {
+                return true;
+            }
+            let segment = segment.clone();
+            bytes += segment.len();
+            copy.segment_bytes += segment.capacity();
+            for at in offsets(&segment) {
+                copy.nodes += 1;
+                copy.live += node::live(&segment[at..]) as u64;
+            }
+            copy.segments.insert(*key, segment);
+        }
+        copy.tail = self.tail.clone();
+        copy.tail_listpack_bytes = self.tail_listpack_bytes;
+        (copy.nodes, copy.live) = (self.nodes, self.live);
+        false
     }
 
     /// Gives back the memory of some nodes; true when all is gone.

@@ -19,6 +19,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 
 pub use group::{Consumer, ConsumerIndex, Group, NOBODY, Nack};
 pub use id::StreamId;
@@ -364,6 +365,26 @@ impl Stream {
     /// Ends the reading of nodes from a file.
     pub fn nodes_are_read(&mut self) {
         self.find_first();
+    }
+
+    /// Copies about `count` entries, or a group, into a new one; see [`Value::copy_some`].
+    pub fn copy_some(&self, copy: &mut Stream, at: u64, count: usize) -> Option<u64> {
+        /// Of a short entry.
+        const ENTRY_BYTES: usize = 64;
+        if self.log.copy_some(&mut copy.log, count.max(1).saturating_mul(ENTRY_BYTES)) {
+            return Some(at + 1);
+        }
+        let after =
+            copy.groups.last_key_value().map_or(Bound::Unbounded, |(name, _)| Bound::Excluded(name.clone()));
+        if let Some((name, group)) = self.groups.range((after, Bound::Unbounded)).next() {
+            copy.add_group(name, group.clone());
+            return Some(at + 1);
+        }
+        let Stream { log, groups, groups_bytes, .. } = std::mem::take(copy);
+        let Stream { last_id, first_id, max_deleted_id, entries_added, .. } = *self;
+        let idmp = self.idmp.clone();
+        *copy = Stream { log, groups, groups_bytes, last_id, first_id, max_deleted_id, entries_added, idmp };
+        None
     }
 
     /// Gives back a part of the memory, about `steps` nodes or pending entries; true when all is gone.

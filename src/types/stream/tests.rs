@@ -235,3 +235,39 @@ fn a_stream_of_one_entry_is_small() {
     append(&mut stream, StreamId::new(1, 1), &vec![(b"f".to_vec(), b"v".to_vec())], NodeLimits::default());
     assert!(stream.heap_bytes() < 500, "{} bytes", stream.heap_bytes());
 }
+
+#[test]
+fn a_copy_made_piece_by_piece_is_the_same() {
+    let mut stream = Stream::new();
+    for ms in 1..=3000 {
+        let strings = vec![(b"field".to_vec(), vec![b'x'; ms as usize % 200])];
+        append(&mut stream, StreamId { ms, seq: 1 }, &strings, NodeLimits { bytes: 4096, entries: 10 });
+    }
+    for ms in (1..3000).step_by(7) {
+        stream.delete(StreamId { ms, seq: 1 });
+    }
+    for name in [&b"a"[..], b"b", b"c"] {
+        let mut group = Group::new(StreamId { ms: 100, seq: 0 }, Some(7));
+        let consumer = group.add_consumer(name, 1);
+        for ms in 1..100 {
+            let nack = Nack { consumer, delivered_at_ms: 1, delivery_count: 1 };
+            group.deliver(StreamId { ms, seq: 1 }, nack);
+        }
+        assert!(stream.add_group(name, group));
+    }
+    for count in [1, 300, usize::MAX] {
+        let (mut copy, mut at, mut pieces) = (Stream::default(), 0, 1);
+        while let Some(next) = stream.copy_some(&mut copy, at, count) {
+            assert!(next > at && copy.heap_bytes() <= 2 * stream.heap_bytes());
+            (at, pieces) = (next, pieces + 1);
+        }
+        assert!(count != 1 || pieces > 8, "{pieces} pieces");
+        copy.verify().unwrap();
+        assert_eq!(copy, stream);
+        while !copy.drop_some(50) {}
+        // One that is given up halfway can be dropped.
+        let mut part = Stream::default();
+        stream.copy_some(&mut part, 0, count);
+        while !part.drop_some(50) {}
+    }
+}
