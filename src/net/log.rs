@@ -166,6 +166,9 @@ impl Core {
         }
         self.clients.at(conn.index).held = true;
         let LogGate { seen, held, .. } = &mut self.log_gate;
+        if held.is_empty() {
+            self.shared.durable.aof.note_holder(self.me, true);
+        }
         match held.back_mut() {
             Some(last) if last.needs == *seen => last.replies.push((conn, out)),
             _ => held.push_back(Held { needs: seen.clone(), replies: vec![(conn, out)] }),
@@ -194,6 +197,9 @@ impl Core {
     pub(super) fn send_held(&mut self, io: &mut dyn NetIo) {
         while self.may_send_held() {
             let first = self.log_gate.held.pop_front().expect("looked at just now");
+            if self.log_gate.held.is_empty() {
+                self.shared.durable.aof.note_holder(self.me, false);
+            }
             for (conn, out) in first.replies {
                 if let Some(client) = self.clients.get(conn) {
                     client.held = false;

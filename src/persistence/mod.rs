@@ -26,7 +26,7 @@ pub mod save;
 pub mod verify;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use load::Load;
@@ -44,6 +44,8 @@ const RETRY_SECONDS: u64 = 5;
 pub struct Host {
     /// Gives every core a turn.
     pub wake: Box<dyn Fn() + Send + Sync>,
+    /// Ends a core's sleep.
+    pub rouse: Box<dyn Fn(usize) + Send + Sync>,
     /// Writes a line into the log: its level, its text.
     pub log: fn(u8, &[u8]),
 }
@@ -244,14 +246,17 @@ impl Durable {
         self.hold.rested.load(Ordering::Acquire) == self.dirty.len()
     }
 
-    /// Gives every core a turn.
-    fn wake(&self) {
-        if let Some(host) = self.host.get() {
-            (host.wake)();
-        }
-    }
-
     // --- the log -----------------------------------------------------------------------------------------------
+
+    /// Replies may leave: who sleeps and has some does so no longer.
+    fn rouse_holders(&self) {
+        let Some(host) = self.host.get() else { return };
+        // A core says that it holds replies, then that it sleeps, then looks what is released. So either it sees what was
+        // released just now, or it is seen here.
+        fence(Ordering::SeqCst);
+        let holders = self.aof.holders.iter().enumerate().filter(|(_, holds)| holds.load(Ordering::Relaxed));
+        holders.for_each(|(core, _)| (host.rouse)(core));
+    }
 
     /// Whether the log can be written is another thing now.
     pub fn aof_status_changed(&self) {

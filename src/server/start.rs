@@ -107,8 +107,9 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
         service_ready.ready();
     });
     let shared = share(&config, config_file, &cores, &choice, oom_score_base, ready);
-    let bell = waker.clone();
-    shared.durable.attach(Host { wake: Box::new(move || bell.wake_all()), log: log::of_script });
+    let (all, one) = (waker.clone(), waker.clone());
+    let (wake, rouse) = (Box::new(move || all.wake_all()), Box::new(move |core| one.wake(core)));
+    shared.durable.attach(Host { wake, rouse, log: log::of_script });
     let sockets = open_sockets_patiently(&config, &shared)?;
     if sockets.iter().all(Vec::is_empty) {
         bail!("Configured to not listen anywhere, exiting.");

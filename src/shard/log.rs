@@ -212,12 +212,24 @@ impl Item {
             Item::Rotate(_) => 0,
         }
     }
+
+    fn commands(&self) -> u32 {
+        match self {
+            Item::Plain(commands) | Item::Part { commands, .. } => commands.count,
+            Item::Rotate(_) => 0,
+        }
+    }
 }
 
 impl LogChunk {
     /// Bytes of its commands.
     pub fn bytes(&self) -> u64 {
         self.items.iter().map(Item::bytes).sum()
+    }
+
+    /// How many commands that are.
+    pub fn commands(&self) -> u32 {
+        self.items.iter().map(Item::commands).sum()
     }
 }
 

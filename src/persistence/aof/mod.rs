@@ -2,7 +2,8 @@
 //!
 //! - [`manifest`]: which files make the log.
 //! - [`merge`]: the shards' logs become one.
-//! - [`writer`]: the thread that writes it; [`sync`]: the one that syncs it once a second.
+//! - [`writer`]: the thread that writes it; [`sync`]: the one that syncs it once a second; `gather`: how many one sync is
+//!   for, where every command is synced.
 //! - [`rewrite`]: new bases, and how the log begins with the process.
 //! - [`find`], [`read`], [`replay`]: how it is loaded; [`check`]: what `coreshard check-aof` says of it.
 //! - [`Aof`]: what all cores know of it.
@@ -16,6 +17,7 @@
 
 pub mod check;
 pub mod find;
+mod gather;
 pub mod manifest;
 pub mod merge;
 pub mod read;
@@ -135,6 +137,8 @@ pub struct Aof {
     released: Vec<AtomicU64>,
     /// Per shard, the last chunk that is on disk.
     synced: Vec<AtomicU64>,
+    /// Per core, does it keep replies back?
+    pub(super) holders: Vec<AtomicBool>,
     /// Clients that wait for the disk (WAITAOF).
     pub waiters: AtomicUsize,
     policy: AtomicU8,
@@ -176,6 +180,7 @@ impl Aof {
             generation: AtomicU64::new(0),
             released: counters(),
             synced: counters(),
+            holders: (0..shards).map(|_| AtomicBool::new(false)).collect(),
             waiters: AtomicUsize::new(0),
             policy: AtomicU8::new(Policy::EverySecond as u8),
             no_sync_on_rewrite: AtomicBool::new(false),
@@ -260,6 +265,12 @@ impl Aof {
     #[inline]
     pub fn synced(&self, shard: ShardId) -> u64 {
         self.synced[shard.index()].load(Ordering::Acquire)
+    }
+
+    /// A core keeps replies back until something is released, or no longer.
+    #[inline]
+    pub fn note_holder(&self, core: ShardId, holds: bool) {
+        self.holders[core.index()].store(holds, Ordering::Relaxed);
     }
 
     /// How often the log was switched off.

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::gather::Gather;
 use super::manifest::{Folder, Manifest};
 use super::merge::Merge;
 use super::rewrite::Rewriting;
@@ -48,6 +49,23 @@ pub(super) struct Target {
     pub is_temporary: bool,
 }
 
+/// What a round has taken from its channel.
+#[derive(Default)]
+struct Taken {
+    any: bool,
+    bytes: u64,
+    /// That were not told to whoever counts them.
+    commands: u32,
+    flushed: Vec<Sender<()>>,
+    stop: Option<Sender<()>>,
+}
+
+impl Taken {
+    fn is_enough(&self) -> bool {
+        self.bytes >= ROUND_BYTES || self.stop.is_some() || !self.flushed.is_empty()
+    }
+}
+
 /// The writer.
 pub(super) struct Writer {
     pub durable: Arc<Durable>,
@@ -57,6 +75,7 @@ pub(super) struct Writer {
     pub rewriting: Rewriting,
     pub syncer: Syncer,
     merge: Merge,
+    gather: Gather,
     /// Merged and not written, and per shard the last chunk that is in it, or before it, as a whole.
     buffer: Vec<u8>,
     merged: Vec<u64>,
@@ -87,6 +106,7 @@ impl Writer {
             rewriting: Rewriting::default(),
             syncer,
             merge: Merge::new(shards),
+            gather: Gather::default(),
             buffer: Vec::new(),
             merged: vec![0; shards],
             written: vec![0; shards],
@@ -104,48 +124,71 @@ impl Writer {
     /// Until the process ends.
     pub fn run(mut self, receiver: &Receiver<Message>) {
         loop {
-            let message = match self.deadline() {
-                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
-            };
-            let (mut stop, mut flushed) = (None, Vec::new());
-            let mut taken_bytes = 0_u64;
-            match message {
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(first) => {
-                    for message in std::iter::once(first).chain(receiver.try_iter()) {
-                        match message {
-                            Message::Chunk(shard, chunk) => {
-                                taken_bytes += self.merge.take(shard, chunk);
-                            }
-                            Message::Off { shard, chunk, generation } => {
-                                self.off[shard.index()] = generation;
-                                self.off_chunks[shard.index()] = chunk;
-                            }
-                            Message::Rewritten(job) => self.rewriting.ended(job),
-                            Message::Look => {}
-                            Message::Loaded => self.take_over_numbers(),
-                            Message::Flush(done) => flushed.push(done),
-                            Message::Stop(done) => stop = Some(done),
-                        }
-                        if taken_bytes >= ROUND_BYTES {
-                            break;
-                        }
-                    }
+            let mut taken = Taken::default();
+            self.take_all(receiver.try_iter(), &mut taken);
+            self.gather.came_meanwhile(std::mem::take(&mut taken.commands));
+            if !taken.any {
+                let message = match self.deadline() {
+                    None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
+                };
+                match message {
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Ok(first) => self.take_all(std::iter::once(first).chain(receiver.try_iter()), &mut taken),
                 }
             }
-            self.durable.aof.taken_bytes.fetch_add(taken_bytes, Ordering::Relaxed);
+            self.wait_for_company(receiver, &mut taken);
+            self.durable.aof.taken_bytes.fetch_add(taken.bytes, Ordering::Relaxed);
             self.round();
-            if !flushed.is_empty() {
+            if !taken.flushed.is_empty() {
                 self.flush(true);
-                flushed.clear();
+                taken.flushed.clear();
             }
-            if let Some(done) = stop {
+            if let Some(done) = taken.stop {
                 self.stop();
                 drop(done);
                 return;
             }
+        }
+    }
+
+    fn take_all(&mut self, messages: impl Iterator<Item = Message>, taken: &mut Taken) {
+        for message in messages {
+            taken.any = true;
+            match message {
+                Message::Chunk(shard, chunk) => {
+                    taken.commands += chunk.commands();
+                    taken.bytes += self.merge.take(shard, chunk);
+                }
+                Message::Off { shard, chunk, generation } => {
+                    self.off[shard.index()] = generation;
+                    self.off_chunks[shard.index()] = chunk;
+                }
+                Message::Rewritten(job) => self.rewriting.ended(job),
+                Message::Look => {}
+                Message::Loaded => self.take_over_numbers(),
+                Message::Flush(done) => taken.flushed.push(done),
+                Message::Stop(done) => taken.stop = Some(done),
+            }
+            if taken.bytes >= ROUND_BYTES {
+                break;
+            }
+        }
+    }
+
+    /// Before a sync that clients wait for: others may be about to come.
+    fn wait_for_company(&mut self, receiver: &Receiver<Message>, taken: &mut Taken) {
+        self.gather.came(std::mem::take(&mut taken.commands));
+        while !taken.is_enough()
+            && self.policy() == Policy::Always
+            && self.target.is_some()
+            && let Some(time) = self.gather.wait(Instant::now())
+        {
+            // Not in the channel: whoever gives something would have to wake this thread.
+            std::thread::park_timeout(time);
+            self.take_all(receiver.try_iter(), taken);
+            self.gather.came(std::mem::take(&mut taken.commands));
         }
     }
 
@@ -399,11 +442,12 @@ impl Writer {
             );
             std::process::exit(1);
         }
-        let ms = begun.elapsed().as_millis() as u64;
-        self.durable.aof.event("aof-fsync-always", clock::realtime_ms() / 1000, ms);
+        let (took, now) = (begun.elapsed(), Instant::now());
+        self.gather.synced(took, now);
+        self.durable.aof.event("aof-fsync-always", clock::realtime_ms() / 1000, took.as_millis() as u64);
         self.durable.aof.sync_errno.store(0, Ordering::Relaxed);
         self.unsynced = false;
-        self.last_sync = Instant::now();
+        self.last_sync = now;
         self.release(&self.written);
         self.durable.aof_synced(&self.written);
     }
@@ -426,7 +470,7 @@ impl Writer {
             any |= released.fetch_max(*chunk, Ordering::AcqRel) < *chunk;
         }
         if any {
-            self.durable.wake();
+            self.durable.rouse_holders();
         }
     }
 
