@@ -58,10 +58,13 @@ pub fn schedstat(pid: u32, tid: u32) -> Option<SchedStat> {
     parse_schedstat(&fs::read_to_string(format!("/proc/{pid}/task/{tid}/schedstat")).ok()?)
 }
 
-/// The thread that has used the most CPU: the one a single-shard server serves from.
-pub fn busiest_thread(pid: u32) -> Option<u32> {
-    let run_ns = |tid: &u32| schedstat(pid, *tid).map_or(0, |stat| stat.run_ns);
-    threads(pid).ok()?.into_iter().max_by_key(run_ns)
+/// The thread of a process that takes the most CPU time during `work`: the one that does it.
+pub fn thread_that_works(pid: u32, work: impl FnOnce() -> io::Result<()>) -> io::Result<u32> {
+    let run_ns = |tid: u32| schedstat(pid, tid).map_or(0, |stat| stat.run_ns);
+    let before: Vec<(u32, u64)> = threads(pid)?.into_iter().map(|tid| (tid, run_ns(tid))).collect();
+    work()?;
+    let spent = |(tid, before): &(u32, u64)| run_ns(*tid).saturating_sub(*before);
+    Ok(before.iter().max_by_key(|thread| spent(thread)).map_or(pid, |(tid, _)| *tid))
 }
 
 /// Busy and stolen time of all CPUs of the machine since boot.
@@ -165,6 +168,27 @@ mod tests {
         let parsed = parse_schedstat("12345 678 9\n").expect("three numbers");
         assert_eq!((parsed.run_ns, parsed.wait_ns), (12345, 678));
         assert_eq!(parse_schedstat(""), None);
+    }
+
+    #[test]
+    fn who_works_is_found() {
+        let (send, receive) = std::sync::mpsc::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let worker = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_pid() as u32).expect("somebody listens");
+            receive.recv().expect("somebody sends");
+            let until = std::time::Instant::now() + std::time::Duration::from_millis(50);
+            while std::time::Instant::now() < until {}
+            tell.send(0).expect("somebody listens");
+        });
+        let tid = told.recv().expect("it tells");
+        let found = thread_that_works(std::process::id(), || {
+            send.send(()).expect("it listens");
+            told.recv().expect("it tells");
+            Ok(())
+        });
+        assert_eq!(found.expect("own /proc"), tid);
+        worker.join().expect("it has ended");
     }
 
     #[test]

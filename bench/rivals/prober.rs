@@ -27,8 +27,8 @@ use crate::wire::{self, Client};
 const PERIOD: Duration = Duration::from_millis(1);
 /// Shorter waits are nobody's stall; their share of waiting for a CPU is not looked up.
 const WORTH_EXPLAINING: Duration = Duration::from_micros(300);
-/// After so many probes the server's busiest thread is looked up again.
-const TIDS_EVERY: u64 = 256;
+/// So many questions, one after the other, show which thread of the server answers this connection.
+const ASKED_BEFORE: usize = 300;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Prober {
@@ -53,7 +53,11 @@ pub fn start(port: u16, server_pid: u32, cpu: usize, request: &[&str]) -> io::Re
     let mut bytes = Vec::new();
     let args: Vec<&[u8]> = request.iter().map(|arg| arg.as_bytes()).collect();
     wire::encode(&mut bytes, &args);
-    let stream = Client::connect(port)?.into_stream();
+    let mut client = Client::connect(port)?;
+    let server_tid = cpu::thread_that_works(server_pid, || {
+        (0..ASKED_BEFORE).try_for_each(|_| client.must(request).map(drop))
+    })?;
+    let stream = client.into_stream();
     stream.set_nonblocking(true)?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -62,7 +66,7 @@ pub fn start(port: u16, server_pid: u32, cpu: usize, request: &[&str]) -> io::Re
         // Both are courtesies of the kernel; without them the *seen* figures are a little larger.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), -19);
-        Probing::new(stream, bytes, server_pid).run(&stopped)
+        Probing::new(stream, bytes, server_pid, server_tid).run(&stopped)
     });
     Ok(Prober { stop, worker })
 }
@@ -80,7 +84,6 @@ struct Sent {
     at: Instant,
     /// What the server's thread and the prober had waited for a CPU when it was sent.
     waited_ns: u64,
-    server_tid: u32,
 }
 
 struct Probing {
@@ -91,22 +94,20 @@ struct Probing {
     own_tid: u32,
     awaited: VecDeque<Sent>,
     input: Vec<u8>,
-    sent: u64,
     stall: Stall,
 }
 
 impl Probing {
-    fn new(stream: TcpStream, request: Vec<u8>, server_pid: u32) -> Probing {
+    fn new(stream: TcpStream, request: Vec<u8>, server_pid: u32, server_tid: u32) -> Probing {
         let own_tid = rustix::thread::gettid().as_raw_pid() as u32;
         Probing {
             stream,
             request,
             server_pid,
-            server_tid: server_pid,
+            server_tid,
             own_tid,
             awaited: VecDeque::new(),
             input: Vec::new(),
-            sent: 0,
             stall: Stall { seen_ns: latencies(), server_ns: latencies() },
         }
     }
@@ -138,15 +139,10 @@ impl Probing {
     }
 
     fn send(&mut self, due: Instant) -> io::Result<()> {
-        // Which thread serves shows only once there has been work.
-        if self.sent.is_multiple_of(TIDS_EVERY) {
-            self.server_tid = cpu::busiest_thread(self.server_pid).unwrap_or(self.server_pid);
-        }
-        self.sent += 1;
-        let (server_tid, waited_ns) = (self.server_tid, self.waited_ns(self.server_tid));
+        let waited_ns = self.waited_ns();
         // A probe is a few bytes; a socket that does not take them is itself a stall to report.
         self.stream.write_all(&self.request)?;
-        self.awaited.push_back(Sent { due, at: Instant::now(), waited_ns, server_tid });
+        self.awaited.push_back(Sent { due, at: Instant::now(), waited_ns });
         Ok(())
     }
 
@@ -181,15 +177,15 @@ impl Probing {
         let seen = now - sent.due;
         let mut server = now - sent.at;
         if server > WORTH_EXPLAINING {
-            let others = self.waited_ns(sent.server_tid).saturating_sub(sent.waited_ns);
+            let others = self.waited_ns().saturating_sub(sent.waited_ns);
             server = server.saturating_sub(Duration::from_nanos(others));
         }
         self.stall.seen_ns.saturating_record(seen.as_nanos() as u64);
         self.stall.server_ns.saturating_record(server.as_nanos() as u64);
     }
 
-    fn waited_ns(&self, server_tid: u32) -> u64 {
-        [(self.server_pid, server_tid), (std::process::id(), self.own_tid)]
+    fn waited_ns(&self) -> u64 {
+        [(self.server_pid, self.server_tid), (std::process::id(), self.own_tid)]
             .into_iter()
             .filter_map(|(pid, tid)| cpu::schedstat(pid, tid))
             .map(|stat| stat.wait_ns)

@@ -17,7 +17,7 @@ use super::check::check;
 use super::{Durable, level};
 use crate::rdb::file::{FileEntry, FileReader, Record};
 use crate::shard::Placement;
-use crate::sys::clock;
+use crate::sys::{clock, threads};
 use crate::tx::message::Commands;
 
 /// Batches a core may be behind.
@@ -172,7 +172,7 @@ impl Durable {
         self.set_gate(&state);
         drop(state);
         let (durable, reading) = (self.clone(), load.clone());
-        std::thread::Builder::new().name("load".into()).spawn(move || {
+        threads::start("load", move || {
             let mut dealer = Dealer::new(&durable, &reading, senders);
             if let Err(error) = dealer.deal_all() {
                 reading.fail(error);

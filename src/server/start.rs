@@ -31,7 +31,7 @@ use crate::runtime::face::Listener;
 use crate::runtime::mesh::mesh;
 use crate::runtime::wake::Waker;
 use crate::shard::Shard;
-use crate::sys::{clock, crash, entropy, limits, memory, signals};
+use crate::sys::{clock, crash, entropy, limits, memory, signals, threads};
 use crate::types::ShardId;
 use crate::types::raw::table::Hasher;
 
@@ -92,6 +92,7 @@ fn serve(mut config: Config, config_file: Option<std::path::PathBuf>, service: &
     let stop_fd = signals::install().context("installing the signal handlers")?;
     let oom_score_base = limits::oom_score_adj().ok();
     let cores = Cores::choose(&config)?;
+    threads::give_cpus(cores.resources.cpus.iter().map(|cpu| cpu.id).collect());
     adjust_process(&mut config, &cores, oom_score_base)?;
     let choice = engine::probe(match config.choice(id::ENGINE).as_str() {
         "io_uring" => Wanted::IoUring,

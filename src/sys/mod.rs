@@ -17,6 +17,7 @@ pub mod memory;
 pub mod process;
 pub mod resources;
 pub mod signals;
+pub mod threads;
 pub mod topology;
 
 pub use cgroup::{CpuQuota, MemoryLimit};

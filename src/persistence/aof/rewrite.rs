@@ -22,7 +22,7 @@ use crate::config::{Config, id};
 use crate::persistence::save::{Outcome, SaveJob, SaveOptions, empty_snapshot};
 use crate::persistence::{Durable, level};
 use crate::shard::log::Rotation;
-use crate::sys::process;
+use crate::sys::{process, threads};
 
 /// How far the present rewrite is.
 #[derive(Default)]
@@ -78,11 +78,7 @@ impl Durable {
         if is_on {
             self.aof.state().mode = LogMode::On;
         }
-        std::thread::Builder::new()
-            .name("aof".into())
-            .spawn(move || writer.run(&receiver))
-            .map_err(OpenError::Thread)?;
-        Ok(())
+        threads::start("aof", move || writer.run(&receiver)).map_err(OpenError::Thread)
     }
 
     /// The process ends: everything logged is on disk when this returns.
@@ -364,9 +360,9 @@ impl Writer {
             self.durable.log(level::NOTICE, format!("Removing the history file {name} in the background"));
         }
         // Deleting a large file takes a while. What is left behind is named nowhere and harms nobody.
-        let _ = std::thread::Builder::new()
-            .name("aof-history".into())
-            .spawn(move || paths.iter().for_each(|path| drop(fs::remove_file(path))));
+        let _ = threads::start_patient("aof-history", move || {
+            paths.iter().for_each(|path| drop(fs::remove_file(path)));
+        });
     }
 }
 

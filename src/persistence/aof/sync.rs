@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, unbounded};
 use super::{Message, errno};
 use crate::persistence::faults::Place;
 use crate::persistence::{Durable, level};
+use crate::sys::threads;
 
 /// What is to be on disk.
 struct Job {
@@ -31,7 +32,7 @@ impl Syncer {
     pub fn begin(durable: Arc<Durable>) -> std::io::Result<Syncer> {
         let (jobs, receiver) = unbounded::<Job>();
         let process = durable.clone();
-        std::thread::Builder::new().name("aof-sync".into()).spawn(move || {
+        threads::start("aof-sync", move || {
             while let Ok(Job { file, chunks }) = receiver.recv() {
                 let aof = &process.aof;
                 match process.faults.sync(Place::LogSync, &file) {

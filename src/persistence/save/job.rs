@@ -9,7 +9,7 @@ use super::options::SaveOptions;
 use super::writer::Message;
 use crate::persistence::Durable;
 use crate::rdb::target::Losses;
-use crate::sys::{clock, process};
+use crate::sys::{clock, process, threads};
 
 /// How a save ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,8 +80,7 @@ impl SaveJob {
             keys_total: AtomicU64::new(0),
         });
         let writer = job.clone();
-        let thread = std::thread::Builder::new().name("snapshot".into());
-        let spawned = thread.spawn(move || writer.run(&receiver));
+        let spawned = threads::start_patient("snapshot", move || writer.run(&receiver));
         if let Err(error) = &spawned {
             job.cancel();
             job.end(Outcome::Failed(format!("no thread can be started: {error}")));
