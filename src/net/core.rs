@@ -150,6 +150,8 @@ pub struct Core {
     pub now_ns: u64,
     pub now_ms: u64,
     next_cron_ns: u64,
+    /// A client was over the soft limit of its output when it was looked at last.
+    pub over_soft_limit: bool,
     /// Room for requests parsed ahead.
     pub ahead: super::query::Ahead,
     /// Counter reading from which the next command's time counts.
@@ -203,7 +205,7 @@ impl Core {
         self.stats.fill_with(CommandStats::default);
         self.shard.stats = Default::default();
         self.shard.expiry_lag.reset();
-        self.shard.graveyard.freed = 0;
+        self.shard.graveyard.count_anew();
         self.observe.reset();
     }
 
@@ -416,7 +418,7 @@ impl Core {
     /// one core: who wakes up takes a processor from others, and cannot leave its shard to them.
     fn cron_deadline_ns(&self) -> Option<u64> {
         let is_first = self.me == ShardId(0) || self.shared.connections[0].load(Ordering::Relaxed) == 0;
-        let in_ms = if is_first { CRON_MS } else { IDLE_CRON_MS };
+        let in_ms = if is_first || self.over_soft_limit { CRON_MS } else { IDLE_CRON_MS };
         (!self.clients.is_empty()).then_some(self.now_ns + in_ms * 1_000_000)
     }
 
@@ -595,6 +597,7 @@ impl Core {
             now_ns: 0,
             now_ms: clock::realtime_ms(),
             next_cron_ns: 0,
+            over_soft_limit: false,
             ahead: super::query::Ahead::default(),
             clock_mark: 0,
             visit_cycles: u64::MAX,

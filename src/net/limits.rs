@@ -68,6 +68,7 @@ impl Core {
         let over_hard = limit.hard_bytes > 0 && bytes >= limit.hard_bytes;
         let over_soft = limit.soft_bytes > 0 && bytes >= limit.soft_bytes && {
             let since = *client.soft_limit_since_ms.get_or_insert(now_ms);
+            self.over_soft_limit = true;
             // Redis: counted in whole seconds of the clock, so never early.
             (now_ms / 1000).saturating_sub(since / 1000) > limit.soft_seconds as u64
         };
@@ -78,6 +79,11 @@ impl Core {
     pub fn check_clients(&mut self, io: &mut dyn NetIo) {
         self.evict_clients(io);
         if self.now_ms.saturating_sub(self.clients_checked_ms) < CHECK_MS {
+            if self.over_soft_limit {
+                let over = self.clients.iter_mut().filter(|client| client.soft_limit_since_ms.is_some());
+                let over = over.map(|client| client.conn).collect();
+                self.close_over_limit(io, over);
+            }
             return;
         }
         self.clients_checked_ms = self.now_ms;
@@ -110,7 +116,13 @@ impl Core {
         for conn in idle {
             self.close(io, conn);
         }
-        for conn in slow {
+        self.close_over_limit(io, slow);
+    }
+
+    /// Closes who is over a limit of its output. Given are all who may be.
+    fn close_over_limit(&mut self, io: &mut dyn NetIo, those: Vec<ConnId>) {
+        self.over_soft_limit = false;
+        for conn in those {
             if self.is_over_output_limit(conn) {
                 self.observe.output_limit_disconnections += 1;
                 self.close(io, conn);

@@ -42,6 +42,8 @@ pub struct Graveyard {
     pub bytes: usize,
     /// Keys whose memory was given back here (INFO's lazyfreed_objects).
     pub freed: u64,
+    /// Keys that wait and were deleted before the count began anew.
+    uncounted: u64,
 }
 
 impl Graveyard {
@@ -86,6 +88,18 @@ impl Graveyard {
         self.values.len() + self.tables.iter().map(|tomb| tomb.table.len()).sum::<usize>()
     }
 
+    /// CONFIG RESETSTAT: counts what is deleted from now on.
+    pub fn count_anew(&mut self) {
+        self.freed = 0;
+        self.uncounted = self.pending() as u64;
+    }
+
+    fn count(&mut self, keys: u64) {
+        let earlier = keys.min(self.uncounted);
+        self.uncounted -= earlier;
+        self.freed += keys - earlier;
+    }
+
     /// Drops a slice of usual size. True when more remains.
     pub fn drop_slice(&mut self) -> bool {
         self.drop_some(SLICE_KEYS)
@@ -105,7 +119,7 @@ impl Graveyard {
             keys = if gone { keys + 1 } else { max_keys.max(1) };
             if gone {
                 self.values.pop();
-                self.freed += 1;
+                self.count(1);
             }
             dropped_bytes += bytes - left;
             self.bytes = self.bytes.checked_sub(bytes - left).expect("a buried value does not grow");
@@ -134,7 +148,7 @@ impl Graveyard {
                 small_bytes += bytes;
             }
         });
-        self.freed += (keys - tomb.table.len() - (values.len() - waiting)) as u64;
+        let freed = keys - tomb.table.len() - (values.len() - waiting);
         // The table's count of heap bytes stands still while its values go, so they are counted here.
         let gone = held - tomb.table.usage().total_bytes() + big_bytes + small_bytes;
         let gone = if empty { tomb.bytes } else { gone.min(tomb.bytes) };
@@ -143,6 +157,7 @@ impl Graveyard {
         if empty {
             self.tables.pop();
         }
+        self.count(freed as u64);
     }
 }
 
@@ -166,6 +181,20 @@ mod tests {
         assert!(graveyard.bytes >= 300_000);
         assert!(!graveyard.drop_slice());
         assert_eq!((graveyard.pending(), graveyard.bytes, graveyard.freed), (0, 0, 2));
+    }
+
+    #[test]
+    fn what_was_deleted_before_the_count_began_anew_is_not_counted() {
+        let mut graveyard = Graveyard::default();
+        graveyard.bury(big(100_000));
+        graveyard.bury(big(100_000));
+        graveyard.count_anew();
+        graveyard.bury(big(100_000));
+        assert!(!graveyard.drop_slice());
+        assert_eq!(graveyard.freed, 1);
+        graveyard.bury(big(100_000));
+        assert!(!graveyard.drop_slice());
+        assert_eq!(graveyard.freed, 2);
     }
 
     #[test]
